@@ -1,0 +1,4 @@
+//! The ucspi-tcp suite: TCP clients and servers from any program that reads stdin and writes stdout.
+//!
+//! The map, one line per room; imports run from the top down and never up.
+
