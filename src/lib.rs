@@ -3,5 +3,6 @@
 //! The map, one line per room; imports run from the top down and never up.
 
 pub mod cli;
+pub mod filter;
 pub mod rules;
 pub mod sys;
