@@ -6,3 +6,4 @@ pub mod cli;
 pub mod filter;
 pub mod rules;
 pub mod sys;
+pub mod ucspi;

@@ -44,6 +44,13 @@ impl Voice {
         }
     }
 
+    /// Under `-v`, writes `line`, which has the name and the line feed already.
+    pub fn tell_line(&self, line: &[u8]) {
+        if self.tells_everything() {
+            say(line);
+        }
+    }
+
     /// Unless quiet, writes `name: ` and the parts as one line.
     pub fn warn(&self, parts: &[&[u8]]) {
         if self.verbosity >= Verbosity::Errors {

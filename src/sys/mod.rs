@@ -16,6 +16,7 @@ pub mod signal;
 pub mod socket;
 pub mod spawn;
 pub mod startup;
+pub mod watch;
 
 use std::ffi::c_int;
 use std::io;

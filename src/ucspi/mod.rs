@@ -1,0 +1,17 @@
+//! The contract between the network and a program: the connection on two descriptors, its facts in the environment.
+//!
+//! A server reads in this order: [`server`] binds, gives up privileges and accepts; `connection` is what happens to one
+//! connection; `children` makes the processes and learns how they ended. Source: tcpserver(1) and tcpclient(1) of the
+//! original, and observed runs. This room asks the rules for a verdict and knows nothing of how they are stored.
+#![forbid(unsafe_code)]
+
+pub mod account;
+pub mod address;
+mod children;
+mod connection;
+mod environ;
+mod listener;
+mod log;
+pub mod port;
+pub mod server;
+mod slots;
