@@ -30,9 +30,8 @@ pub fn wrap<O: Observer>(
     match process::fork().during("fork")? {
         Fork::Parent => {
             drop((into_program, from_program));
-            fd::move_to(input, 0)
-                .and_then(|()| fd::move_to(output, 1))
-                .during("move descriptors")?;
+            fd::move_to(input, 0).during("move descriptors")?;
+            fd::move_to(output, 1).during("move descriptors")?;
             exec(&program[0], program, &process::environment())
         }
         Fork::Child => {

@@ -93,15 +93,17 @@ pub fn kind(fd: impl AsFd) -> io::Result<Kind> {
     })
 }
 
-/// Moves `fd` to `number`, closing what was there; it survives exec, also when it already had that number.
-pub fn move_to(fd: OwnedFd, number: RawFd) -> io::Result<()> {
+/// Moves `fd` to `number`, closing what was there; it survives exec, also when it already had that number. It then
+/// stays open for as long as the process lives.
+pub fn move_to(fd: OwnedFd, number: RawFd) -> io::Result<BorrowedFd<'static>> {
     if fd.as_raw_fd() == number {
         survive_exec(fd.as_fd())?;
-        // It lives on under its number, as every moved descriptor does.
         std::mem::forget(fd);
-        return Ok(());
+    } else {
+        copy_to(fd.as_fd(), number)?;
     }
-    copy_to(fd.as_fd(), number)
+    // SAFETY: `number` is open, and no value owns it that could close it.
+    Ok(unsafe { BorrowedFd::borrow_raw(number) })
 }
 
 /// Makes `number` a second name of `fd` that survives exec, closing what was there. dup2(2).

@@ -12,6 +12,7 @@ pub mod exec;
 pub mod fd;
 pub mod privilege;
 pub mod process;
+pub mod random;
 pub mod signal;
 pub mod socket;
 pub mod spawn;

@@ -48,22 +48,6 @@ pub fn listen(socket: impl AsFd, backlog: u32) -> io::Result<()> {
     Ok(())
 }
 
-/// Starts connecting; a non-blocking socket answers EINPROGRESS. connect(2).
-pub fn connect(socket: impl AsFd, address: SocketAddr) -> io::Result<()> {
-    Ok(nix_socket::connect(
-        socket.as_fd().as_raw_fd(),
-        &storage(address),
-    )?)
-}
-
-/// The error that a connection attempt ended with, and clears it. SO_ERROR, socket(7).
-pub fn take_error(socket: impl AsFd) -> io::Result<()> {
-    match nix_socket::getsockopt(&socket, sockopt::SocketError)? {
-        0 => Ok(()),
-        errno => Err(io::Error::from_raw_os_error(errno)),
-    }
-}
-
 /// The next connection of the listening socket, blocking and close-on-exec, and the peer's address. accept4(2).
 ///
 /// Not repeated when interrupted: the caller decides about every error.

@@ -3,7 +3,7 @@
 //! Source: observed runs of the original. `0` and the empty operand are the caller's to understand: any address for a
 //! server, this machine for a client.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// The addresses that `text` spells, or `None` when it must be a name.
 ///
@@ -33,6 +33,11 @@ pub fn literal(text: &[u8]) -> Option<Vec<Ipv4Addr>> {
             .map(|&octets: &[u8; 4]| octets.into())
             .collect(),
     )
+}
+
+/// The first address that `text` spells.
+pub fn one(text: &[u8]) -> Option<IpAddr> {
+    literal(text)?.first().copied().map(IpAddr::V4)
 }
 
 #[cfg(test)]

@@ -8,6 +8,8 @@
 pub mod account;
 pub mod address;
 mod children;
+pub mod client;
+mod connect;
 mod connection;
 mod environ;
 mod listener;
