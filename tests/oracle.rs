@@ -26,17 +26,17 @@ const ORACLE_PACKAGE: &str = "ucspi-tcp";
 fn main() -> ExitCode {
     support::launch::occupy_low_descriptors();
     let scenarios: Arc<Vec<Scenario>> = Arc::new(scenarios::all());
+    let mode = Mode::from_env();
     let mut trials = vec![
         trial("golden::every_record_belongs_to_a_scenario", {
-            let scenarios = Arc::clone(&scenarios);
-            move || scenarios::no_orphans(&scenarios)
+            let (scenarios, mode) = (Arc::clone(&scenarios), mode.clone());
+            move || scenarios::no_orphans(&scenarios, mode == Ok(Mode::WriteOriginal))
         }),
         trial("differences::every_deliberate_difference_is_explained", {
             let scenarios = Arc::clone(&scenarios);
             move || scenarios::all_explained(&scenarios)
         }),
     ];
-    let mode = Mode::from_env();
     let oracle = Programs::oracle(ORACLE_PACKAGE);
     if let Err(error) = mode.as_ref().map(|_| ()).and(oracle.as_ref().map(|_| ())) {
         let error = error.clone();
@@ -78,6 +78,12 @@ fn run(scenario: &Scenario, programs: &Programs, mode: Mode) -> Verdict {
     let mut scene = Scene::new(scenario.program, programs);
     (scenario.steps)(&mut scene);
     let transcript = scene.into_transcript();
+    if let (Some(prefix), Side::Subject) = (scenario.adds, programs.side) {
+        let original = golden::path(scenario, Side::Oracle);
+        if let Err(why) = golden::compare_but_for(prefix, &original, &transcript) {
+            return Verdict::Failed(why);
+        }
+    }
     let path = golden::path(scenario, programs.side);
     if mode.records(scenario, programs.side) {
         golden::write(&path, &transcript);

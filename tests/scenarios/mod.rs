@@ -1,6 +1,7 @@
 //! What the programs do, as scenarios: the list of their names is the specification.
 
 mod argv0;
+mod exec;
 mod recordio;
 mod tcpclient;
 mod tcprules;
@@ -36,8 +37,8 @@ pub(crate) fn all() -> Vec<Scenario> {
         .collect()
 }
 
-/// A record that no scenario compares itself with protects nothing.
-pub(crate) fn no_orphans(scenarios: &[Scenario]) -> Result<(), String> {
+/// A record that no scenario compares itself with protects nothing. Recording afresh removes such records.
+pub(crate) fn no_orphans(scenarios: &[Scenario], remove: bool) -> Result<(), String> {
     let known: BTreeSet<_> = scenarios
         .iter()
         .flat_map(|scenario| {
@@ -56,10 +57,14 @@ pub(crate) fn no_orphans(scenarios: &[Scenario]) -> Result<(), String> {
                 .flatten()
         })
         .map(|file| file.expect("readable").path());
-    let orphans: Vec<String> = found
-        .filter(|path| !known.contains(path))
-        .map(|path| path.display().to_string())
-        .collect();
+    let mut orphans = Vec::new();
+    for path in found.filter(|path| !known.contains(path)) {
+        if remove {
+            fs::remove_file(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        } else {
+            orphans.push(path.display().to_string());
+        }
+    }
     if orphans.is_empty() {
         Ok(())
     } else {

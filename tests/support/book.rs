@@ -9,6 +9,8 @@ pub(crate) struct Scenario {
     pub(crate) name: String,
     pub(crate) steps: Steps,
     pub(crate) differs: Vec<&'static str>,
+    /// Ours prints the original's lines and one more that begins so.
+    pub(crate) adds: Option<&'static str>,
     pub(crate) needs_root: bool,
 }
 
@@ -17,6 +19,12 @@ impl Scenario {
     pub(crate) fn differs(&mut self, id: &'static str) -> &mut Self {
         self.differs.push(id);
         self
+    }
+
+    /// Our program prints what the original prints, and then one more line that begins with `prefix`.
+    pub(crate) fn adds(&mut self, id: &'static str, prefix: &'static str) -> &mut Self {
+        self.adds = Some(prefix);
+        self.differs(id)
     }
 
     /// The scenario changes user or group ids; it is skipped, visibly, for anybody but root.
@@ -66,6 +74,7 @@ impl Book {
             name,
             steps: Box::new(steps),
             differs: Vec::new(),
+            adds: None,
             needs_root: false,
         });
         self.scenarios.last_mut().expect("one was just added")

@@ -67,6 +67,34 @@ pub(crate) fn write(path: &Path, transcript: &str) {
     fs::write(path, transcript).expect("the source tree is writable");
 }
 
+/// Ours must print what the original prints and exactly one line more, which begins with `prefix`.
+///
+/// # Errors
+///
+/// A readable difference.
+pub(crate) fn compare_but_for(
+    prefix: &str,
+    original: &Path,
+    transcript: &str,
+) -> Result<(), String> {
+    let is_added = |line: &&str| {
+        line.strip_prefix("stderr: ")
+            .is_some_and(|line| line.starts_with(prefix))
+    };
+    let added = transcript.lines().filter(is_added).count();
+    if added != 1 {
+        return Err(format!(
+            "{added} lines begin with {prefix:?}, not one:\n{transcript}"
+        ));
+    }
+    let without: String = transcript
+        .lines()
+        .filter(|line| !is_added(line))
+        .flat_map(|line| [line, "\n"])
+        .collect();
+    compare(original, &without)
+}
+
 /// # Errors
 ///
 /// A readable difference.

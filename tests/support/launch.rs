@@ -21,7 +21,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Once;
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
@@ -260,7 +260,11 @@ impl Launch {
         };
         // SAFETY: the closure only makes system calls on memory that was prepared before the fork; it allocates nothing.
         unsafe { command.pre_exec(prepare) };
-        let mut process = Process::watch(command.spawn()?);
+        let child = {
+            let _nobody_writes = no_fork_meets_an_open_file();
+            command.spawn()?
+        };
+        let mut process = Process::watch(child);
         if let Some(bytes) = bytes {
             process.feed(bytes);
         }
@@ -372,6 +376,15 @@ fn start_from_defaults() -> io::Result<()> {
 fn disposition(number: i32, to: libc::sighandler_t) {
     // SAFETY: SIG_DFL and SIG_IGN install no code; a number without a settable signal is refused, which is fine.
     unsafe { libc::signal(number, to) };
+}
+
+/// Held while a process is made and while a file is written.
+///
+/// A process made by another thread inherits a file just open for writing until its exec, and until then a program in
+/// that file is `text busy`.
+pub(crate) fn no_fork_meets_an_open_file() -> MutexGuard<'static, ()> {
+    static LOCK: Mutex<()> = Mutex::new(());
+    LOCK.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Keeps descriptors 3 to 19 of the harness taken, so that a step on descriptor 5 of the child never hits the pipe

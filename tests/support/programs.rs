@@ -2,7 +2,7 @@
 //!
 //! Both are plain directories of executables, so that a scenario cannot tell which one it runs.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 /// A directory of programs, and whether they are ours.
@@ -21,7 +21,7 @@ pub(crate) enum Side {
 impl Programs {
     /// Our programs: `$UCSPI_SUBJECT_DIR`, else where cargo has built them for this test.
     pub(crate) fn subject() -> Self {
-        let dir = std::env::var_os("UCSPI_SUBJECT_DIR").map_or_else(built_by_cargo, PathBuf::from);
+        let dir = std::env::var_os("UCSPI_SUBJECT_DIR").map_or_else(built_by_cargo, absolute);
         Self {
             side: Side::Subject,
             dir,
@@ -38,7 +38,7 @@ impl Programs {
             std::env::var_os("UCSPI_ORACLE_REQUIRED").as_deref() == Some(OsStr::new("1"));
         let dir = std::env::var_os("UCSPI_ORACLE_DIR")
             .filter(|dir| !dir.is_empty())
-            .map(|dir| Path::new(&dir).join(package).join("usr/bin"));
+            .map(|dir| absolute(dir).join(package).join("usr/bin"));
         match dir {
             Some(dir) if dir.join("tcpserver").is_file() => Ok(Some(Self {
                 side: Side::Oracle,
@@ -58,6 +58,11 @@ impl Programs {
     pub(crate) fn path(&self, program: &str) -> PathBuf {
         self.dir.join(program)
     }
+}
+
+/// Scenarios have working directories of their own.
+fn absolute(dir: OsString) -> PathBuf {
+    std::path::absolute(&dir).unwrap_or_else(|_| PathBuf::from(dir))
 }
 
 /// The test binary is `target/<profile>/deps/<name>`, the programs are in `target/<profile>`.

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use super::inspect;
-use super::launch::Launch;
+use super::launch::{Launch, no_fork_meets_an_open_file};
 use super::net;
 use super::process::{Outcome, Process};
 use super::programs::{Programs, Side};
@@ -152,6 +152,7 @@ impl Scene {
     }
 
     pub(crate) fn write(&mut self, name: &str, content: impl AsRef<[u8]>) {
+        let _no_fork = no_fork_meets_an_open_file();
         fs::write(self.path(name), content).expect("the scenario's directory is writable");
         self.set_mode(name, 0o644);
     }
@@ -206,7 +207,7 @@ impl Scene {
 
     /// Size, mode and content of a file.
     pub(crate) fn show_file(&mut self, name: &str) {
-        const DUMPED_MAX_BYTES: usize = 16384;
+        const DUMPED_MAX_BYTES: usize = 4096;
         let Ok(bytes) = fs::read(self.path(name)) else {
             self.note(&format!("no file {name}"));
             return;
@@ -256,6 +257,7 @@ impl Scene {
         let program = launch.path().to_path_buf();
         let copy = self.temp.path().join(file_name(&program));
         if !copy.exists() {
+            let _no_fork = no_fork_meets_an_open_file();
             fs::copy(&program, &copy)
                 .unwrap_or_else(|error| panic!("cannot copy {}: {error}", program.display()));
         }
