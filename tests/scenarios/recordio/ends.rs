@@ -1,0 +1,106 @@
+//! How it ends: end of input, end of output, either side gone.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
+
+use super::{by_direction, record};
+use crate::support::book::Book;
+use crate::support::launch::{Input, Output};
+
+pub(crate) fn fill(book: &mut Book) {
+    book.add("status_of_the_program_is_the_status", |s| {
+        for script in ["cat >/dev/null; exit 7", "cat >/dev/null; kill -KILL $$"] {
+            record(s, s.program(["sh", "-c", script]).input("hello\n"));
+        }
+    });
+    book.add("output_goes_on_after_the_end_of_input", |s| {
+        record(
+            s,
+            s.program(["sh", "-c", "cat >/dev/null; echo one; echo two"])
+                .input("hello\n"),
+        );
+    });
+    book.add(
+        "program_that_ends_first_ends_the_record_without_an_end_of_input",
+        |s| {
+            record(s, s.program(["echo", "done"]).stdin(Input::Pipe));
+        },
+    );
+    book.add("program_that_closes_its_output_ends_the_record", |s| {
+        nix::unistd::mkfifo(&s.path("go"), nix::sys::stat::Mode::S_IRWXU).expect("a fifo");
+        let process = s.start(
+            s.program(["sh", "-c", "echo one; exec >&-; read x <go"])
+                .stdin(Input::Pipe),
+        );
+        let stderr = process.stderr.clone().expect("stderr is a pipe");
+        stderr.wait_for("[EOF]", 1);
+        File::options()
+            .write(true)
+            .open(s.path("go"))
+            .expect("the program reads the fifo");
+        let outcome = process.outcome();
+        s.record(&by_direction(outcome));
+    });
+    book.add(
+        "program_that_closes_its_input_loses_its_output_when_more_comes",
+        |s| {
+            nix::unistd::mkfifo(&s.path("go"), nix::sys::stat::Mode::S_IRWXU).expect("a fifo");
+            let script = "exec <&-; echo ready; read x <go; echo lost; echo lost";
+            let mut process = s.start(s.program(["sh", "-c", script]).stdin(Input::Pipe));
+            let stdout = process.stdout.clone().expect("stdout is a pipe");
+            stdout.wait_for("ready", 1);
+            let mut stdin = process.stdin.take().expect("stdin is a pipe");
+            stdin.write_all(b"late\n").expect("the recorder reads");
+            // The recorder is gone when its end of stdout is; then the program writes on.
+            stdout.to_end();
+            File::options()
+                .write(true)
+                .open(s.path("go"))
+                .expect("the program reads the fifo");
+            let outcome = process.outcome();
+            s.record(&by_direction(outcome));
+        },
+    );
+    book.add("stdout_without_a_reader_ends_the_record", |s| {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let writer = File::from(std::os::fd::OwnedFd::from(writer));
+        let script = "echo one; read x; echo two";
+        record(
+            s,
+            s.program(["sh", "-c", script])
+                .stdin(Input::Pipe)
+                .stdout(Output::File(writer)),
+        );
+    });
+    book.add("full_stdout_ends_the_record", |s| {
+        let full = OpenOptions::new()
+            .write(true)
+            .open("/dev/full")
+            .expect("the system has /dev/full");
+        let script = "echo one; read x; echo two";
+        record(
+            s,
+            s.program(["sh", "-c", script])
+                .stdin(Input::Pipe)
+                .stdout(Output::File(full)),
+        );
+    });
+    book.add("read_error_on_stdin_is_an_end_of_input", |s| {
+        let directory = File::open(s.path(".")).expect("a directory can be opened");
+        record(s, s.program(["cat"]).stdin(Input::File(directory)));
+    });
+    book.add("write_only_stdin_is_an_end_of_input", |s| {
+        let null = OpenOptions::new()
+            .write(true)
+            .open("/dev/null")
+            .expect("the system has /dev/null");
+        record(s, s.program(["cat"]).stdin(Input::File(null)));
+    });
+    book.add("closed_stdin", |s| {
+        record(s, s.program(["echo", "hello"]).closed(0))
+    });
+    book.add("closed_stdout", |s| {
+        record(s, s.program(["sh", "-c", "cat"]).closed(1).input("hello\n"))
+    });
+}

@@ -1,0 +1,5 @@
+//! tcpclient
+
+use crate::support::book::Book;
+
+pub(crate) fn fill(_: &mut Book) {}

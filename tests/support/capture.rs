@@ -1,0 +1,109 @@
+//! What a program writes into a pipe, collected while it runs.
+
+use std::io::Read;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::Instant;
+
+use super::DEADLINE;
+
+/// The bytes read from a pipe so far; a thread of its own reads on until the last writer has closed it.
+#[derive(Clone)]
+pub(crate) struct Capture {
+    shared: Arc<(Mutex<Seen>, Condvar)>,
+}
+
+#[derive(Default)]
+struct Seen {
+    bytes: Vec<u8>,
+    ended: bool,
+}
+
+impl Capture {
+    pub(crate) fn of(mut pipe: impl Read + Send + 'static) -> Self {
+        let capture = Self {
+            shared: Arc::default(),
+        };
+        let writer = capture.clone();
+        std::thread::spawn(move || {
+            let mut buffer = vec![0; 65536];
+            loop {
+                let count = pipe.read(&mut buffer).unwrap_or(0);
+                let mut seen = writer.lock();
+                seen.bytes.extend_from_slice(&buffer[..count]);
+                seen.ended = count == 0;
+                writer.shared.1.notify_all();
+                if count == 0 {
+                    return;
+                }
+            }
+        });
+        capture
+    }
+
+    /// All bytes up to the end of the pipe.
+    pub(crate) fn to_end(&self) -> Vec<u8> {
+        self.wait("the end of the output", |_, ended| ended)
+    }
+
+    /// The bytes of the first line, with its line feed.
+    pub(crate) fn first_line(&self) -> Vec<u8> {
+        let mut bytes = self.wait("a line", |bytes, ended| ended || bytes.contains(&b'\n'));
+        let end = bytes
+            .iter()
+            .position(|byte| *byte == b'\n')
+            .map_or(bytes.len(), |at| at + 1);
+        bytes.truncate(end);
+        bytes
+    }
+
+    /// Waits until `count` finished lines contain `text`.
+    ///
+    /// # Panics
+    ///
+    /// When the deadline passes or the pipe ends first; the message shows what was there instead.
+    pub(crate) fn wait_for(&self, text: &str, count: usize) {
+        let found = |bytes: &[u8]| {
+            let lines = bytes
+                .split_inclusive(|byte| *byte == b'\n')
+                .filter(|line| line.ends_with(b"\n"));
+            lines
+                .filter(|line| {
+                    line.windows(text.len())
+                        .any(|window| window == text.as_bytes())
+                })
+                .count()
+                >= count
+        };
+        let what = format!("{count} lines with {text:?}");
+        let bytes = self.wait(&what, |bytes, ended| ended || found(bytes));
+        assert!(
+            found(&bytes),
+            "the output ended before {what}:\n{}",
+            String::from_utf8_lossy(&bytes)
+        );
+    }
+
+    fn wait(&self, what: &str, done: impl Fn(&[u8], bool) -> bool) -> Vec<u8> {
+        let limit = Instant::now() + DEADLINE;
+        let mut seen = self.lock();
+        while !done(&seen.bytes, seen.ended) {
+            let left = limit.saturating_duration_since(Instant::now());
+            assert!(
+                !left.is_zero(),
+                "waited in vain for {what}; so far:\n{}",
+                String::from_utf8_lossy(&seen.bytes)
+            );
+            seen = self
+                .shared
+                .1
+                .wait_timeout(seen, left)
+                .expect("no reader thread panics")
+                .0;
+        }
+        seen.bytes.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Seen> {
+        self.shared.0.lock().expect("no reader thread panics")
+    }
+}

@@ -1,0 +1,114 @@
+//! Recorded transcripts in `tests/golden/<program>/<scenario>.log`, reviewed like code.
+//!
+//! `<scenario>.log` is what our program must print. Where it deliberately differs from the original, what the original
+//! prints stands next to it in `<scenario>.original.log`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::book::Scenario;
+use super::diff;
+use super::programs::Side;
+
+/// What a run is for, from `$UCSPI_GOLDEN`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Compare.
+    Check,
+    /// `write`: record what the original does.
+    WriteOriginal,
+    /// `write-subject`: record what ours does, for the scenarios that differ.
+    WriteSubject,
+}
+
+impl Mode {
+    /// # Errors
+    ///
+    /// A sentence when the variable has a value that means nothing.
+    pub(crate) fn from_env() -> Result<Self, String> {
+        match std::env::var("UCSPI_GOLDEN").as_deref() {
+            Err(_) | Ok("" | "check") => Ok(Self::Check),
+            Ok("write") => Ok(Self::WriteOriginal),
+            Ok("write-subject") => Ok(Self::WriteSubject),
+            Ok(other) => Err(format!(
+                "UCSPI_GOLDEN={other}: only check, write and write-subject mean something"
+            )),
+        }
+    }
+
+    pub(crate) fn records(self, scenario: &Scenario, side: Side) -> bool {
+        match self {
+            Self::Check => false,
+            Self::WriteOriginal => side == Side::Oracle,
+            Self::WriteSubject => side == Side::Subject && !scenario.differs.is_empty(),
+        }
+    }
+}
+
+pub(crate) fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
+}
+
+/// Where the transcript of this scenario on this side is recorded.
+pub(crate) fn path(scenario: &Scenario, side: Side) -> PathBuf {
+    let suffix = if side == Side::Oracle && !scenario.differs.is_empty() {
+        "original.log"
+    } else {
+        "log"
+    };
+    folder()
+        .join(scenario.program)
+        .join(format!("{}.{suffix}", scenario.name))
+}
+
+pub(crate) fn write(path: &Path, transcript: &str) {
+    fs::create_dir_all(path.parent().expect("goldens live in a folder"))
+        .expect("the source tree is writable");
+    fs::write(path, transcript).expect("the source tree is writable");
+}
+
+/// Ours must print what the original prints and exactly one line more, which begins with `prefix`.
+///
+/// # Errors
+///
+/// A readable difference.
+pub(crate) fn compare_but_for(
+    prefix: &str,
+    original: &Path,
+    transcript: &str,
+) -> Result<(), String> {
+    let is_added = |line: &&str| {
+        line.strip_prefix("stderr: ")
+            .is_some_and(|line| line.starts_with(prefix))
+    };
+    let added = transcript.lines().filter(is_added).count();
+    if added != 1 {
+        return Err(format!(
+            "{added} lines begin with {prefix:?}, not one:\n{transcript}"
+        ));
+    }
+    let without: String = transcript
+        .lines()
+        .filter(|line| !is_added(line))
+        .flat_map(|line| [line, "\n"])
+        .collect();
+    compare(original, &without)
+}
+
+/// # Errors
+///
+/// A readable difference.
+pub(crate) fn compare(path: &Path, transcript: &str) -> Result<(), String> {
+    let shown = path
+        .strip_prefix(env!("CARGO_MANIFEST_DIR"))
+        .unwrap_or(path)
+        .display();
+    match fs::read_to_string(path) {
+        Ok(golden) if golden == transcript => Ok(()),
+        Ok(golden) => Err(format!(
+            "{shown} (-) and this run (+) differ:\n{}",
+            diff::lines(&golden, transcript)
+        )),
+        Err(_) => Err(format!("there is no {shown}; this run:\n{transcript}")),
+    }
+}

@@ -1,0 +1,37 @@
+//! What all tests of running programs share: start a program in a prepared world, wait for it with a deadline, write
+//! down what it did in a text that is the same on every machine and in every run.
+//!
+//! Read in this order: `book` (what a scenario is), `scene` (what it can do), `launch` (how a program is started),
+//! `transcript` and `names` (how it is written down), `golden` and `trials` (how it is compared and reported).
+#![allow(
+    dead_code,
+    reason = "each test binary uses its own part of the support"
+)]
+
+pub(crate) mod book;
+pub(crate) mod capture;
+pub(crate) mod cdb;
+pub(crate) mod diff;
+pub(crate) mod golden;
+pub(crate) mod inspect;
+pub(crate) mod launch;
+pub(crate) mod names;
+pub(crate) mod net;
+pub(crate) mod probe;
+pub(crate) mod process;
+pub(crate) mod programs;
+pub(crate) mod scene;
+pub(crate) mod server;
+pub(crate) mod temp;
+pub(crate) mod transcript;
+pub(crate) mod trials;
+
+use std::time::Duration;
+
+/// Nothing that a test waits for takes this long; it only turns a hang into a failure.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Whether the tests may change user and group ids and read what is forbidden to others.
+pub(crate) fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}

@@ -1,0 +1,142 @@
+//! The other end of the programs' connections: sockets bound to chosen loopback addresses, every wait bounded.
+
+use std::io::{self, Read as _, Write as _};
+use std::net::{Ipv4Addr, Shutdown, SocketAddrV4, TcpListener, TcpStream};
+use std::os::fd::{AsRawFd as _, OwnedFd};
+
+use nix::sys::socket::{
+    AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, bind, connect, getsockname, listen,
+    setsockopt, socket, sockopt,
+};
+use nix::sys::time::{TimeVal, TimeValLike as _};
+
+use super::DEADLINE;
+
+/// Connects from `source` (any free port) to `port` on `target`.
+pub(crate) fn connect_from(source: Ipv4Addr, target: Ipv4Addr, port: u16) -> TcpStream {
+    let socket = tcp_socket();
+    bind(socket.as_raw_fd(), &address(source, 0)).expect("every 127.x.y.z is ours to bind");
+    setsockopt(&socket, sockopt::SendTimeout, &deadline()).expect("a connect can be bounded");
+    connect(socket.as_raw_fd(), &address(target, port)).expect("the server listens");
+    bounded(TcpStream::from(socket))
+}
+
+/// A listening socket on a free port of `ip` whose `accept` gives up in the end.
+pub(crate) fn listener(ip: Ipv4Addr) -> TcpListener {
+    let listener = TcpListener::bind((ip, 0)).expect("a free port on the loopback interface");
+    setsockopt(&listener, sockopt::ReceiveTimeout, &deadline()).expect("an accept can be bounded");
+    listener
+}
+
+pub(crate) fn accept(listener: &TcpListener) -> TcpStream {
+    bounded(listener.accept().expect("the program connects in time").0)
+}
+
+/// Holds a free port of `ip` without listening: a program that sets SO_REUSEADDR can still listen there, so the port
+/// cannot be lost to another test in between.
+pub(crate) fn reserve_port(ip: Ipv4Addr) -> (OwnedFd, u16) {
+    let socket = tcp_socket();
+    setsockopt(&socket, sockopt::ReuseAddr, &true).expect("a new socket takes SO_REUSEADDR");
+    bind(socket.as_raw_fd(), &address(ip, 0)).expect("a free port on the loopback interface");
+    let port = getsockname::<SockaddrIn>(socket.as_raw_fd())
+        .expect("a bound socket has a name")
+        .port();
+    (socket, port)
+}
+
+/// A listener that answers nobody any more: its queue is full, so the kernel drops further connection requests.
+pub(crate) fn silent_listener(ip: Ipv4Addr) -> (OwnedFd, u16, Vec<OwnedFd>) {
+    let socket = tcp_socket();
+    bind(socket.as_raw_fd(), &address(ip, 0)).expect("a free port on the loopback interface");
+    let port = getsockname::<SockaddrIn>(socket.as_raw_fd())
+        .expect("a bound socket has a name")
+        .port();
+    listen(&socket, Backlog::new(0).expect("0 is a backlog")).expect("a bound socket listens");
+    let mut waiting = Vec::new();
+    for _ in 0..4 {
+        let client = tcp_socket();
+        setsockopt(&client, sockopt::SendTimeout, &TimeVal::milliseconds(200))
+            .expect("a connect can be bounded");
+        // The last ones of these do not get through: that is the point.
+        let _ = connect(client.as_raw_fd(), &address(ip, port));
+        waiting.push(client);
+    }
+    (socket, port, waiting)
+}
+
+/// Sends all bytes, or as many as the other end takes.
+pub(crate) fn send(stream: &mut TcpStream, bytes: &[u8]) {
+    if let Err(error) = stream.write_all(bytes) {
+        assert!(is_closed(&error), "cannot send: {error}");
+    }
+}
+
+pub(crate) fn half_close(stream: &TcpStream) {
+    stream
+        .shutdown(Shutdown::Write)
+        .expect("the connection is open");
+}
+
+/// Everything up to the end of the stream; a reset counts as its end.
+pub(crate) fn receive_all(stream: &mut TcpStream) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    if let Err(error) = stream.read_to_end(&mut bytes) {
+        assert!(
+            is_closed(&error),
+            "the other end neither sends nor closes: {error}"
+        );
+    }
+    bytes
+}
+
+/// Everything up to and with the next line feed, or to the end of the stream.
+pub(crate) fn receive_line(stream: &mut TcpStream) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut byte = [0];
+    while bytes.last() != Some(&b'\n') {
+        match stream.read(&mut byte) {
+            Ok(0) => break,
+            Ok(_) => bytes.push(byte[0]),
+            Err(error) => {
+                assert!(is_closed(&error), "no line came: {error}");
+                break;
+            }
+        }
+    }
+    bytes
+}
+
+fn is_closed(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe
+    )
+}
+
+fn bounded(stream: TcpStream) -> TcpStream {
+    stream
+        .set_read_timeout(Some(DEADLINE))
+        .expect("the deadline is not zero");
+    stream
+        .set_write_timeout(Some(DEADLINE))
+        .expect("the deadline is not zero");
+    stream
+}
+
+fn tcp_socket() -> OwnedFd {
+    socket(
+        AddressFamily::Inet,
+        SockType::Stream,
+        SockFlag::SOCK_CLOEXEC,
+        None,
+    )
+    .expect("the system has TCP")
+}
+
+fn address(ip: Ipv4Addr, port: u16) -> SockaddrIn {
+    SockaddrIn::from(SocketAddrV4::new(ip, port))
+}
+
+fn deadline() -> TimeVal {
+    TimeVal::seconds(i64::try_from(DEADLINE.as_secs()).expect("the deadline is short"))
+}

@@ -1,0 +1,270 @@
+//! What a scenario can do, each act written into its transcript.
+//!
+//! Every scene has a fresh directory as its working directory. Failing to prepare or a deadline that passes is a
+//! panic, which the runner reports as the failure of that scenario.
+
+use std::cell::RefCell;
+use std::ffi::OsStr;
+use std::fs;
+use std::net::Ipv4Addr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use super::inspect;
+use super::launch::{Launch, no_fork_meets_an_open_file};
+use super::net;
+use super::process::{Outcome, Process};
+use super::programs::{Programs, Side};
+use super::server::{Listener, Peer, Server};
+use super::temp::TempDir;
+use super::transcript::{Transcript, quote};
+
+pub(crate) struct Scene {
+    program: &'static str,
+    programs: Programs,
+    temp: TempDir,
+    work: PathBuf,
+    transcript: Rc<RefCell<Transcript>>,
+}
+
+impl Scene {
+    pub(crate) fn new(program: &'static str, programs: &Programs) -> Self {
+        let temp = TempDir::new();
+        let work = temp.path().join("work");
+        fs::create_dir(&work).expect("a fresh directory takes a subdirectory");
+        // Not inherited from the umask of whoever runs the tests.
+        fs::set_permissions(&work, fs::Permissions::from_mode(0o755))
+            .expect("the directory is ours");
+        let mut transcript = Transcript::default();
+        transcript.names.path(
+            work.to_str().expect("temporary paths are plain text"),
+            "WORK",
+        );
+        Self {
+            program,
+            programs: programs.clone(),
+            temp,
+            work,
+            transcript: Rc::new(RefCell::new(transcript)),
+        }
+    }
+
+    pub(crate) fn into_transcript(self) -> String {
+        self.transcript.take().into_text()
+    }
+
+    pub(crate) fn is_subject(&self) -> bool {
+        self.programs.side == Side::Subject
+    }
+
+    // Programs
+
+    /// The program that the scenario is about, not yet started.
+    pub(crate) fn program<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Launch {
+        self.sibling(self.program, args)
+    }
+
+    /// Another program of the suite.
+    pub(crate) fn sibling<A: AsRef<OsStr>>(
+        &self,
+        name: &str,
+        args: impl IntoIterator<Item = A>,
+    ) -> Launch {
+        Launch::new(self.programs.path(name), name, args)
+    }
+
+    /// Starts the program, waits for its end and writes all of it down.
+    pub(crate) fn run(&mut self, launch: Launch) {
+        let process = self.start(launch);
+        self.finish(process);
+    }
+
+    /// Starts the program and writes down how.
+    pub(crate) fn start(&mut self, launch: Launch) -> Process {
+        self.record_start(&launch);
+        self.spawn(launch)
+    }
+
+    /// Waits for the program's end and writes down what it left.
+    pub(crate) fn finish(&mut self, process: Process) {
+        let outcome = process.outcome();
+        self.record(&outcome);
+    }
+
+    pub(crate) fn record(&mut self, outcome: &Outcome) {
+        let mut transcript = self.transcript.borrow_mut();
+        transcript.bytes("stdout", &outcome.stdout);
+        transcript.bytes("stderr", &outcome.stderr);
+        transcript.status(outcome.status);
+    }
+
+    /// Starts tcpserver, which must have been given `-1`, and learns its port.
+    pub(crate) fn serve(&mut self, launch: Launch) -> Server {
+        let process = self.start(launch);
+        let line = process
+            .stdout
+            .as_ref()
+            .expect("the port comes on stdout")
+            .first_line();
+        let port = std::str::from_utf8(&line)
+            .ok()
+            .and_then(|line| line.trim_end().parse().ok());
+        let Some(port) = port else {
+            panic!(
+                "no port, but {line:?}, and on stderr: {}",
+                String::from_utf8_lossy(&process.outcome().stderr)
+            );
+        };
+        self.transcript.borrow_mut().names.port(port, "PORT");
+        self.transcript.borrow_mut().bytes("stdout", &line);
+        Server::new(process, port, line.len(), Rc::clone(&self.transcript))
+    }
+
+    /// Starts tcpserver on a port that is known beforehand.
+    pub(crate) fn serve_on(&mut self, port: u16, launch: Launch) -> Server {
+        self.transcript.borrow_mut().names.port(port, "PORT");
+        let process = self.start(launch);
+        Server::new(process, port, 0, Rc::clone(&self.transcript))
+    }
+
+    /// Listens on `ip` for the program's connections.
+    pub(crate) fn listen(&mut self, ip: Ipv4Addr) -> Listener {
+        let listener = Listener::new(net::listener(ip), Rc::clone(&self.transcript));
+        self.name_port(listener.port, "PORT");
+        listener
+    }
+
+    /// Writes `name` wherever this port appears.
+    pub(crate) fn name_port(&mut self, port: u16, name: &str) {
+        self.transcript.borrow_mut().names.port(port, name);
+    }
+
+    pub(crate) fn peer(&mut self, stream: std::net::TcpStream, label: &str) -> Peer {
+        Peer::new(stream, label.to_owned(), Rc::clone(&self.transcript))
+    }
+
+    // Files
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.work.join(name)
+    }
+
+    pub(crate) fn write(&mut self, name: &str, content: impl AsRef<[u8]>) {
+        let _no_fork = no_fork_meets_an_open_file();
+        fs::write(self.path(name), content).expect("the scenario's directory is writable");
+        self.set_mode(name, 0o644);
+    }
+
+    /// An executable file with this text.
+    pub(crate) fn script(&mut self, name: &str, text: &str) {
+        self.write(name, text);
+        self.set_mode(name, 0o755);
+    }
+
+    pub(crate) fn directory(&mut self, name: &str) {
+        fs::create_dir(self.path(name)).expect("the scenario's directory is writable");
+        self.set_mode(name, 0o755);
+    }
+
+    pub(crate) fn set_mode(&mut self, name: &str, mode: u32) {
+        fs::set_permissions(self.path(name), fs::Permissions::from_mode(mode))
+            .expect("the file is ours");
+    }
+
+    /// Makes the working directory writable for everybody.
+    pub(crate) fn open_to_all(&mut self) {
+        self.set_mode("", 0o777);
+    }
+
+    /// Compiles `rules` with the suite's own tcprules.
+    pub(crate) fn rules(&mut self, cdb: &str, rules: impl AsRef<[u8]>) {
+        let rules = rules.as_ref();
+        let launch = self.sibling("tcprules", [cdb, "rules.tmp"]).input(rules);
+        let outcome = self.spawn(launch).outcome();
+        assert!(
+            outcome.status.success(),
+            "tcprules: {}",
+            String::from_utf8_lossy(&outcome.stderr)
+        );
+        let mut transcript = self.transcript.borrow_mut();
+        transcript.line(&format!("rules in {cdb}"));
+        transcript.bytes("rule", rules);
+    }
+
+    // What stands between the acts
+
+    pub(crate) fn note(&mut self, text: &str) {
+        self.transcript.borrow_mut().line(text);
+    }
+
+    pub(crate) fn note_lines(&mut self, label: &str, lines: &[String]) {
+        for line in lines {
+            self.note(&format!("{label}: {line}"));
+        }
+    }
+
+    /// Size, mode and content of a file.
+    pub(crate) fn show_file(&mut self, name: &str) {
+        const DUMPED_MAX_BYTES: usize = 4096;
+        let Ok(bytes) = fs::read(self.path(name)) else {
+            self.note(&format!("no file {name}"));
+            return;
+        };
+        self.note(&format!("file {name}: {}", inspect::summary(&bytes)));
+        if bytes.len() <= DUMPED_MAX_BYTES {
+            for line in inspect::hex_dump(&bytes).lines() {
+                self.note(&format!("  {line}"));
+            }
+        }
+    }
+
+    /// Every entry of the working directory, with mode and size.
+    pub(crate) fn show_directory(&mut self) {
+        let lines = inspect::listing(&self.work);
+        self.note_lines("left", &lines);
+    }
+
+    fn record_start(&mut self, launch: &Launch) {
+        let mut transcript = self.transcript.borrow_mut();
+        let words = launch.extra_env().chain(launch.argv()).map(quote);
+        let words: Vec<String> = words.map(|word| transcript.names.word(word)).collect();
+        let remarks = launch.description();
+        let remarks = if remarks.is_empty() {
+            String::new()
+        } else {
+            format!("   ({})", remarks.join(", "))
+        };
+        transcript.line(&format!("$ {}{remarks}", words.join(" ")));
+        if let Some(bytes) = launch.stdin_bytes() {
+            transcript.bytes("stdin", bytes);
+        }
+    }
+
+    fn spawn(&self, mut launch: Launch) -> Process {
+        if launch.is_unprivileged() && super::is_root() {
+            launch = self.within_reach(launch);
+        }
+        let path = launch.path().display().to_string();
+        launch
+            .spawn(&self.work)
+            .unwrap_or_else(|error| panic!("cannot start {path}: {error}"))
+    }
+
+    /// Copies the program to where an ordinary user may run it: root's build folder need not be such a place.
+    fn within_reach(&self, launch: Launch) -> Launch {
+        let program = launch.path().to_path_buf();
+        let copy = self.temp.path().join(file_name(&program));
+        if !copy.exists() {
+            let _no_fork = no_fork_meets_an_open_file();
+            fs::copy(&program, &copy)
+                .unwrap_or_else(|error| panic!("cannot copy {}: {error}", program.display()));
+        }
+        launch.relocated(copy)
+    }
+}
+
+fn file_name(path: &Path) -> String {
+    String::from_utf8_lossy(path.file_name().map_or(b"program", OsStr::as_bytes)).into_owned()
+}

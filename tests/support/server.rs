@@ -1,0 +1,253 @@
+//! A running tcpserver, and both kinds of other ends: clients of tcpserver, servers for tcpclient.
+
+use std::cell::RefCell;
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::rc::Rc;
+
+use nix::sys::signal::Signal;
+
+use super::capture::Capture;
+use super::net;
+use super::probe;
+use super::process::Process;
+use super::transcript::Transcript;
+
+const LOCALHOST: Ipv4Addr = Ipv4Addr::LOCALHOST;
+
+/// A tcpserver that listens; killed with its children when it goes out of scope.
+pub(crate) struct Server {
+    process: Process,
+    pub(crate) port: u16,
+    stdout_seen: usize,
+    clients: usize,
+    transcript: Rc<RefCell<Transcript>>,
+}
+
+impl Server {
+    pub(crate) fn new(
+        process: Process,
+        port: u16,
+        stdout_seen: usize,
+        transcript: Rc<RefCell<Transcript>>,
+    ) -> Self {
+        Self {
+            process,
+            port,
+            stdout_seen,
+            clients: 0,
+            transcript,
+        }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    /// A client from 127.0.0.1.
+    pub(crate) fn connect(&mut self) -> Peer {
+        self.connect_from(LOCALHOST)
+    }
+
+    pub(crate) fn connect_from(&mut self, source: Ipv4Addr) -> Peer {
+        self.connect_between(source, LOCALHOST)
+    }
+
+    pub(crate) fn connect_between(&mut self, source: Ipv4Addr, target: Ipv4Addr) -> Peer {
+        let stream = net::connect_from(source, target, self.port);
+        self.clients += 1;
+        let label = format!("client {}", self.clients);
+        let port = stream
+            .local_addr()
+            .expect("a connected socket has a name")
+            .port();
+        let mut transcript = self.transcript.borrow_mut();
+        transcript
+            .names
+            .port(port, format!("CPORT{}", self.clients));
+        transcript.line(&format!("{label} connects from {source}"));
+        drop(transcript);
+        Peer::new(stream, label, Rc::clone(&self.transcript))
+    }
+
+    /// Waits until `count` lines of the log contain `text`.
+    pub(crate) fn wait_for(&self, text: &str, count: usize) {
+        self.log().wait_for(text, count);
+    }
+
+    /// Waits until `count` children have ended and the log says so (`-v` only).
+    pub(crate) fn wait_for_ends(&self, count: usize) {
+        // A status line follows each end; the first line of all and each accept have one too, so wait for the end
+        // line, then for as many status lines as go with it when connections came one at a time.
+        self.wait_for("tcpserver: end ", count);
+        self.wait_for("tcpserver: status: ", 2 * count + 1);
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        self.transcript
+            .borrow_mut()
+            .line(&format!("the server gets {signal}"));
+        self.process.signal(signal);
+    }
+
+    /// Ends the server by SIGTERM and writes down its log.
+    pub(crate) fn terminate(self) {
+        self.signal(Signal::SIGTERM);
+        self.finish();
+    }
+
+    /// Waits until the server has ended by itself, and writes down its log.
+    pub(crate) fn finish(mut self) {
+        self.wait();
+        self.record_log();
+    }
+
+    /// Waits for the end of the server, but not of its children.
+    pub(crate) fn wait(&mut self) {
+        let status = self.process.wait();
+        self.transcript.borrow_mut().status(status);
+    }
+
+    /// Writes down the log, once the last of the server's children has closed it.
+    pub(crate) fn record_log(self) {
+        let mut transcript = self.transcript.borrow_mut();
+        if let Some(stdout) = &self.process.stdout {
+            transcript.bytes("stdout", &stdout.to_end()[self.stdout_seen..]);
+        }
+        if let Some(stderr) = &self.process.stderr {
+            transcript.bytes("log", &stderr.to_end());
+        }
+    }
+
+    /// Waits until the server has closed its stdout.
+    pub(crate) fn wait_for_end_of_stdout(&self) {
+        self.process
+            .stdout
+            .as_ref()
+            .expect("stdout is a pipe")
+            .to_end();
+        self.transcript
+            .borrow_mut()
+            .line("stdout has ended, the server runs");
+    }
+
+    fn log(&self) -> &Capture {
+        self.process.stderr.as_ref().expect("the log is a pipe")
+    }
+}
+
+/// Accepts the connections of tcpclient.
+pub(crate) struct Listener {
+    listener: TcpListener,
+    pub(crate) port: u16,
+    accepted: usize,
+    transcript: Rc<RefCell<Transcript>>,
+}
+
+impl Listener {
+    pub(crate) fn new(listener: TcpListener, transcript: Rc<RefCell<Transcript>>) -> Self {
+        let port = listener.local_addr().expect("a listener has a name").port();
+        Self {
+            listener,
+            port,
+            accepted: 0,
+            transcript,
+        }
+    }
+
+    /// The next connection; its port is CPORT1, CPORT2 and so on.
+    pub(crate) fn accept(&mut self) -> Peer {
+        let stream = net::accept(&self.listener);
+        self.accepted += 1;
+        let label = format!("server side {}", self.accepted);
+        let from = stream
+            .peer_addr()
+            .expect("the connection has not been reset");
+        let mut transcript = self.transcript.borrow_mut();
+        transcript
+            .names
+            .port(from.port(), format!("CPORT{}", self.accepted));
+        transcript.line(&format!("{label} has a connection from {}", from.ip()));
+        drop(transcript);
+        Peer::new(stream, label, Rc::clone(&self.transcript))
+    }
+}
+
+/// Our end of a connection with the program.
+pub(crate) struct Peer {
+    stream: TcpStream,
+    label: String,
+    transcript: Rc<RefCell<Transcript>>,
+}
+
+impl Peer {
+    pub(crate) fn new(
+        stream: TcpStream,
+        label: String,
+        transcript: Rc<RefCell<Transcript>>,
+    ) -> Self {
+        Self {
+            stream,
+            label,
+            transcript,
+        }
+    }
+
+    pub(crate) fn stream(&self) -> &TcpStream {
+        &self.stream
+    }
+
+    pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.transcript
+            .borrow_mut()
+            .bytes(&format!("{} sends", self.label), bytes.as_ref());
+        net::send(&mut self.stream, bytes.as_ref());
+    }
+
+    pub(crate) fn half_close(&mut self) {
+        self.say("sends no more");
+        net::half_close(&self.stream);
+    }
+
+    /// Reads to the end of the stream.
+    pub(crate) fn receive_all(&mut self) {
+        let bytes = net::receive_all(&mut self.stream);
+        self.transcript
+            .borrow_mut()
+            .bytes(&format!("{} receives", self.label), &bytes);
+        self.say("sees the end");
+    }
+
+    pub(crate) fn receive_line(&mut self) {
+        let bytes = net::receive_line(&mut self.stream);
+        self.transcript
+            .borrow_mut()
+            .bytes(&format!("{} receives", self.label), &bytes);
+    }
+
+    /// Reads what `probe::SIGNALS` prints, to the end.
+    pub(crate) fn receive_signals(&mut self) {
+        self.receive_probe(probe::signals);
+    }
+
+    /// Reads what `probe::DESCRIPTORS` prints, to the end.
+    pub(crate) fn receive_descriptors(&mut self) {
+        self.receive_probe(probe::descriptors);
+    }
+
+    fn receive_probe(&mut self, read: impl Fn(&str) -> Vec<String>) {
+        let bytes = net::receive_all(&mut self.stream);
+        for line in read(&String::from_utf8_lossy(&bytes)) {
+            self.say(&format!("learns {line}"));
+        }
+    }
+
+    pub(crate) fn close(self) {
+        self.say("closes");
+    }
+
+    fn say(&self, text: &str) {
+        self.transcript
+            .borrow_mut()
+            .line(&format!("{} {text}", self.label));
+    }
+}
