@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use ucspi_tcp::cli::{self, Arguments, CommandLine, Error, Opt, Verbosity, Voice, number};
-use ucspi_tcp::ucspi::address;
+use ucspi_tcp::dns::literal;
 use ucspi_tcp::ucspi::client::{self, Config};
 
 const COMMAND_LINE: CommandLine = CommandLine {
@@ -43,6 +43,11 @@ const COMMAND_LINE: CommandLine = CommandLine {
             "timeoutinfo",
             "wait this many seconds for the ident server (default 26)",
         ),
+        Opt::value(
+            "lookup-timeout",
+            "seconds",
+            "give all look-ups of a connection this long (default 30, or -t)",
+        ),
     ],
 };
 
@@ -56,23 +61,21 @@ fn run(arguments: &mut Arguments, voice: &mut Voice) -> Result<(), Error> {
     let mut verbosity = Verbosity::Errors;
     while let Some(option) = arguments.option()? {
         match option.name {
-            "h" => config.remote_host = true,
-            "H" => config.remote_host = false,
-            "r" => config.ident = true,
-            "R" => config.ident = false,
+            "h" => config.lookups.remote_host = true,
+            "H" => config.lookups.remote_host = false,
+            "r" => config.lookups.ident = true,
+            "R" => config.lookups.ident = false,
             "d" => config.no_delay = false,
             "D" => config.no_delay = true,
             "q" => verbosity = Verbosity::Quiet,
             "Q" => verbosity = Verbosity::Errors,
             "v" => verbosity = Verbosity::Everything,
-            "i" => config.local_ip = Some(option.value.parse("an IP address", address::one)?),
+            "i" => config.local_ip = Some(option.value.parse("an IP address", literal::address)?),
             "p" => config.local_port = option.value.parse("a port from 0 to 65535", port)?,
             "T" => config.timeouts = option.value.parse("seconds, as x or x+y", timeouts)?,
-            "l" => config.local_host = Some(option.value.bytes()),
-            "t" => {
-                config.ident_timeout =
-                    Duration::from_secs(option.value.number(0..=u32::MAX)?.into())
-            }
+            "l" => config.lookups.local_host = Some(option.value.bytes()),
+            "t" => config.lookups.ident_timeout = option.value.seconds()?,
+            "lookup-timeout" => config.lookups.timeout = Some(option.value.seconds()?),
             _ => return Err(Error::usage()),
         }
     }

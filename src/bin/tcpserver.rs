@@ -2,7 +2,6 @@
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;
-use std::time::Duration;
 
 use ucspi_tcp::cli::{self, Arguments, CommandLine, Error, Opt, Verbosity, Voice, number};
 use ucspi_tcp::sys::process;
@@ -72,6 +71,11 @@ const COMMAND_LINE: CommandLine = CommandLine {
             "timeout",
             "wait this many seconds for the ident server (default 26)",
         ),
+        Opt::value(
+            "lookup-timeout",
+            "seconds",
+            "give all look-ups of a connection this long (default 30, or -t)",
+        ),
     ],
 };
 
@@ -90,12 +94,12 @@ fn run(arguments: &mut Arguments, voice: &mut Voice) -> Result<(), Error> {
                 config.gid = inherited_id("GID")?.unwrap_or(config.gid);
             }
             "X" => config.rules_may_be_missing = true,
-            "p" => config.paranoid = true,
-            "P" => config.paranoid = false,
-            "h" => config.remote_host = true,
-            "H" => config.remote_host = false,
-            "r" => config.ident = true,
-            "R" => config.ident = false,
+            "p" => config.lookups.paranoid = true,
+            "P" => config.lookups.paranoid = false,
+            "h" => config.lookups.remote_host = true,
+            "H" => config.lookups.remote_host = false,
+            "r" => config.lookups.ident = true,
+            "R" => config.lookups.ident = false,
             "o" => config.clear_ip_options = false,
             "O" => config.clear_ip_options = true,
             "d" => config.no_delay = false,
@@ -119,11 +123,9 @@ fn run(arguments: &mut Arguments, voice: &mut Voice) -> Result<(), Error> {
                 config.gid = user.gid.filter(|_| config.gid == 0).unwrap_or(config.gid);
             }
             "b" => config.backlog = option.value.number(0..=u32::MAX)?,
-            "l" => config.local_host = Some(option.value.bytes()),
-            "t" => {
-                config.ident_timeout =
-                    Duration::from_secs(option.value.number(0..=u32::MAX)?.into())
-            }
+            "l" => config.lookups.local_host = Some(option.value.bytes()),
+            "t" => config.lookups.ident_timeout = option.value.seconds()?,
+            "lookup-timeout" => config.lookups.timeout = Some(option.value.seconds()?),
             _ => return Err(Error::usage()),
         }
     }

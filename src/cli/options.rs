@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use super::{CommandLine, Error};
 use crate::sys::{fd, process};
@@ -232,6 +233,14 @@ impl Value {
                 range.end()
             ))
         })
+    }
+
+    /// The argument as a number of seconds.
+    ///
+    /// # Errors
+    /// As [`Self::number`].
+    pub fn seconds(&self) -> Result<Duration, Error> {
+        Ok(Duration::from_secs(self.number(0..=u32::MAX)?.into()))
     }
 
     /// The argument read by `parse`.

@@ -1,12 +1,11 @@
 //! What the stored instructions mean, and the rules file as a server keeps it: open, and looked at again before each use.
 
-use std::fs::Metadata;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use super::keys::{Peer, keys};
 use super::store::Reader;
+use crate::sys::file::Version;
 
 /// One stored instruction.
 #[derive(Debug, PartialEq, Eq)]
@@ -58,7 +57,7 @@ impl Verdict {
 pub struct Rules {
     path: PathBuf,
     may_be_missing: bool,
-    current: Option<(Identity, Reader)>,
+    current: Option<(Version, Reader)>,
 }
 
 impl Rules {
@@ -91,39 +90,19 @@ impl Rules {
     /// The open file, opened again when the path leads to another one or the file was touched; `None` for a file that
     /// is missing and may be.
     fn reader(&mut self) -> io::Result<Option<&Reader>> {
-        let identity = match std::fs::metadata(&self.path) {
-            Ok(metadata) => Identity::of(&metadata),
+        let version = match std::fs::metadata(&self.path) {
+            Ok(metadata) => Version::of(&metadata),
             Err(error) if error.kind() == io::ErrorKind::NotFound && self.may_be_missing => {
                 self.current = None;
                 return Ok(None);
             }
             Err(error) => return Err(error),
         };
-        if !matches!(&self.current, Some((known, _)) if *known == identity) {
+        if !matches!(&self.current, Some((known, _)) if *known == version) {
             self.current = None;
-            self.current = Some((identity, Reader::open(&self.path)?));
+            self.current = Some((version, Reader::open(&self.path)?));
         }
         Ok(self.current.as_ref().map(|(_, reader)| reader))
-    }
-}
-
-/// What tells one version of a file from another.
-#[derive(Debug, PartialEq, Eq)]
-struct Identity {
-    file: (u64, u64),
-    size: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
-}
-
-impl Identity {
-    fn of(metadata: &Metadata) -> Self {
-        Self {
-            file: (metadata.dev(), metadata.ino()),
-            size: metadata.size(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-        }
     }
 }
 

@@ -10,6 +10,8 @@
 
 pub mod exec;
 pub mod fd;
+pub mod file;
+pub mod limit;
 pub mod privilege;
 pub mod process;
 pub mod random;

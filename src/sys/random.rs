@@ -2,32 +2,36 @@
 
 use std::io;
 
-/// A number below `limit`, which must not be 0; the bias is below 2^-32 for any limit that a `u32` holds.
+/// 16 random bits.
 ///
 /// # Errors
 /// The kernel has none to give, which Linux says only before it has started up.
-fn below(limit: u32) -> io::Result<u32> {
-    let mut bytes = [0; 8];
-    super::fd::retry(|| {
-        // SAFETY: pointer and length are of the same array, which the call fills.
-        let length = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
-        if length == 8 {
-            Ok(())
-        } else {
-            Err(io::Error::last_os_error())
-        }
-    })?;
-    let number = u64::from_ne_bytes(bytes) % u64::from(limit);
-    Ok(u32::try_from(number).unwrap_or(0))
+pub fn u16() -> io::Result<u16> {
+    bytes().map(u16::from_ne_bytes)
 }
 
 /// Puts `items` into a random order (Fisher-Yates). Without randomness they stay as they are.
 pub fn shuffle<T>(items: &mut [T]) {
     for length in (2..=items.len()).rev() {
-        let Ok(limit) = u32::try_from(length) else {
+        let Ok(random) = bytes().map(u64::from_ne_bytes) else {
             return;
         };
-        let Ok(other) = below(limit) else { return };
-        items.swap(length - 1, other as usize);
+        // Of 64 bits so few are used that the remainder is as good as even.
+        let other = usize::try_from(random % length as u64).unwrap_or(0);
+        items.swap(length - 1, other);
     }
+}
+
+/// `N` random bytes. getrandom(2).
+fn bytes<const N: usize>() -> io::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    super::fd::retry(|| {
+        // SAFETY: pointer and length are of the same array, which the call fills.
+        let filled = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), N, 0) };
+        if usize::try_from(filled) == Ok(N) {
+            Ok(bytes)
+        } else {
+            Err(io::Error::last_os_error())
+        }
+    })
 }

@@ -16,6 +16,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 
 use super::check;
 use super::exec::{Program, pointers};
+use super::limit::Descriptors;
 use super::process::Pid;
 use super::signal::Mask;
 
@@ -25,6 +26,8 @@ pub struct Spawner {
     program: Program,
     /// The signal mask of the program.
     mask: Mask,
+    /// The program's descriptor limits, where they are not ours.
+    limits: Option<libc::rlimit>,
     /// What the child says when the program cannot be run, before the reason and after it.
     complaint: Complaint,
     stack: Stack,
@@ -87,14 +90,20 @@ impl PidLine {
 }
 
 impl Spawner {
-    /// A spawner of `program`, whose children get the signal mask `mask`.
+    /// A spawner of `program`, whose children get the signal mask `mask`, and `limits` unless they may keep ours.
     ///
     /// # Errors
     /// No memory for the child's stack.
-    pub fn new(program: Program, mask: Mask, complaint: Complaint) -> io::Result<Self> {
+    pub fn new(
+        program: Program,
+        mask: Mask,
+        limits: Option<Descriptors>,
+        complaint: Complaint,
+    ) -> io::Result<Self> {
         Ok(Self {
             program,
             mask,
+            limits: limits.map(Descriptors::raw),
             complaint,
             stack: Stack::new()?,
         })
@@ -121,6 +130,7 @@ impl Spawner {
             environment: &environment,
             program: &self.program,
             mask: &self.mask,
+            limits: self.limits.as_ref(),
             complaint: &self.complaint,
         };
         let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
@@ -140,6 +150,7 @@ struct Job<'a> {
     environment: &'a [*const c_char],
     program: &'a Program,
     mask: &'a Mask,
+    limits: Option<&'a libc::rlimit>,
     complaint: &'a Complaint,
 }
 
@@ -154,6 +165,10 @@ extern "C" fn child(job: *mut c_void) -> c_int {
     let pid = unsafe { libc::getpid() };
     for line in &mut *job.lines {
         write(line.fill(pid));
+    }
+    if let Some(limits) = job.limits {
+        // SAFETY: a valid rlimit borrowed from the parent, which the call only reads. Limits are a process's own.
+        unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, limits) };
     }
     // SAFETY: the new mask is a valid sigset_t borrowed from the parent; the old one is not asked for.
     unsafe { libc::sigprocmask(libc::SIG_SETMASK, job.mask.0.as_ref(), std::ptr::null_mut()) };

@@ -5,11 +5,17 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+use tokio::net::TcpStream;
+use tokio::task::LocalSet;
+
 use super::connect::connect;
 use super::environ::Changes;
-use super::{address, port};
+use super::host;
+use super::names::{Lookups, Names, look_up};
+use super::port;
 use crate::cli::{During, Error, FAILED, Voice, exec, reason};
-use crate::sys::{fd, process, random, signal, socket};
+use crate::dns::Resolver;
+use crate::sys::{fd, process, signal};
 
 /// What the command line of tcpclient asks for.
 #[derive(Debug)]
@@ -28,14 +34,8 @@ pub struct Config {
     pub timeouts: [Duration; 2],
     /// Send small writes at once.
     pub no_delay: bool,
-    /// `$TCPLOCALHOST`, if it is given.
-    pub local_host: Option<Vec<u8>>,
-    /// Look up the server's name.
-    pub remote_host: bool,
-    /// Ask the server's ident server.
-    pub ident: bool,
-    /// How long to wait for the ident server.
-    pub ident_timeout: Duration,
+    /// What to look up about the connection.
+    pub lookups: Lookups,
 }
 
 impl Default for Config {
@@ -48,10 +48,7 @@ impl Default for Config {
             local_port: 0,
             timeouts: [Duration::from_secs(2), Duration::from_secs(58)],
             no_delay: false,
-            local_host: None,
-            remote_host: true,
-            ident: true,
-            ident_timeout: Duration::from_secs(26),
+            lookups: Lookups::default(),
         }
     }
 }
@@ -78,7 +75,8 @@ pub fn run(config: &Config, voice: Voice) -> Result<(), Error> {
         .enable_all()
         .build()
         .during("start")?;
-    let (connection, changes) = runtime.block_on(connection(config, port, voice))?;
+    let (connection, changes) =
+        LocalSet::new().block_on(&runtime, connection(config, port, voice))?;
     // The runtime's descriptors are closed before the connection takes its numbers, which may be theirs.
     drop(runtime);
     let connection = fd::move_to(connection, READ).during("set up descriptor 6")?;
@@ -94,36 +92,49 @@ pub fn run(config: &Config, voice: Voice) -> Result<(), Error> {
 
 /// Makes the connection, and the changes to the environment that describe it.
 async fn connection(config: &Config, port: u16, voice: Voice) -> Result<(OwnedFd, Changes), Error> {
-    let mut addresses = addresses(&config.host)?;
-    random::shuffle(&mut addresses);
+    let resolver = Resolver::new(config.lookups.limit());
+    let addresses = addresses(&config.host, &resolver).await?;
     let connection = first_that_connects(config, &addresses, port, voice).await?;
     if config.no_delay {
         // As the original: a socket that does not take the option is used without it.
-        let _ = socket::no_delay(&connection);
+        let _ = connection.set_nodelay(true);
     }
-    let local = socket::local_address(&connection).during("get local address")?;
-    let remote = socket::peer_address(&connection).during("get remote address")?;
+    let local = connection.local_addr().during("get local address")?;
+    let remote = connection.peer_addr().during("get remote address")?;
+    voice.tell(&[format!("connected to {} port {}", remote.ip(), remote.port()).as_bytes()]);
+    let names = look_up(&config.lookups, &resolver, local, remote).await;
+    let connection = connection.into_std().and_then(|connection| {
+        connection.set_nonblocking(false)?;
+        Ok(connection.into())
+    });
+    Ok((
+        connection.during("set up descriptor 6")?,
+        describe(local, remote, &names),
+    ))
+}
+
+/// The environment's entries for the connection, in the original's order.
+fn describe(local: SocketAddr, remote: SocketAddr, names: &Names) -> Changes {
     let mut changes = Changes::default();
     changes.set("PROTO", b"TCP");
     changes.set("TCPLOCALPORT", local.port().to_string().as_bytes());
     changes.set("TCPLOCALIP", local.ip().to_string().as_bytes());
-    changes.set_if_known("TCPLOCALHOST", config.local_host.as_deref());
+    changes.set_if_known("TCPLOCALHOST", names.local_host.as_deref());
     changes.set("TCPREMOTEPORT", remote.port().to_string().as_bytes());
     changes.set("TCPREMOTEIP", remote.ip().to_string().as_bytes());
-    voice.tell(&[format!("connected to {} port {}", remote.ip(), remote.port()).as_bytes()]);
-    changes.set_if_known("TCPREMOTEHOST", None);
-    changes.set_if_known("TCPREMOTEINFO", None);
-    Ok((connection, changes))
+    changes.set_if_known("TCPREMOTEHOST", names.remote_host.as_deref());
+    changes.set_if_known("TCPREMOTEINFO", names.remote_info.as_deref());
+    changes
 }
 
-/// The addresses of the host operand.
-fn addresses(host: &[u8]) -> Result<Vec<IpAddr>, Error> {
-    if host.is_empty() || host == b"0" {
-        return Ok(vec![Ipv4Addr::LOCALHOST.into()]);
-    }
-    let found = address::literal(host).filter(|addresses| !addresses.is_empty());
-    let found = found.ok_or_else(|| Error::fatal([b"no IP address for ", host].concat()))?;
-    Ok(found.into_iter().map(IpAddr::V4).collect())
+/// The addresses of the host operand; `0` and nothing are this machine.
+async fn addresses(host: &[u8], resolver: &Resolver) -> Result<Vec<IpAddr>, Error> {
+    let operand = if host.is_empty() || host == b"0" {
+        b"127.0.0.1"
+    } else {
+        host
+    };
+    host::addresses(operand, host, resolver).await
 }
 
 /// Tries the addresses in turn; those that were too slow get a second, longer try. A single address gets the time of
@@ -133,7 +144,7 @@ async fn first_that_connects(
     addresses: &[IpAddr],
     port: u16,
     voice: Voice,
-) -> Result<OwnedFd, Error> {
+) -> Result<TcpStream, Error> {
     let [first, second] = config.timeouts;
     let rounds: &[Duration] = match addresses {
         [_] => &[first + second],

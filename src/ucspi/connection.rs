@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use super::children::Child;
 use super::environ::Changes;
 use super::log::{self, Facts};
+use super::names::{Names, look_up};
 use super::server::Server;
 use crate::cli::{FAILED, PERMANENT, reason};
 use crate::rules::Verdict;
@@ -33,19 +34,34 @@ pub(super) async fn serve(server: &Server, connection: OwnedFd, peer: SocketAddr
     if let Err(error) = banner(&connection, &server.config.banner).await {
         return dropped(b"print banner", &error);
     }
-    let local_ip = match server.local_ip(&connection) {
-        Ok(ip) => ip.to_string(),
+    let local = match server.local_address(&connection) {
+        Ok(address) => address,
         Err(error) => return dropped(b"get local address", &error),
     };
-    let remote_port = peer.port().to_string();
+    let names = if server.config.lookups.are_needed() {
+        // In a box: a connection that needs none does not pay for their room.
+        Box::pin(look_up(
+            &server.config.lookups,
+            &server.resolver,
+            local,
+            peer,
+        ))
+        .await
+    } else {
+        Names {
+            local_host: server.config.lookups.local_host.clone(),
+            ..Names::default()
+        }
+    };
+    let (local_ip, remote_port) = (local.ip().to_string(), peer.port().to_string());
     let facts = Facts {
         local_ip: local_ip.as_bytes(),
         local_port: server.local_port.as_bytes(),
-        local_host: server.config.local_host.as_deref(),
+        local_host: names.local_host.as_deref(),
         remote_ip: remote_ip.as_bytes(),
         remote_port: remote_port.as_bytes(),
-        remote_host: None,
-        remote_info: None,
+        remote_host: names.remote_host.as_deref(),
+        remote_info: names.remote_info.as_deref(),
     };
     let verdict = match server.verdict(&facts) {
         Ok(verdict) => verdict,

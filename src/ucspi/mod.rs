@@ -6,14 +6,17 @@
 #![forbid(unsafe_code)]
 
 pub mod account;
-pub mod address;
+
 mod children;
 pub mod client;
 mod connect;
 mod connection;
 mod environ;
+mod host;
+pub mod ident;
 mod listener;
 mod log;
+pub mod names;
 pub mod port;
 pub mod server;
 mod slots;

@@ -4,15 +4,13 @@
 //! that returns. SIGCHLD and SIGTERM are events in the same loop.
 
 use std::cell::{Cell, RefCell};
-use std::ffi::CString;
+use std::ffi::{CString, OsStr};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
 use std::rc::Rc;
 use std::task::Poll;
-use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use tokio::io::unix::AsyncFd;
@@ -22,11 +20,14 @@ use super::children::Children;
 use super::connection::{self, DROPPING};
 use super::listener::{Acceptor, Listener};
 use super::log::Facts;
+use super::names::Lookups;
 use super::slots::{Count, Slots};
-use super::{address, port};
+use super::{host, port};
 use crate::cli::{During, Error, FAILED, Voice, words};
+use crate::dns::Resolver;
 use crate::rules::{Peer, Rules, Verdict};
 use crate::sys::exec::Program;
+use crate::sys::limit::Descriptors;
 use crate::sys::signal::Events;
 use crate::sys::spawn::{Complaint, Spawner};
 use crate::sys::{fd, privilege, process, signal, socket, watch};
@@ -54,16 +55,8 @@ pub struct Config {
     pub clear_ip_options: bool,
     /// Send small writes at once.
     pub no_delay: bool,
-    /// `$TCPLOCALHOST`, if it is given.
-    pub local_host: Option<Vec<u8>>,
-    /// Look up the peer's name.
-    pub remote_host: bool,
-    /// Forget a peer's name that does not lead back to its address.
-    pub paranoid: bool,
-    /// Ask the peer's ident server.
-    pub ident: bool,
-    /// How long to wait for the ident server.
-    pub ident_timeout: Duration,
+    /// What to look up about each connection.
+    pub lookups: Lookups,
     /// Say on descriptor 1 which port it is.
     pub print_port: bool,
     /// The only group to keep; 0 changes nothing.
@@ -85,11 +78,7 @@ impl Default for Config {
             banner: Vec::new(),
             clear_ip_options: true,
             no_delay: false,
-            local_host: None,
-            remote_host: true,
-            paranoid: false,
-            ident: true,
-            ident_timeout: Duration::from_secs(26),
+            lookups: Lookups::default(),
             print_port: false,
             gid: 0,
             uid: 0,
@@ -115,7 +104,14 @@ pub fn run(config: Config, voice: Voice) -> Result<(), Error> {
     }
     let inherited = signal::block(&[Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGPIPE])
         .during("block signals")?;
-    let listener = Listener::bind(SocketAddr::new(host(&config.host)?, port), config.backlog)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .during("start")?;
+    let tasks = LocalSet::new();
+    let resolver = Resolver::new(config.lookups.limit());
+    let ip = tasks.block_on(&runtime, local_ip(&config.host, &resolver))?;
+    let listener = Listener::bind(SocketAddr::new(ip, port), config.backlog)?;
     if config.gid != 0 {
         privilege::set_group(config.gid).during("set gid")?;
     }
@@ -141,16 +137,20 @@ pub fn run(config: Config, voice: Voice) -> Result<(), Error> {
         reason: words,
         status: FAILED,
     };
-    let spawner = Spawner::new(program, inherited.without(Signal::SIGCHLD), complaint)
-        .during("get memory")?;
+    let limits = descriptors(&config, voice);
+    let mask = inherited.without(Signal::SIGCHLD);
+    let spawner = Spawner::new(program, mask, limits, complaint).during("get memory")?;
     let rules = config.rules.as_deref().map(|file| {
-        let path = PathBuf::from(std::ffi::OsStr::from_bytes(file));
-        RefCell::new(Rules::new(path, config.rules_may_be_missing))
+        RefCell::new(Rules::new(
+            OsStr::from_bytes(file).into(),
+            config.rules_may_be_missing,
+        ))
     });
-    let server = Server {
+    let server = Rc::new(Server {
         voice,
         local_address: listener.address,
         local_port,
+        resolver,
         rules,
         children: Children::new(spawner),
         environment: process::environment(),
@@ -158,23 +158,51 @@ pub fn run(config: Config, voice: Voice) -> Result<(), Error> {
         undecided: Count::default(),
         number: Cell::new(0),
         config,
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .during("start")?;
-    runtime.block_on(LocalSet::new().run_until(Rc::new(server).serve(listener)))
+    });
+    tasks.block_on(&runtime, server.serve(listener))
 }
 
-/// The address to bind for the operand `text`.
-fn host(text: &[u8]) -> Result<IpAddr, Error> {
-    if text.is_empty() || text == b"0" {
-        return Ok(Ipv4Addr::UNSPECIFIED.into());
+/// The address to bind for the host operand; `0` and nothing are any address.
+async fn local_ip(host: &[u8], resolver: &Resolver) -> Result<IpAddr, Error> {
+    let operand = if host.is_empty() || host == b"0" {
+        b"0.0.0.0"
+    } else {
+        host
+    };
+    // At least one, in random order.
+    Ok(host::addresses(operand, host, resolver).await?[0])
+}
+
+/// What a connection holds while it is looked up: itself, two questions, an ident connection.
+const DESCRIPTORS_PER_CONNECTION: u64 = 4;
+/// What the server itself holds, amply.
+const DESCRIPTORS_OF_SERVER: u64 = 32;
+
+/// Makes room for connections that wait, and gives the limits to put back for the programs. A connection that is served
+/// at once holds a descriptor for a moment only, and nothing is changed for that.
+fn descriptors(config: &Config, voice: Voice) -> Option<Descriptors> {
+    if !config.lookups.are_needed() && config.banner.is_empty() {
+        return None;
     }
-    let first = address::literal(text).and_then(|addresses| addresses.first().copied());
-    first
-        .map(IpAddr::V4)
-        .ok_or_else(|| Error::fatal([b"no IP address for ", text].concat()))
+    let inherited = Descriptors::now().ok()?;
+    let needed = u64::from(config.limit) * DESCRIPTORS_PER_CONNECTION + DESCRIPTORS_OF_SERVER;
+    if needed <= inherited.soft {
+        return None;
+    }
+    let is_raised = inherited.soft < inherited.hard && inherited.raise().is_ok();
+    let now = if is_raised {
+        inherited.hard
+    } else {
+        inherited.soft
+    };
+    if needed > now {
+        let warning = format!(
+            "warning: {now} descriptors may not be enough for {} connections that wait for look-ups",
+            config.limit
+        );
+        voice.warn(&[warning.as_bytes()]);
+    }
+    is_raised.then_some(inherited)
 }
 
 /// What all connections of a server share.
@@ -182,6 +210,7 @@ pub(super) struct Server {
     pub(super) config: Config,
     pub(super) voice: Voice,
     pub(super) local_port: String,
+    pub(super) resolver: Resolver,
     pub(super) children: Children,
     /// What was inherited.
     pub(super) environment: Vec<CString>,
@@ -196,8 +225,6 @@ pub(super) struct Server {
 
 /// No process id is larger. PID_MAX_LIMIT, proc(5) under /proc/sys/kernel/pid_max.
 const PID_MAX: i32 = 1 << 22;
-/// After SIGTERM, connections that are not decided get this long.
-const DECISION_LIMIT: Duration = Duration::from_secs(30);
 
 impl Server {
     /// Accepts until SIGTERM; then closes the listener at once and returns when the connections that are still being
@@ -215,7 +242,7 @@ impl Server {
         tokio::select! {
             () = self.undecided.below(1) => {}
             () = self.until_terminated(&events) => {}
-            () = tokio::time::sleep(DECISION_LIMIT) => {}
+            () = tokio::time::sleep(self.config.lookups.limit()) => {}
         }
         Ok(())
     }
@@ -260,11 +287,11 @@ impl Server {
     }
 
     /// The address at which `connection` came in.
-    pub(super) fn local_ip(&self, connection: &OwnedFd) -> io::Result<IpAddr> {
+    pub(super) fn local_address(&self, connection: &OwnedFd) -> io::Result<SocketAddr> {
         if self.local_address.ip().is_unspecified() {
-            Ok(socket::local_address(connection)?.ip())
+            socket::local_address(connection)
         } else {
-            Ok(self.local_address.ip())
+            Ok(self.local_address)
         }
     }
 
