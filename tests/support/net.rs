@@ -1,8 +1,12 @@
 //! The other end of the programs' connections: sockets bound to chosen loopback addresses, every wait bounded.
+#![allow(
+    unsafe_code,
+    reason = "no library call gets a descriptor out of another process"
+)]
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, SocketAddrV4, TcpListener, TcpStream};
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 
 use nix::sys::socket::{
     AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, bind, connect, getsockname, listen,
@@ -104,6 +108,29 @@ pub(crate) fn receive_line(stream: &mut TcpStream) -> Vec<u8> {
         }
     }
     bytes
+}
+
+/// Whether descriptor `fd` of process `pid`, a socket, has TCP_NODELAY set.
+pub(crate) fn is_nodelay(pid: u32, fd: i32) -> bool {
+    let socket = descriptor_of(pid, fd).expect("a child's descriptors can be looked at");
+    nix::sys::socket::getsockopt(&socket, sockopt::TcpNoDelay).expect("it is a TCP socket")
+}
+
+/// A duplicate of another process's descriptor: pidfd_open(2), pidfd_getfd(2).
+fn descriptor_of(pid: u32, fd: i32) -> nix::Result<OwnedFd> {
+    // SAFETY: pidfd_open takes two numbers.
+    let process =
+        nix::errno::Errno::result(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })?;
+    let process = i32::try_from(process).expect("descriptors are small");
+    // SAFETY: the call has just made this descriptor, and nothing else owns it.
+    let process = unsafe { OwnedFd::from_raw_fd(process) };
+    // SAFETY: pidfd_getfd takes three numbers.
+    let copy = nix::errno::Errno::result(unsafe {
+        libc::syscall(libc::SYS_pidfd_getfd, process.as_raw_fd(), fd, 0)
+    })?;
+    let copy = i32::try_from(copy).expect("descriptors are small");
+    // SAFETY: as above.
+    Ok(unsafe { OwnedFd::from_raw_fd(copy) })
 }
 
 fn is_closed(error: &io::Error) -> bool {

@@ -234,6 +234,11 @@ impl Peer {
         self.receive_probe(probe::descriptors);
     }
 
+    /// Reads what `probe::IDS` prints, to the end.
+    pub(crate) fn receive_ids(&mut self) {
+        self.receive_probe(probe::ids);
+    }
+
     fn receive_probe(&mut self, read: impl Fn(&str) -> Vec<String>) {
         let bytes = net::receive_all(&mut self.stream);
         for line in read(&String::from_utf8_lossy(&bytes)) {

@@ -100,7 +100,7 @@ pub(crate) fn fill(book: &mut Book) {
     book.add("closed_stdin", |s| {
         record(s, s.program(["echo", "hello"]).closed(0))
     });
-    book.add("closed_stdout", |s| {
+    book.add("closed_stdout_ends_the_record", |s| {
         record(s, s.program(["sh", "-c", "cat"]).closed(1).input("hello\n"))
     });
 }
