@@ -17,12 +17,20 @@ use nix::sys::time::{TimeVal, TimeValLike as _};
 use super::DEADLINE;
 
 /// Connects from `source` (any free port) to `port` on `target`.
-pub(crate) fn connect_from(source: Ipv4Addr, target: Ipv4Addr, port: u16) -> TcpStream {
+///
+/// # Errors
+///
+/// Where nobody listens.
+pub(crate) fn connect_from(
+    source: Ipv4Addr,
+    target: Ipv4Addr,
+    port: u16,
+) -> nix::Result<TcpStream> {
     let socket = tcp_socket();
     bind(socket.as_raw_fd(), &address(source, 0)).expect("every 127.x.y.z is ours to bind");
     setsockopt(&socket, sockopt::SendTimeout, &deadline()).expect("a connect can be bounded");
-    connect(socket.as_raw_fd(), &address(target, port)).expect("the server listens");
-    bounded(TcpStream::from(socket))
+    connect(socket.as_raw_fd(), &address(target, port))?;
+    Ok(bounded(TcpStream::from(socket)))
 }
 
 /// A listening socket on a free port of `ip` whose `accept` gives up in the end.

@@ -102,6 +102,17 @@ impl Scene {
 
     /// Starts tcpserver, which must have been given `-1`, and learns its port.
     pub(crate) fn serve(&mut self, launch: Launch) -> Server {
+        self.serve_if_it_can(launch).unwrap_or_else(|process| {
+            let outcome = process.outcome();
+            panic!(
+                "the server did not start: {}",
+                String::from_utf8_lossy(&outcome.stderr)
+            );
+        })
+    }
+
+    /// As `serve`; a server that ends without having listened is given back as a mere process.
+    pub(crate) fn serve_if_it_can(&mut self, launch: Launch) -> Result<Server, Process> {
         let process = self.start(launch);
         let line = process
             .stdout
@@ -112,14 +123,16 @@ impl Scene {
             .ok()
             .and_then(|line| line.trim_end().parse().ok());
         let Some(port) = port else {
-            panic!(
-                "no port, but {line:?}, and on stderr: {}",
-                String::from_utf8_lossy(&process.outcome().stderr)
-            );
+            return Err(process);
         };
         self.transcript.borrow_mut().names.port(port, "PORT");
         self.transcript.borrow_mut().bytes("stdout", &line);
-        Server::new(process, port, line.len(), Rc::clone(&self.transcript))
+        Ok(Server::new(
+            process,
+            port,
+            line.len(),
+            Rc::clone(&self.transcript),
+        ))
     }
 
     /// Starts tcpserver on a port that is known beforehand.
@@ -139,6 +152,11 @@ impl Scene {
     /// Writes `name` wherever this port appears.
     pub(crate) fn name_port(&mut self, port: u16, name: &str) {
         self.transcript.borrow_mut().names.port(port, name);
+    }
+
+    /// Writes `name` for this word of a command line.
+    pub(crate) fn name_word(&mut self, word: &str, name: &str) {
+        self.transcript.borrow_mut().names.word_is(word, name);
     }
 
     pub(crate) fn peer(&mut self, stream: std::net::TcpStream, label: &str) -> Peer {

@@ -97,10 +97,15 @@ pub(crate) fn fill(book: &mut Book) {
             .expect("the system has /dev/null");
         record(s, s.program(["cat"]).stdin(Input::File(null)));
     });
-    book.add("closed_stdin", |s| {
-        record(s, s.program(["echo", "hello"]).closed(0))
+    book.add("closed_stdin_is_an_end_of_input", |s| {
+        record(s, s.program(["cat"]).closed(0))
     });
     book.add("closed_stdout_ends_the_record", |s| {
-        record(s, s.program(["sh", "-c", "cat"]).closed(1).input("hello\n"))
+        record(
+            s,
+            s.program(["sh", "-c", "echo one; read x"])
+                .closed(1)
+                .stdin(Input::Pipe),
+        );
     });
 }

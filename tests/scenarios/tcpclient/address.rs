@@ -68,14 +68,10 @@ pub(crate) fn fill(book: &mut Book) {
     book.add("port_may_have_leading_zeros", |s| {
         let mut listener = s.listen(LOCALHOST);
         let port = format!("000{}", listener.port);
-        s.name_port(listener.port, "PORT");
-        s.note("the port is given with three leading zeros");
-        let process = s
-            .program(["-vHRl0", "127.0.0.1", &port, "env"])
-            .spawn(&s.path(""))
-            .expect("tcpclient starts");
+        s.name_word(&port, "000PORT");
+        let client = s.start(s.program(["-vHRl0", "127.0.0.1", &port, "env"]));
         listener.accept();
-        s.finish(process);
+        s.finish(client);
     });
     book.add("quiet_silences_address_errors", |s| {
         s.run(s.program(["-qHRl0", "1.2.3", "80", "true"]));
@@ -96,6 +92,7 @@ pub(crate) fn fill(book: &mut Book) {
             .expect("bound")
             .port();
         let port = free.to_string();
+        s.name_word(&port, "CPORT1");
         run_connected(
             s,
             &["-HRl0", "-i", "127.0.0.9", "-p", &port],
