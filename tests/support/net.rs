@@ -14,7 +14,7 @@ use nix::sys::socket::{
 };
 use nix::sys::time::{TimeVal, TimeValLike as _};
 
-use super::DEADLINE;
+use super::deadline;
 
 /// Connects from `source` (any free port) to `port` on `target`.
 ///
@@ -28,7 +28,7 @@ pub(crate) fn connect_from(
 ) -> nix::Result<TcpStream> {
     let socket = tcp_socket();
     bind(socket.as_raw_fd(), &address(source, 0)).expect("every 127.x.y.z is ours to bind");
-    setsockopt(&socket, sockopt::SendTimeout, &deadline()).expect("a connect can be bounded");
+    setsockopt(&socket, sockopt::SendTimeout, &time_limit()).expect("a connect can be bounded");
     connect(socket.as_raw_fd(), &address(target, port))?;
     Ok(bounded(TcpStream::from(socket)))
 }
@@ -36,7 +36,8 @@ pub(crate) fn connect_from(
 /// A listening socket on a free port of `ip` whose `accept` gives up in the end.
 pub(crate) fn listener(ip: Ipv4Addr) -> TcpListener {
     let listener = TcpListener::bind((ip, 0)).expect("a free port on the loopback interface");
-    setsockopt(&listener, sockopt::ReceiveTimeout, &deadline()).expect("an accept can be bounded");
+    setsockopt(&listener, sockopt::ReceiveTimeout, &time_limit())
+        .expect("an accept can be bounded");
     listener
 }
 
@@ -150,10 +151,10 @@ fn is_closed(error: &io::Error) -> bool {
 
 fn bounded(stream: TcpStream) -> TcpStream {
     stream
-        .set_read_timeout(Some(DEADLINE))
+        .set_read_timeout(Some(deadline()))
         .expect("the deadline is not zero");
     stream
-        .set_write_timeout(Some(DEADLINE))
+        .set_write_timeout(Some(deadline()))
         .expect("the deadline is not zero");
     stream
 }
@@ -172,6 +173,6 @@ fn address(ip: Ipv4Addr, port: u16) -> SockaddrIn {
     SockaddrIn::from(SocketAddrV4::new(ip, port))
 }
 
-fn deadline() -> TimeVal {
-    TimeVal::seconds(i64::try_from(DEADLINE.as_secs()).expect("the deadline is short"))
+fn time_limit() -> TimeVal {
+    TimeVal::seconds(i64::try_from(deadline().as_secs()).expect("the deadline is short"))
 }

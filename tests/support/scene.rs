@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 use std::ffi::OsStr;
 use std::fs;
+use std::io::Write as _;
 use std::net::Ipv4Addr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
@@ -186,6 +187,20 @@ impl Scene {
         self.set_mode(name, 0o755);
     }
 
+    /// A fifo on which a program can wait for the scenario: `read x <name`.
+    pub(crate) fn fifo(&mut self, name: &str) -> Gate {
+        let path = self.path(name);
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU)
+            .expect("the scenario's directory takes a fifo");
+        // Open in both directions at once: opening it never waits for the other side.
+        let fifo = fs::File::options()
+            .read(true)
+            .write(true)
+            .open(path)
+            .expect("the fifo is ours");
+        Gate { fifo }
+    }
+
     pub(crate) fn set_mode(&mut self, name: &str, mode: u32) {
         fs::set_permissions(self.path(name), fs::Permissions::from_mode(mode))
             .expect("the file is ours");
@@ -280,6 +295,20 @@ impl Scene {
                 .unwrap_or_else(|error| panic!("cannot copy {}: {error}", program.display()));
         }
         launch.relocated(copy)
+    }
+}
+
+/// Holds up a program until the scenario lets it go on.
+pub(crate) struct Gate {
+    fifo: fs::File,
+}
+
+impl Gate {
+    pub(crate) fn open(mut self) -> Self {
+        self.fifo
+            .write_all(b"go on\n")
+            .expect("a fifo takes a line");
+        self
     }
 }
 

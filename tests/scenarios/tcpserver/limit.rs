@@ -77,14 +77,11 @@ pub(crate) fn fill(book: &mut Book) {
         server.terminate();
     });
     book.add("program_that_closes_its_connection_still_counts", |s| {
-        nix::unistd::mkfifo(&s.path("go"), nix::sys::stat::Mode::S_IRWXU).expect("a fifo");
+        let gate = s.fifo("go");
         let script = "exec <&- >&-; read x <go";
         let mut server = s.serve(listening(s, &["-1vHRl0", "-c1"], &["sh", "-c", script]));
         server.connect().receive_all();
-        std::fs::File::options()
-            .write(true)
-            .open(s.path("go"))
-            .expect("the program reads the fifo");
+        let _open = gate.open();
         server.wait_for_ends(1);
         server.terminate();
     });

@@ -43,6 +43,43 @@ pub(crate) fn fill(book: &mut Book) {
         client.exchange(&b"0123456789abcdef".repeat(65536));
         server.terminate();
     });
+    book.add("many_clients_at_once_are_all_served", |s| {
+        let mut server = s.serve(listening(s, &["-1HRl0", "-c5"], &["cat"]));
+        let mut clients: Vec<_> = (0..15).map(|_| server.connect()).collect();
+        for (index, client) in clients.iter_mut().enumerate() {
+            client.send(format!("client {}\n", index + 1));
+            client.half_close();
+        }
+        for client in &mut clients {
+            client.receive_all();
+        }
+        server.terminate();
+    });
+    book.add("recordio_may_stand_between", |s| {
+        let recordio = s.sibling("recordio", [""; 0]).path().display().to_string();
+        s.name_word(&recordio, "recordio");
+        let mut server = s.serve(listening(s, &["-1HRl0"], &[&recordio, "cat"]));
+        let mut client = server.connect();
+        client.send("hello\n");
+        client.receive_line();
+        client.half_close();
+        client.receive_all();
+        server.terminate();
+    });
+    book.add("tcpclient_talks_with_tcpserver", |s| {
+        let server = s.serve(listening(
+            s,
+            &["-1HRl0"],
+            &["sh", "-c", "read x; echo \"you said $x\""],
+        ));
+        let port = server.port.to_string();
+        let script = "echo hello >&7; cat <&6";
+        s.run(s.sibling(
+            "tcpclient",
+            ["-vHRl0", "127.0.0.1", &port, "sh", "-c", script],
+        ));
+        server.terminate();
+    });
     book.add("program_inherits_the_umask", |s| {
         one_connection(s, &["-1HRl0"], &["sh", "-c", "umask"], |launch| {
             launch.umask(0o027)
@@ -106,6 +143,7 @@ pub(crate) fn fill(book: &mut Book) {
 
 fn descriptors(s: &mut Scene, with: impl Fn(Launch) -> Launch) {
     let mut server = s.serve(with(listening(s, &["-1HRl0"], &probe::DESCRIPTORS)));
+    server.wait_for_end_of_stdout();
     if let Some(mut client) = server.connect_if_it_listens() {
         client.receive_descriptors();
     }
