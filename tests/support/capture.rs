@@ -4,7 +4,7 @@ use std::io::Read;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Instant;
 
-use super::DEADLINE;
+use super::deadline;
 
 /// The bytes read from a pipe so far; a thread of its own reads on until the last writer has closed it.
 #[derive(Clone)]
@@ -84,7 +84,7 @@ impl Capture {
     }
 
     fn wait(&self, what: &str, done: impl Fn(&[u8], bool) -> bool) -> Vec<u8> {
-        let limit = Instant::now() + DEADLINE;
+        let limit = Instant::now() + deadline();
         let mut seen = self.lock();
         while !done(&seen.bytes, seen.ended) {
             let left = limit.saturating_duration_since(Instant::now());

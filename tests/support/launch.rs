@@ -65,6 +65,7 @@ enum Step {
     Block(Signal),
     Limit(Resource, u64),
     Umask(Mode),
+    Groups(Vec<libc::gid_t>),
     Become(libc::uid_t),
 }
 
@@ -171,6 +172,12 @@ impl Launch {
     pub(crate) fn umask(self, mask: u32) -> Self {
         self.step(Step::Umask(Mode::from_bits_truncate(mask)))
             .described(format!("with umask {mask:03o}"))
+    }
+
+    /// Starts the program as a member of these groups; only root can.
+    pub(crate) fn groups(self, groups: &[u32]) -> Self {
+        self.step(Step::Groups(groups.to_vec()))
+            .described(format!("in the groups {groups:?}"))
     }
 
     /// Runs the program as an ordinary user: when the tests run as root, as user and group 65534, else as they are.
@@ -294,8 +301,15 @@ impl Step {
             Self::Umask(mask) => {
                 umask(*mask);
             }
+            Self::Groups(groups) => {
+                // SAFETY: the pointer and the count come from the same vector.
+                let result = unsafe { libc::setgroups(groups.len(), groups.as_ptr()) };
+                nix::errno::Errno::result(result)?;
+            }
             Self::Become(id) => {
-                nix::unistd::setgroups(&[nix::unistd::Gid::from_raw(*id)])?;
+                // SAFETY: an empty list needs no memory.
+                let result = unsafe { libc::setgroups(0, std::ptr::null()) };
+                nix::errno::Errno::result(result)?;
                 nix::unistd::setgid(nix::unistd::Gid::from_raw(*id))?;
                 nix::unistd::setuid(nix::unistd::Uid::from_raw(*id))?;
             }

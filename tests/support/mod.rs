@@ -26,10 +26,21 @@ pub(crate) mod temp;
 pub(crate) mod transcript;
 pub(crate) mod trials;
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
-/// Nothing that a test waits for takes this long; it only turns a hang into a failure.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
+/// Nothing that a test waits for takes this long; it only turns a hang into a failure. `$UCSPI_DEADLINE` gives another
+/// number of seconds: fewer while a program is being written, more on a slow machine.
+pub(crate) fn deadline() -> Duration {
+    static SECONDS: OnceLock<u64> = OnceLock::new();
+    let seconds = SECONDS.get_or_init(|| {
+        let given = std::env::var("UCSPI_DEADLINE").ok();
+        given.map_or(30, |text| {
+            text.parse().expect("UCSPI_DEADLINE is a number of seconds")
+        })
+    });
+    Duration::from_secs(*seconds)
+}
 
 /// Whether the tests may change user and group ids and read what is forbidden to others.
 pub(crate) fn is_root() -> bool {

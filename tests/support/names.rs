@@ -31,6 +31,10 @@ impl Names {
         self.ports.insert(port.to_string(), name.into());
     }
 
+    pub(crate) fn word_is(&mut self, word: &str, name: &str) {
+        self.ports.insert(word.to_owned(), name.to_owned());
+    }
+
     pub(crate) fn path(&mut self, path: &str, name: &'static str) {
         self.paths.push((path.to_owned(), name));
     }

@@ -1,8 +1,12 @@
 //! The other end of the programs' connections: sockets bound to chosen loopback addresses, every wait bounded.
+#![allow(
+    unsafe_code,
+    reason = "no library call gets a descriptor out of another process"
+)]
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, SocketAddrV4, TcpListener, TcpStream};
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
 
 use nix::sys::socket::{
     AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, bind, connect, getsockname, listen,
@@ -10,21 +14,30 @@ use nix::sys::socket::{
 };
 use nix::sys::time::{TimeVal, TimeValLike as _};
 
-use super::DEADLINE;
+use super::deadline;
 
 /// Connects from `source` (any free port) to `port` on `target`.
-pub(crate) fn connect_from(source: Ipv4Addr, target: Ipv4Addr, port: u16) -> TcpStream {
+///
+/// # Errors
+///
+/// Where nobody listens.
+pub(crate) fn connect_from(
+    source: Ipv4Addr,
+    target: Ipv4Addr,
+    port: u16,
+) -> nix::Result<TcpStream> {
     let socket = tcp_socket();
     bind(socket.as_raw_fd(), &address(source, 0)).expect("every 127.x.y.z is ours to bind");
-    setsockopt(&socket, sockopt::SendTimeout, &deadline()).expect("a connect can be bounded");
-    connect(socket.as_raw_fd(), &address(target, port)).expect("the server listens");
-    bounded(TcpStream::from(socket))
+    setsockopt(&socket, sockopt::SendTimeout, &time_limit()).expect("a connect can be bounded");
+    connect(socket.as_raw_fd(), &address(target, port))?;
+    Ok(bounded(TcpStream::from(socket)))
 }
 
 /// A listening socket on a free port of `ip` whose `accept` gives up in the end.
 pub(crate) fn listener(ip: Ipv4Addr) -> TcpListener {
     let listener = TcpListener::bind((ip, 0)).expect("a free port on the loopback interface");
-    setsockopt(&listener, sockopt::ReceiveTimeout, &deadline()).expect("an accept can be bounded");
+    setsockopt(&listener, sockopt::ReceiveTimeout, &time_limit())
+        .expect("an accept can be bounded");
     listener
 }
 
@@ -106,6 +119,29 @@ pub(crate) fn receive_line(stream: &mut TcpStream) -> Vec<u8> {
     bytes
 }
 
+/// Whether descriptor `fd` of process `pid`, a socket, has TCP_NODELAY set.
+pub(crate) fn is_nodelay(pid: u32, fd: i32) -> bool {
+    let socket = descriptor_of(pid, fd).expect("a child's descriptors can be looked at");
+    nix::sys::socket::getsockopt(&socket, sockopt::TcpNoDelay).expect("it is a TCP socket")
+}
+
+/// A duplicate of another process's descriptor: pidfd_open(2), pidfd_getfd(2).
+fn descriptor_of(pid: u32, fd: i32) -> nix::Result<OwnedFd> {
+    // SAFETY: pidfd_open takes two numbers.
+    let process =
+        nix::errno::Errno::result(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })?;
+    let process = i32::try_from(process).expect("descriptors are small");
+    // SAFETY: the call has just made this descriptor, and nothing else owns it.
+    let process = unsafe { OwnedFd::from_raw_fd(process) };
+    // SAFETY: pidfd_getfd takes three numbers.
+    let copy = nix::errno::Errno::result(unsafe {
+        libc::syscall(libc::SYS_pidfd_getfd, process.as_raw_fd(), fd, 0)
+    })?;
+    let copy = i32::try_from(copy).expect("descriptors are small");
+    // SAFETY: as above.
+    Ok(unsafe { OwnedFd::from_raw_fd(copy) })
+}
+
 fn is_closed(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -115,10 +151,10 @@ fn is_closed(error: &io::Error) -> bool {
 
 fn bounded(stream: TcpStream) -> TcpStream {
     stream
-        .set_read_timeout(Some(DEADLINE))
+        .set_read_timeout(Some(deadline()))
         .expect("the deadline is not zero");
     stream
-        .set_write_timeout(Some(DEADLINE))
+        .set_write_timeout(Some(deadline()))
         .expect("the deadline is not zero");
     stream
 }
@@ -137,6 +173,6 @@ fn address(ip: Ipv4Addr, port: u16) -> SockaddrIn {
     SockaddrIn::from(SocketAddrV4::new(ip, port))
 }
 
-fn deadline() -> TimeVal {
-    TimeVal::seconds(i64::try_from(DEADLINE.as_secs()).expect("the deadline is short"))
+fn time_limit() -> TimeVal {
+    TimeVal::seconds(i64::try_from(deadline().as_secs()).expect("the deadline is short"))
 }

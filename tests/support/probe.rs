@@ -8,6 +8,8 @@ use nix::sys::signal::Signal;
 
 /// The tool that shows signal dispositions and the signal mask.
 pub(crate) const SIGNALS: [&str; 2] = ["cat", "/proc/self/status"];
+/// The tool that shows user and group ids.
+pub(crate) const IDS: [&str; 2] = SIGNALS;
 /// The tool that shows open descriptors.
 pub(crate) const DESCRIPTORS: [&str; 3] = ["ls", "-l", "/proc/self/fd"];
 
@@ -23,7 +25,8 @@ pub(crate) fn signals(status: &str) -> Vec<String> {
                 .trim();
             let mask =
                 u64::from_str_radix(hex, 16).unwrap_or_else(|_| panic!("no {field} in {status:?}"));
-            let names: Vec<String> = (1..=64_i32)
+            // Above 31 are real-time signals, of which the C library keeps some from everybody's reach.
+            let names: Vec<String> = (1..=31_i32)
                 .filter(|number| mask >> (number - 1) & 1 == 1)
                 .map(name)
                 .collect();
@@ -37,6 +40,32 @@ pub(crate) fn signals(status: &str) -> Vec<String> {
             )
         })
         .collect()
+}
+
+/// `/proc/self/status` as `user ids: 1000 1000 1000 1000` and so on.
+pub(crate) fn ids(status: &str) -> Vec<String> {
+    [
+        ("Uid:", "user ids"),
+        ("Gid:", "group ids"),
+        ("Groups:", "groups"),
+    ]
+    .iter()
+    .map(|(field, word)| {
+        let values = status
+            .lines()
+            .find_map(|line| line.strip_prefix(field))
+            .unwrap_or_default();
+        let values: Vec<&str> = values.split_whitespace().collect();
+        format!(
+            "{word}: {}",
+            if values.is_empty() {
+                "none".to_owned()
+            } else {
+                values.join(" ")
+            }
+        )
+    })
+    .collect()
 }
 
 fn name(number: i32) -> String {

@@ -9,8 +9,8 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 
-use super::DEADLINE;
 use super::capture::Capture;
+use super::deadline;
 
 /// A running program, leader of its own process group; killed with its group and reaped on drop.
 pub(crate) struct Process {
@@ -72,7 +72,7 @@ impl Process {
             let result = waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT);
             let _ = tell.send(result);
         });
-        let watched = told.recv_timeout(DEADLINE);
+        let watched = told.recv_timeout(deadline());
         assert!(watched.is_ok(), "the program did not end in time");
         let status = self.child.wait().expect("the child is ours");
         self.ended = Some(status);

@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 use std::ffi::OsStr;
 use std::fs;
+use std::io::Write as _;
 use std::net::Ipv4Addr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
@@ -102,6 +103,17 @@ impl Scene {
 
     /// Starts tcpserver, which must have been given `-1`, and learns its port.
     pub(crate) fn serve(&mut self, launch: Launch) -> Server {
+        self.serve_if_it_can(launch).unwrap_or_else(|process| {
+            let outcome = process.outcome();
+            panic!(
+                "the server did not start: {}",
+                String::from_utf8_lossy(&outcome.stderr)
+            );
+        })
+    }
+
+    /// As `serve`; a server that ends without having listened is given back as a mere process.
+    pub(crate) fn serve_if_it_can(&mut self, launch: Launch) -> Result<Server, Process> {
         let process = self.start(launch);
         let line = process
             .stdout
@@ -112,14 +124,16 @@ impl Scene {
             .ok()
             .and_then(|line| line.trim_end().parse().ok());
         let Some(port) = port else {
-            panic!(
-                "no port, but {line:?}, and on stderr: {}",
-                String::from_utf8_lossy(&process.outcome().stderr)
-            );
+            return Err(process);
         };
         self.transcript.borrow_mut().names.port(port, "PORT");
         self.transcript.borrow_mut().bytes("stdout", &line);
-        Server::new(process, port, line.len(), Rc::clone(&self.transcript))
+        Ok(Server::new(
+            process,
+            port,
+            line.len(),
+            Rc::clone(&self.transcript),
+        ))
     }
 
     /// Starts tcpserver on a port that is known beforehand.
@@ -139,6 +153,11 @@ impl Scene {
     /// Writes `name` wherever this port appears.
     pub(crate) fn name_port(&mut self, port: u16, name: &str) {
         self.transcript.borrow_mut().names.port(port, name);
+    }
+
+    /// Writes `name` for this word of a command line.
+    pub(crate) fn name_word(&mut self, word: &str, name: &str) {
+        self.transcript.borrow_mut().names.word_is(word, name);
     }
 
     pub(crate) fn peer(&mut self, stream: std::net::TcpStream, label: &str) -> Peer {
@@ -166,6 +185,20 @@ impl Scene {
     pub(crate) fn directory(&mut self, name: &str) {
         fs::create_dir(self.path(name)).expect("the scenario's directory is writable");
         self.set_mode(name, 0o755);
+    }
+
+    /// A fifo on which a program can wait for the scenario: `read x <name`.
+    pub(crate) fn fifo(&mut self, name: &str) -> Gate {
+        let path = self.path(name);
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU)
+            .expect("the scenario's directory takes a fifo");
+        // Open in both directions at once: opening it never waits for the other side.
+        let fifo = fs::File::options()
+            .read(true)
+            .write(true)
+            .open(path)
+            .expect("the fifo is ours");
+        Gate { fifo }
     }
 
     pub(crate) fn set_mode(&mut self, name: &str, mode: u32) {
@@ -262,6 +295,20 @@ impl Scene {
                 .unwrap_or_else(|error| panic!("cannot copy {}: {error}", program.display()));
         }
         launch.relocated(copy)
+    }
+}
+
+/// Holds up a program until the scenario lets it go on.
+pub(crate) struct Gate {
+    fifo: fs::File,
+}
+
+impl Gate {
+    pub(crate) fn open(mut self) -> Self {
+        self.fifo
+            .write_all(b"go on\n")
+            .expect("a fifo takes a line");
+        self
     }
 }
 

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use nix::sys::signal::Signal;
 
 use super::capture::Capture;
+use super::inspect;
 use super::net;
 use super::probe;
 use super::process::Process;
@@ -53,7 +54,24 @@ impl Server {
     }
 
     pub(crate) fn connect_between(&mut self, source: Ipv4Addr, target: Ipv4Addr) -> Peer {
-        let stream = net::connect_from(source, target, self.port);
+        let stream = net::connect_from(source, target, self.port).expect("the server listens");
+        self.client(stream, source)
+    }
+
+    /// A client from 127.0.0.1 of a server that perhaps does not listen at all.
+    pub(crate) fn connect_if_it_listens(&mut self) -> Option<Peer> {
+        match net::connect_from(LOCALHOST, LOCALHOST, self.port) {
+            Ok(stream) => Some(self.client(stream, LOCALHOST)),
+            Err(error) => {
+                self.transcript
+                    .borrow_mut()
+                    .line(&format!("client cannot connect: {}", error.desc()));
+                None
+            }
+        }
+    }
+
+    fn client(&mut self, stream: TcpStream, source: Ipv4Addr) -> Peer {
         self.clients += 1;
         let label = format!("client {}", self.clients);
         let port = stream
@@ -224,6 +242,28 @@ impl Peer {
             .bytes(&format!("{} receives", self.label), &bytes);
     }
 
+    /// The next line, not written down: it differs from run to run.
+    pub(crate) fn take_line(&mut self) -> Vec<u8> {
+        net::receive_line(&mut self.stream)
+    }
+
+    /// Sends all bytes and reads to the end at the same time.
+    pub(crate) fn exchange(&mut self, bytes: &[u8]) {
+        let mut sender = self
+            .stream
+            .try_clone()
+            .expect("a descriptor can be duplicated");
+        let received = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                net::send(&mut sender, bytes);
+                net::half_close(&sender);
+            });
+            net::receive_all(&mut self.stream)
+        });
+        self.say(&format!("sends {}", inspect::summary(bytes)));
+        self.say(&format!("receives {}", inspect::summary(&received)));
+    }
+
     /// Reads what `probe::SIGNALS` prints, to the end.
     pub(crate) fn receive_signals(&mut self) {
         self.receive_probe(probe::signals);
@@ -232,6 +272,11 @@ impl Peer {
     /// Reads what `probe::DESCRIPTORS` prints, to the end.
     pub(crate) fn receive_descriptors(&mut self) {
         self.receive_probe(probe::descriptors);
+    }
+
+    /// Reads what `probe::IDS` prints, to the end.
+    pub(crate) fn receive_ids(&mut self) {
+        self.receive_probe(probe::ids);
     }
 
     fn receive_probe(&mut self, read: impl Fn(&str) -> Vec<String>) {

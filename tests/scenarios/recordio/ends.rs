@@ -27,24 +27,21 @@ pub(crate) fn fill(book: &mut Book) {
         },
     );
     book.add("program_that_closes_its_output_ends_the_record", |s| {
-        nix::unistd::mkfifo(&s.path("go"), nix::sys::stat::Mode::S_IRWXU).expect("a fifo");
+        let gate = s.fifo("go");
         let process = s.start(
             s.program(["sh", "-c", "echo one; exec >&-; read x <go"])
                 .stdin(Input::Pipe),
         );
         let stderr = process.stderr.clone().expect("stderr is a pipe");
         stderr.wait_for("[EOF]", 1);
-        File::options()
-            .write(true)
-            .open(s.path("go"))
-            .expect("the program reads the fifo");
+        let _open = gate.open();
         let outcome = process.outcome();
         s.record(&by_direction(outcome));
     });
     book.add(
         "program_that_closes_its_input_loses_its_output_when_more_comes",
         |s| {
-            nix::unistd::mkfifo(&s.path("go"), nix::sys::stat::Mode::S_IRWXU).expect("a fifo");
+            let gate = s.fifo("go");
             let script = "exec <&-; echo ready; read x <go; echo lost; echo lost";
             let mut process = s.start(s.program(["sh", "-c", script]).stdin(Input::Pipe));
             let stdout = process.stdout.clone().expect("stdout is a pipe");
@@ -53,10 +50,7 @@ pub(crate) fn fill(book: &mut Book) {
             stdin.write_all(b"late\n").expect("the recorder reads");
             // The recorder is gone when its end of stdout is; then the program writes on.
             stdout.to_end();
-            File::options()
-                .write(true)
-                .open(s.path("go"))
-                .expect("the program reads the fifo");
+            let _open = gate.open();
             let outcome = process.outcome();
             s.record(&by_direction(outcome));
         },
@@ -97,10 +91,15 @@ pub(crate) fn fill(book: &mut Book) {
             .expect("the system has /dev/null");
         record(s, s.program(["cat"]).stdin(Input::File(null)));
     });
-    book.add("closed_stdin", |s| {
-        record(s, s.program(["echo", "hello"]).closed(0))
+    book.add("closed_stdin_is_an_end_of_input", |s| {
+        record(s, s.program(["cat"]).closed(0))
     });
-    book.add("closed_stdout", |s| {
-        record(s, s.program(["sh", "-c", "cat"]).closed(1).input("hello\n"))
+    book.add("closed_stdout_ends_the_record", |s| {
+        record(
+            s,
+            s.program(["sh", "-c", "echo one; read x"])
+                .closed(1)
+                .stdin(Input::Pipe),
+        );
     });
 }

@@ -19,9 +19,8 @@ pub(crate) fn fill(book: &mut Book) {
         record(s, s.program(["--", "cat"]).stdin(Input::Pipe));
     });
     book.add("arguments_are_passed_on_exactly", |s| {
-        s.write("program", "");
         let outcome = s
-            .start(s.program(["cat", "/proc/self/cmdline", "", "-x", "two words"]))
+            .start(s.program(["cat", "/proc/self/cmdline", "--", "", "-x", "two words"]))
             .outcome();
         s.note(&format!(
             "program was called {}",
