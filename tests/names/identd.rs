@@ -72,6 +72,16 @@ impl Identd {
         })
     }
 
+    /// A port 113 where nobody accepts: the kernel takes `backlog` connections, and no reply comes.
+    pub(crate) fn unattended(ip: Ipv4Addr, backlog: i32) -> OwnedFd {
+        let listener = tcp(SockFlag::empty());
+        let address = SockaddrIn::from(SocketAddrV4::new(ip, PORT));
+        bind(listener.as_raw_fd(), &address).expect("port 113 is free in our own world");
+        let backlog = Backlog::new(backlog).expect("the kernel queues that many");
+        listen(&listener, backlog).expect("a bound socket listens");
+        listener
+    }
+
     /// Who asked what so far.
     pub(crate) fn asked(&self) -> Vec<(SocketAddr, String)> {
         self.asked.lock().expect("no script panics").clone()
@@ -81,22 +91,20 @@ impl Identd {
 /// A port 113 that answers nobody: its queue is full, so the kernel drops further connection requests. It is so until
 /// all that is returned is dropped.
 pub(crate) fn full(ip: Ipv4Addr) -> Vec<OwnedFd> {
-    let tcp = || {
-        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-        socket(AddressFamily::Inet, SockType::Stream, flags, None).expect("the system has TCP")
-    };
-    let address = SockaddrIn::from(SocketAddrV4::new(ip, PORT));
-    let listener = tcp();
-    bind(listener.as_raw_fd(), &address).expect("port 113 is free in our own world");
-    listen(&listener, Backlog::new(0).expect("0 is a backlog")).expect("a bound socket listens");
-    let mut kept = vec![listener];
+    let mut kept = vec![Identd::unattended(ip, 0)];
     for _ in 0..4 {
-        let client = tcp();
+        let client = tcp(SockFlag::SOCK_NONBLOCK);
+        let address = SockaddrIn::from(SocketAddrV4::new(ip, PORT));
         // One is in the queue at once, the others never are.
         let _ = connect(client.as_raw_fd(), &address);
         kept.push(client);
     }
     kept
+}
+
+fn tcp(flags: SockFlag) -> OwnedFd {
+    let flags = flags | SockFlag::SOCK_CLOEXEC;
+    socket(AddressFamily::Inet, SockType::Stream, flags, None).expect("the system has TCP")
 }
 
 impl Drop for Identd {

@@ -3,8 +3,11 @@
 //! `world` makes the network, `packet`, `zone` and `nameserver` the answers of DNS, `identd` those of ident; `scenarios`
 //! are compared with the original, the other files test what ours promises beyond it.
 
+pub(crate) mod asking;
+pub(crate) mod daemon;
 pub(crate) mod golden;
 pub(crate) mod identd;
+pub(crate) mod many;
 pub(crate) mod nameserver;
 pub(crate) mod packet;
 pub(crate) mod scenarios;
@@ -24,8 +27,21 @@ pub(crate) const NAME_SERVER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 53);
 pub(crate) const SECOND_NAME_SERVER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 54);
 
 pub(crate) type Test = Box<dyn Fn() -> Verdict + Send + Sync>;
+/// Tests with their names.
+type Tests = Vec<(&'static str, fn())>;
 
 /// The tests that are no scenarios.
 pub(crate) fn tests() -> Vec<(String, Test)> {
-    Vec::new()
+    let rooms: [(&str, Tests); 2] = [("asking", asking::tests()), ("many", many::tests())];
+    let mut all: Vec<(String, Test)> = Vec::new();
+    for (room, tests) in rooms {
+        for (name, test) in tests {
+            let run = move || {
+                test();
+                Verdict::Passed
+            };
+            all.push((format!("{room}::{name}"), Box::new(run)));
+        }
+    }
+    all
 }

@@ -120,6 +120,14 @@ impl NameServer {
     }
 }
 
+impl NameServer {
+    /// Waits until a question comes, but not for long.
+    pub(crate) fn wait_for_news(&self, limit: Duration) {
+        let asked = self.shared.asked.lock().expect("no script panics");
+        drop(self.shared.news.wait_timeout(asked, limit));
+    }
+}
+
 impl Drop for NameServer {
     fn drop(&mut self) {
         self.shared.is_over.store(true, Ordering::SeqCst);
@@ -146,9 +154,8 @@ impl Shared {
             asked.push(question.clone());
             asked.len() - 1
         };
-        let acts = (self.script.lock().expect("no script panics"))(&question, count);
         self.news.notify_all();
-        acts
+        (self.script.lock().expect("no script panics"))(&question, count)
     }
 }
 

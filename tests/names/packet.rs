@@ -3,7 +3,6 @@
 use std::net::Ipv4Addr;
 
 pub(crate) const A: u16 = 1;
-pub(crate) const NS: u16 = 2;
 pub(crate) const CNAME: u16 = 5;
 pub(crate) const SOA: u16 = 6;
 pub(crate) const PTR: u16 = 12;
@@ -145,6 +144,11 @@ impl Reply {
         packet.extend_from_slice(&self.question);
         packet.extend(self.answers.iter().chain(&self.authorities).flatten());
         packet
+    }
+
+    /// Has no answer record.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.answers.is_empty()
     }
 
     /// Where the first answer record starts.

@@ -16,6 +16,7 @@ use std::path::Path;
 
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use nix::unistd::{getegid, geteuid, sethostname};
 
@@ -40,8 +41,8 @@ thread_local! {
     static IS_OURS: Cell<bool> = const { Cell::new(false) };
 }
 
-/// To be called first, while there is only one thread: gives the tests time and, where they do not run as root, the
-/// right to make namespaces.
+/// To be called first, while there is only one thread: gives the tests time, descriptors and, where they do not run as
+/// root, the right to make namespaces.
 pub(crate) fn prepare() {
     if std::env::var_os("UCSPI_DEADLINE").is_none() {
         let program = std::env::current_exe().expect("a test binary knows its own path");
@@ -54,6 +55,8 @@ pub(crate) fn prepare() {
             .exec();
         panic!("the test cannot start itself: {error}");
     }
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("limits can be read");
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).expect("up to the hard limit");
     let (uid, gid) = (geteuid(), getegid());
     if !uid.is_root() && unshare(CloneFlags::CLONE_NEWUSER).is_ok() {
         // Failing here shows when a test enters its world.
