@@ -67,7 +67,9 @@ fn main() -> ExitCode {
     let args = std::env::args_os()
         .skip(1)
         .map(|arg| arg.to_string_lossy().into_owned());
-    trials::main(args, trials)
+    // These tests mostly wait.
+    let threads = "--test-threads=16".to_owned();
+    trials::main(std::iter::once(threads).chain(args), trials)
 }
 
 fn run(scenario: &Scenario, programs: &Programs, mode: Mode) -> Verdict {

@@ -71,10 +71,10 @@ impl Daemon {
     }
 
     /// Runs `tcpclient arguments` to its end.
-    pub(crate) fn run_client(arguments: &[&str]) -> Outcome {
+    pub(crate) fn run_client(arguments: &[&str], with: impl FnOnce(Launch) -> Launch) -> Outcome {
         let work = TempDir::new();
         let path = Programs::subject().path("tcpclient");
-        let launch = Launch::new(path, "tcpclient", arguments);
+        let launch = with(Launch::new(path, "tcpclient", arguments));
         launch
             .spawn(work.path())
             .expect("the program can be started")

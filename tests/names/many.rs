@@ -228,8 +228,10 @@ fn localhost_needs_no_name_server() {
     );
     let server = Daemon::start(&["-HRl0"], &["echo", "served"], |l| l);
     let port = server.port.to_string();
-    let outcome =
-        Daemon::run_client(&["localhost", &port, "sh", "-c", "cat <&6; echo $TCPREMOTEIP"]);
+    let outcome = Daemon::run_client(
+        &["localhost", &port, "sh", "-c", "cat <&6; echo $TCPREMOTEIP"],
+        |l| l,
+    );
     assert_eq!(String::from_utf8_lossy(&outcome.stderr), "");
     assert_eq!(outcome.stdout, b"served\n127.0.0.1\n");
     assert!(outcome.status.success());

@@ -10,6 +10,7 @@ pub(crate) mod identd;
 pub(crate) mod many;
 pub(crate) mod nameserver;
 pub(crate) mod packet;
+pub(crate) mod real;
 pub(crate) mod scenarios;
 pub(crate) mod world;
 pub(crate) mod zone;
@@ -43,5 +44,9 @@ pub(crate) fn tests() -> Vec<(String, Test)> {
             all.push((format!("{room}::{name}"), Box::new(run)));
         }
     }
+    all.push((
+        "real::both_ends_are_known_to_each_other".to_owned(),
+        Box::new(real::both_ends_are_known_to_each_other),
+    ));
     all
 }
