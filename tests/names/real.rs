@@ -1,4 +1,5 @@
-//! From end to end with Debian's nsd as the name server and Debian's oidentd on both sides.
+//! From end to end with Debian's nsd as the name server and Debian's oidentd where the client is. (One where the server is
+//! would not know a connection that the server has not accepted yet: whether it does is chance.)
 
 use std::ffi::OsStr;
 use std::net::TcpStream;
@@ -6,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::daemon::Daemon;
-use super::{HERE, NAME_SERVER, THERE};
+use super::{NAME_SERVER, THERE};
 use crate::support::deadline;
 use crate::support::launch::Launch;
 use crate::support::process::Process;
@@ -39,7 +40,7 @@ const HEAD: &str = "$TTL 60\n@ SOA ns.test. root.test. 1 60 60 60 60\n NS ns.tes
 const FORWARD: &str = "ns A 127.0.0.53\nhere A 127.0.0.1\nthere A 127.0.0.2\n";
 const REVERSE: &str = "1.0.0 PTR here.test.\n2.0.0 PTR There.Test.\n";
 
-/// Programs on both sides see names and users that a real name server and real ident servers give.
+/// Programs on both sides see names and users that a real name server and a real ident server give.
 pub(crate) fn both_ends_are_known_to_each_other() -> Verdict {
     let (Some(nsd), Some(oidentd)) = (find("nsd"), find("oidentd")) else {
         let why = "there is no nsd and oidentd".to_owned();
@@ -64,20 +65,8 @@ pub(crate) fn both_ends_are_known_to_each_other() -> Verdict {
     };
     let nsd = start(nsd, &["-d", "-c", "nsd.conf"]);
     wait_for_port(&nsd, NAME_SERVER, 53);
-    let users = [
-        "-i",
-        "-S",
-        "-u",
-        "root",
-        "-g",
-        "root",
-        "-a",
-        "127.0.0.1",
-        "-a",
-        "127.0.0.2",
-    ];
+    let users = ["-i", "-S", "-u", "root", "-g", "root", "-a", "127.0.0.2"];
     let oidentd = start(oidentd, &users);
-    wait_for_port(&oidentd, HERE, 113);
     wait_for_port(&oidentd, THERE, 113);
 
     let asking = |launch: Launch| launch.env("DNSCACHEIP", NAME_SERVER.to_string());
@@ -109,7 +98,6 @@ pub(crate) fn both_ends_are_known_to_each_other() -> Verdict {
             "TCPLOCALHOST=there.test",
             "TCPLOCALIP=127.0.0.2",
             "TCPREMOTEHOST=here.test",
-            "TCPREMOTEINFO=root",
             "TCPREMOTEIP=127.0.0.1",
         ]
     );
