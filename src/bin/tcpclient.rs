@@ -7,6 +7,7 @@ use std::time::Duration;
 use ucspi_tcp::cli::{self, Arguments, CommandLine, Error, Opt, Verbosity, Voice, number};
 use ucspi_tcp::dns::literal;
 use ucspi_tcp::ucspi::client::{self, Config};
+use ucspi_tcp::ucspi::port;
 
 const COMMAND_LINE: CommandLine = CommandLine {
     name: "tcpclient",
@@ -70,8 +71,11 @@ fn run(arguments: &mut Arguments, voice: &mut Voice) -> Result<(), Error> {
             "q" => verbosity = Verbosity::Quiet,
             "Q" => verbosity = Verbosity::Errors,
             "v" => verbosity = Verbosity::Everything,
-            "i" => config.local_ip = Some(option.value.parse("an IP address", literal::address)?),
-            "p" => config.local_port = option.value.parse("a port from 0 to 65535", port)?,
+            "i" => {
+                let address = literal::address(&option.value.bytes());
+                config.local_ip = Some(address.ok_or_else(Error::bare_option)?);
+            }
+            "p" => config.local_port = option.value.parse("a port from 0 to 65535", local_port)?,
             "T" => config.timeouts = option.value.parse("seconds, as x or x+y", timeouts)?,
             "l" => config.lookups.local_host = Some(option.value.bytes()),
             "t" => config.lookups.ident_timeout = option.value.seconds()?,
@@ -81,12 +85,12 @@ fn run(arguments: &mut Arguments, voice: &mut Voice) -> Result<(), Error> {
     }
     voice.verbosity = verbosity;
     config.host = arguments.operand().ok_or_else(Error::usage)?;
-    config.port = arguments.operand().ok_or_else(Error::usage)?;
+    config.port = port::port(&arguments.operand().ok_or_else(Error::usage)?)?;
     config.program = arguments.program()?;
     client::run(&config, *voice)
 }
 
-fn port(text: &[u8]) -> Option<u16> {
+fn local_port(text: &[u8]) -> Option<u16> {
     u16::try_from(number(text)?).ok()
 }
 

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use ucspi_tcp::cli::{self, Arguments, CommandLine, Error, Opt, Verbosity, Voice, number};
 use ucspi_tcp::sys::process;
-use ucspi_tcp::ucspi::account;
 use ucspi_tcp::ucspi::server::{self, Config};
+use ucspi_tcp::ucspi::{account, port};
 
 const COMMAND_LINE: CommandLine = CommandLine {
     name: "tcpserver",
@@ -131,7 +131,7 @@ fn run(arguments: &mut Arguments, voice: &mut Voice) -> Result<(), Error> {
     }
     voice.verbosity = verbosity;
     config.host = arguments.operand().ok_or_else(Error::usage)?;
-    config.port = arguments.operand().ok_or_else(Error::usage)?;
+    config.port = port::port(&arguments.operand().ok_or_else(Error::usage)?)?;
     config.program = arguments.program()?;
     server::run(config, *voice)
 }

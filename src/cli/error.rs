@@ -47,6 +47,11 @@ impl Error {
         ))
     }
 
+    /// A wrong option of which nothing more is said: the usage line alone, also after `-q`.
+    pub fn bare_option() -> Self {
+        Self(Kind::Option(Vec::new()))
+    }
+
     /// A temporary failure, exit code 111: `name: fatal: text`.
     pub fn fatal(text: impl Into<Vec<u8>>) -> Self {
         Self(Kind::Fatal {

@@ -9,6 +9,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::mem::ManuallyDrop;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -17,7 +18,8 @@ const SLOT_BYTES: u64 = 8;
 
 /// A database that is being written.
 pub struct Writer {
-    make: cdb::CDBMake,
+    /// Never dropped: it would write what it holds, and a failed run leaves no more than the original does.
+    make: ManuallyDrop<cdb::CDBMake>,
     /// The same file, to check and sync it at the end.
     file: File,
     /// The file's size when all records and tables are written, in bytes.
@@ -46,7 +48,7 @@ impl Writer {
     /// The file cannot be written or has no positions.
     pub fn new(file: File) -> io::Result<Self> {
         Ok(Self {
-            make: cdb::CDBMake::new(file.try_clone()?)?,
+            make: ManuallyDrop::new(cdb::CDBMake::new(file.try_clone()?)?),
             file,
             size: HEADER_BYTES,
         })
@@ -71,12 +73,13 @@ impl Writer {
     /// # Errors
     /// The file cannot be written whole.
     pub fn finish(self) -> io::Result<()> {
-        self.make.finish()?;
+        ManuallyDrop::into_inner(self.make).finish()?;
+        self.file.sync_all()?;
         // The crate does not look at how much of a large record a write took.
         if self.file.metadata()?.len() != self.size {
             return Err(io::ErrorKind::WriteZero.into());
         }
-        self.file.sync_all()
+        Ok(())
     }
 }
 
@@ -100,7 +103,7 @@ impl Reader {
             .open(path)?;
         let metadata = file.metadata()?;
         if metadata.is_dir() {
-            return Err(io::ErrorKind::IsADirectory.into());
+            return Err(io::Error::from_raw_os_error(libc::EISDIR));
         }
         let mut header = Box::new([0; 2048]);
         file.read_exact_at(&mut header[..], 0).map_err(broken)?;

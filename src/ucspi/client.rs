@@ -12,7 +12,7 @@ use super::connect::connect;
 use super::environ::Changes;
 use super::host;
 use super::names::{Lookups, Names, look_up};
-use super::port;
+
 use crate::cli::{During, Error, FAILED, Voice, exec, reason};
 use crate::dns::Resolver;
 use crate::sys::{fd, process, signal};
@@ -22,8 +22,8 @@ use crate::sys::{fd, process, signal};
 pub struct Config {
     /// An address, a name, or `0` for this machine.
     pub host: Vec<u8>,
-    /// A number, or a service name.
-    pub port: Vec<u8>,
+    /// The port to connect to.
+    pub port: u16,
     /// The program to run, its name first.
     pub program: Vec<Vec<u8>>,
     /// The local address to connect from.
@@ -42,7 +42,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             host: Vec::new(),
-            port: Vec::new(),
+            port: 0,
             program: Vec::new(),
             local_ip: None,
             local_port: 0,
@@ -70,13 +70,11 @@ pub fn forget_inherited() {
 /// # Errors
 /// 100 for a wrong operand, 111 otherwise, with the original's messages.
 pub fn run(config: &Config, voice: Voice) -> Result<(), Error> {
-    let port = port::port(&config.port)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .during("start")?;
-    let (connection, changes) =
-        LocalSet::new().block_on(&runtime, connection(config, port, voice))?;
+    let (connection, changes) = LocalSet::new().block_on(&runtime, connection(config, voice))?;
     // The runtime's descriptors are closed before the connection takes its numbers, which may be theirs.
     drop(runtime);
     let connection = fd::move_to(connection, READ).during("set up descriptor 6")?;
@@ -94,7 +92,7 @@ pub fn run(config: &Config, voice: Voice) -> Result<(), Error> {
 async fn connection(config: &Config, port: u16, voice: Voice) -> Result<(OwnedFd, Changes), Error> {
     let resolver = Resolver::new(config.lookups.limit());
     let addresses = addresses(&config.host, &resolver).await?;
-    let connection = first_that_connects(config, &addresses, port, voice).await?;
+    let connection = first_that_connects(config, &addresses, voice).await?;
     if config.no_delay {
         // As the original: a socket that does not take the option is used without it.
         let _ = connection.set_nodelay(true);
@@ -142,7 +140,6 @@ async fn addresses(host: &[u8], resolver: &Resolver) -> Result<Vec<IpAddr>, Erro
 async fn first_that_connects(
     config: &Config,
     addresses: &[IpAddr],
-    port: u16,
     voice: Voice,
 ) -> Result<TcpStream, Error> {
     let [first, second] = config.timeouts;
@@ -155,7 +152,7 @@ async fn first_that_connects(
     for (round, limit) in rounds.iter().enumerate() {
         let mut slow = Vec::new();
         for ip in candidates {
-            let remote = SocketAddr::new(ip, port);
+            let remote = SocketAddr::new(ip, config.port);
             let local_ip = config.local_ip.unwrap_or(Ipv4Addr::UNSPECIFIED.into());
             let local = SocketAddr::new(local_ip, config.local_port);
             match connect(remote, local, *limit).await.during("bind socket")? {
@@ -166,7 +163,7 @@ async fn first_that_connects(
                     slow.push(ip)
                 }
                 Err(error) => {
-                    let place = format!("{ip} port {port}: ");
+                    let place = format!("{ip} port {}: ", config.port);
                     voice.warn(&[
                         b"unable to connect to ",
                         place.as_bytes(),

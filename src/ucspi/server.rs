@@ -18,11 +18,11 @@ use tokio::task::LocalSet;
 
 use super::children::Children;
 use super::connection::{self, DROPPING};
+use super::host;
 use super::listener::{Acceptor, Listener};
 use super::log::Facts;
 use super::names::Lookups;
 use super::slots::{Count, Slots};
-use super::{host, port};
 use crate::cli::{During, Error, FAILED, Voice, words};
 use crate::dns::Resolver;
 use crate::rules::{Peer, Rules, Verdict};
@@ -37,8 +37,8 @@ use crate::sys::{fd, privilege, process, signal, socket, watch};
 pub struct Config {
     /// Where to listen: an address, a name, or `0` for any address.
     pub host: Vec<u8>,
-    /// A number, 0 for any free port, or a service name.
-    pub port: Vec<u8>,
+    /// The port to bind; 0 for any free one.
+    pub port: u16,
     /// The program to run, its name first.
     pub program: Vec<Vec<u8>>,
     /// How many connections may be open at once.
@@ -69,7 +69,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             host: Vec::new(),
-            port: Vec::new(),
+            port: 0,
             program: Vec::new(),
             limit: 40,
             backlog: 20,
@@ -91,7 +91,6 @@ impl Default for Config {
 /// # Errors
 /// Whatever keeps the server from starting: 100 for a wrong operand, 111 otherwise, with the original's messages.
 pub fn run(config: Config, voice: Voice) -> Result<(), Error> {
-    let port = port::port(&config.port)?;
     let program = Program::new(
         &config.program[0],
         &config.program,
@@ -111,7 +110,7 @@ pub fn run(config: Config, voice: Voice) -> Result<(), Error> {
     let tasks = LocalSet::new();
     let resolver = Resolver::new(config.lookups.limit());
     let ip = tasks.block_on(&runtime, local_ip(&config.host, &resolver))?;
-    let listener = Listener::bind(SocketAddr::new(ip, port), config.backlog)?;
+    let listener = Listener::bind(SocketAddr::new(ip, config.port), config.backlog)?;
     if config.gid != 0 {
         privilege::set_group(config.gid).during("set gid")?;
     }
