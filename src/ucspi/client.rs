@@ -89,7 +89,7 @@ pub fn run(config: &Config, voice: Voice) -> Result<(), Error> {
 }
 
 /// Makes the connection, and the changes to the environment that describe it.
-async fn connection(config: &Config, port: u16, voice: Voice) -> Result<(OwnedFd, Changes), Error> {
+async fn connection(config: &Config, voice: Voice) -> Result<(OwnedFd, Changes), Error> {
     let resolver = Resolver::new(config.lookups.limit());
     let addresses = addresses(&config.host, &resolver).await?;
     let connection = first_that_connects(config, &addresses, voice).await?;
