@@ -83,6 +83,14 @@ impl Error {
         }
     }
 
+    /// What went wrong, without the program's name; for those who go on and only tell.
+    pub fn text(&self) -> &[u8] {
+        match &self.0 {
+            Kind::Usage(text) | Kind::Option(text) | Kind::Fatal { text, .. } => text,
+            Kind::Silent(_) => b"",
+        }
+    }
+
     /// The lines to print, for a program called `name` whose usage line is `usage`; `quiet` is `-q`.
     pub(super) fn lines(&self, name: &str, usage: &str, quiet: bool) -> Vec<u8> {
         let mut lines = Vec::new();

@@ -22,6 +22,17 @@ const fn standard(number: RawFd) -> BorrowedFd<'static> {
     unsafe { BorrowedFd::borrow_raw(number) }
 }
 
+/// The inherited descriptor `number`, which must not be one that a value of ours owns.
+///
+/// # Errors
+/// It is not open (EBADF).
+pub fn inherited(number: RawFd) -> io::Result<BorrowedFd<'static>> {
+    // SAFETY: F_GETFD takes no pointer.
+    check(unsafe { libc::fcntl(number, libc::F_GETFD) })?;
+    // SAFETY: it is open, as the call above has shown, and stays so: no value owns it that could close it.
+    Ok(unsafe { BorrowedFd::borrow_raw(number) })
+}
+
 /// Reads once into `buffer`, again when interrupted; 0 is the end. read(2).
 pub fn read(fd: impl AsFd, buffer: &mut [u8]) -> io::Result<usize> {
     retry(|| Ok(nix::unistd::read(&fd, buffer)?))

@@ -10,6 +10,9 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
+/// SIGPIPE
+pub const PIPE: c_int = libc::SIGPIPE;
+
 /// Gives `signal` its default action.
 pub fn set_default(signal: c_int) {
     dispose(signal, libc::SIG_DFL);

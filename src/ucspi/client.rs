@@ -14,6 +14,7 @@ use super::environ::Changes;
 use super::facts::{self, Facts, Order};
 use super::host::Reading;
 use super::names::{Lookups, look_up};
+use super::port;
 
 use crate::cli::{During, Error, FAILED, Voice, exec, reason};
 use crate::dns::Resolver;
@@ -78,13 +79,7 @@ pub fn forget_inherited() {
 /// # Errors
 /// 100 for a wrong operand, 111 otherwise, with the original's messages.
 pub fn run(config: &Config, voice: Voice) -> Result<(), Error> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .during("start")?;
-    let (connection, changes) = LocalSet::new().block_on(&runtime, connection(config, voice))?;
-    // The runtime's descriptors are closed before the connection takes its numbers, which may be theirs.
-    drop(runtime);
+    let (connection, changes) = open(config, voice)?;
     let connection = fd::move_to(connection, READ).during("set up descriptor 6")?;
     fd::copy_to(connection, WRITE).during("set up descriptor 7")?;
     signal::set_default(libc::SIGPIPE);
@@ -96,7 +91,35 @@ pub fn run(config: &Config, voice: Voice) -> Result<(), Error> {
     exec(&config.program[0], &config.program, &environment)
 }
 
-/// Makes the connection, and the changes to the environment that describe it.
+/// A connection to `host` and `port` about which nothing is looked up; messages and errors as in [`run`].
+///
+/// # Errors
+/// As [`run`], but for the program's.
+pub fn dial(host: Vec<u8>, port: &[u8], voice: Voice) -> Result<OwnedFd, Error> {
+    let config = Config {
+        host,
+        port: port::port(port)?,
+        lookups: Lookups {
+            local_host: Some(b"0".to_vec()),
+            remote_host: false,
+            ident: false,
+            ..Lookups::default()
+        },
+        ..Config::default()
+    };
+    Ok(open(&config, voice)?.0)
+}
+
+/// Makes the connection, and the changes to the environment that describe it. The runtime, and its descriptors, are gone
+/// afterwards.
+fn open(config: &Config, voice: Voice) -> Result<(OwnedFd, Changes), Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .during("start")?;
+    LocalSet::new().block_on(&runtime, connection(config, voice))
+}
+
 async fn connection(config: &Config, voice: Voice) -> Result<(OwnedFd, Changes), Error> {
     let resolver = Resolver::new(config.lookups.limit());
     let host = &config.host[..];

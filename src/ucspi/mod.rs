@@ -9,6 +9,7 @@ pub mod account;
 
 mod children;
 pub mod client;
+pub mod clocks;
 mod connect;
 mod connection;
 mod environ;
