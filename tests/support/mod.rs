@@ -11,6 +11,7 @@
 pub(crate) mod book;
 pub(crate) mod capture;
 pub(crate) mod cdb;
+pub(crate) mod child;
 pub(crate) mod diff;
 pub(crate) mod golden;
 pub(crate) mod inspect;

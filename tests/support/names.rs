@@ -39,9 +39,12 @@ impl Names {
         self.paths.push((path.to_owned(), name));
     }
 
-    /// The name of a word of a command line that is a known port, else the word.
-    pub(crate) fn word(&self, word: String) -> String {
-        self.ports.get(&word).cloned().unwrap_or(word)
+    /// The name of a word of a command line that is a known port or was given a name.
+    pub(crate) fn word(&self, word: &[u8]) -> Option<String> {
+        std::str::from_utf8(word)
+            .ok()
+            .and_then(|word| self.ports.get(word))
+            .cloned()
     }
 
     /// Replaces all that varies in one line.

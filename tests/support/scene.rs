@@ -261,8 +261,8 @@ impl Scene {
 
     fn record_start(&mut self, launch: &Launch) {
         let mut transcript = self.transcript.borrow_mut();
-        let words = launch.extra_env().chain(launch.argv()).map(quote);
-        let words: Vec<String> = words.map(|word| transcript.names.word(word)).collect();
+        let word = |bytes: &[u8]| transcript.names.word(bytes).unwrap_or_else(|| quote(bytes));
+        let words: Vec<String> = launch.extra_env().chain(launch.argv()).map(word).collect();
         let remarks = launch.description();
         let remarks = if remarks.is_empty() {
             String::new()

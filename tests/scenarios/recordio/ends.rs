@@ -55,6 +55,20 @@ pub(crate) fn fill(book: &mut Book) {
             s.record(&by_direction(outcome));
         },
     );
+    book.add("conversation_is_passed_piece_by_piece", |s| {
+        let mut process = s.start(s.program(["cat"]).stdin(Input::Pipe));
+        let stderr = process.stderr.clone().expect("stderr is a pipe");
+        let mut stdin = process.stdin.take().expect("stdin is a pipe");
+        for piece in ["one\n", "two", " and more\n"] {
+            stdin
+                .write_all(piece.as_bytes())
+                .expect("the recorder reads");
+            stderr.wait_for(&format!(" > {}", piece.trim_end_matches('\n')), 1);
+        }
+        drop(stdin);
+        let outcome = process.outcome();
+        s.record(&by_direction(outcome));
+    });
     book.add("stdout_without_a_reader_ends_the_record", |s| {
         let (reader, writer) = std::io::pipe().expect("a pipe");
         drop(reader);

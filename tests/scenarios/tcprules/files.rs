@@ -119,15 +119,16 @@ fn failures(book: &mut Book) {
         );
         s.show_directory();
     });
-    book.add("folder_that_is_not_ours_is_reported", |s| {
+    book.add("folder_that_is_not_writable_is_reported", |s| {
+        s.directory("etc");
+        s.set_mode("etc", 0o555);
         s.run(
-            s.program(["rules.cdb", "rules.tmp"])
+            s.program(["etc/rules.cdb", "etc/rules.tmp"])
                 .unprivileged()
                 .input(RULE),
         );
         s.show_directory();
-    })
-    .needs_root();
+    });
     book.add("temporary_file_that_is_not_writable_is_reported", |s| {
         s.open_to_all();
         s.write("rules.tmp", "");

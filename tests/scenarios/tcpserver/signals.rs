@@ -115,6 +115,34 @@ pub(crate) fn fill(book: &mut Book) {
             });
         },
     );
+    book.add("blocked_sigterm_stays_blocked_in_server_and_program", |s| {
+        let launch = listening(s, &["-1HRl0"], &probe::SIGNALS).blocking(Signal::SIGTERM);
+        let mut server = s.serve(launch);
+        server.signal(Signal::SIGTERM);
+        server.connect().receive_signals();
+        server.signal(Signal::SIGKILL);
+        server.finish();
+    });
+    book.add(
+        "child_that_the_server_did_not_make_is_logged_when_it_ends",
+        |s| {
+            let gate = s.fifo("go");
+            // The shell starts a child and then becomes the server, which inherits it.
+            let server = s.sibling("tcpserver", [""; 0]).path().display().to_string();
+            s.name_word(&server, "tcpserver");
+            let script = "(read x <go) & exec \"$0\" -1vHRl0 127.0.0.1 0 true";
+            let shell = crate::support::launch::Launch::new(
+                "/bin/sh".into(),
+                "sh",
+                ["-c", script, &server],
+            );
+            let server = s.serve(shell);
+            server.wait_for("tcpserver: status: ", 1);
+            let _open = gate.open();
+            server.wait_for("tcpserver: status: ", 2);
+            server.terminate();
+        },
+    );
     book.add(
         "ends_are_logged_when_sigchld_was_blocked_and_ignored",
         |s| {
