@@ -238,7 +238,17 @@ impl Scene {
         }
     }
 
-    /// Size, mode and content of a file.
+    /// Whether a file is there, but not its size, which depends on when buffers were flushed.
+    pub(crate) fn note_leftover(&mut self, name: &str) {
+        let fate = if self.path(name).exists() {
+            "is left behind"
+        } else {
+            "is gone"
+        };
+        self.note(&format!("{name} {fate}"));
+    }
+
+    /// Size and content of a file.
     pub(crate) fn show_file(&mut self, name: &str) {
         const DUMPED_MAX_BYTES: usize = 4096;
         let Ok(bytes) = fs::read(self.path(name)) else {

@@ -92,6 +92,10 @@ impl Server {
         self.log().wait_for(text, count);
     }
 
+    pub(crate) fn count_in_log(&self, text: &str) -> usize {
+        self.log().count(text)
+    }
+
     /// Waits until `count` children have ended and the log says so (`-v` only).
     pub(crate) fn wait_for_ends(&self, count: usize) {
         // A status line follows each end; the first line of all and each accept have one too, so wait for the end

@@ -155,7 +155,7 @@ fn failures(book: &mut Book) {
 fn odd_input(book: &mut Book) {
     book.add("closed_stdin_is_reported", |s| {
         s.run(s.program(["rules.cdb", "rules.tmp"]).closed(0));
-        s.show_directory();
+        s.note_leftover("rules.tmp");
     });
     book.add("directory_as_stdin_is_reported", |s| {
         let directory = File::open(s.path(".")).expect("a directory can be opened");
@@ -163,7 +163,7 @@ fn odd_input(book: &mut Book) {
             s.program(["rules.cdb", "rules.tmp"])
                 .stdin(Input::File(directory)),
         );
-        s.show_directory();
+        s.note_leftover("rules.tmp");
     });
     book.add("closed_stderr_changes_no_exit_code", |s| {
         s.run(

@@ -124,25 +124,31 @@ pub(crate) fn fill(book: &mut Book) {
         server.finish();
     });
     book.add(
-        "child_that_the_server_did_not_make_is_logged_when_it_ends",
+        "child_that_the_server_did_not_make_is_none_of_its_business",
         |s| {
-            let gate = s.fifo("go");
-            // The shell starts a child and then becomes the server, which inherits it.
             let server = s.sibling("tcpserver", [""; 0]).path().display().to_string();
             s.name_word(&server, "tcpserver");
-            let script = "(read x <go) & exec \"$0\" -1vHRl0 127.0.0.1 0 true";
-            let shell = crate::support::launch::Launch::new(
-                "/bin/sh".into(),
-                "sh",
-                ["-c", script, &server],
-            );
-            let server = s.serve(shell);
-            server.wait_for("tcpserver: status: ", 1);
+            let gate = s.fifo("go");
+            let (mut alive, end) = std::io::pipe().expect("a pipe");
+            // The shell starts a child, which holds 9 open, and then becomes the server, which inherits the child.
+            let script =
+                "(read x <go) & exec 9>&-; exec \"$0\" -1vHRl0 127.0.0.1 0 sh -c 'echo $$'";
+            let shell =
+                Launch::new("/bin/sh".into(), "sh", ["-c", script, &server]).inherit(9, end);
+            let mut server = s.serve(shell);
             let _open = gate.open();
-            server.wait_for("tcpserver: status: ", 2);
-            server.terminate();
+            std::io::Read::read_to_end(&mut alive, &mut Vec::new()).expect("the child ends");
+            let pid = String::from_utf8_lossy(&server.connect().take_line())
+                .trim()
+                .to_owned();
+            server.wait_for(&format!("tcpserver: end {pid} status 0"), 1);
+            s.note(&format!(
+                "ends in the log: {}",
+                server.count_in_log("tcpserver: end ")
+            ));
         },
-    );
+    )
+    .differs("foreign-children");
     book.add(
         "ends_are_logged_when_sigchld_was_blocked_and_ignored",
         |s| {

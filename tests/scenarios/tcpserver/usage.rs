@@ -37,10 +37,6 @@ const WRONG: &[(&str, &[&str])] = &[
     ("quiet_does_not_silence_a_missing_argument", &["-q", "-c"]),
     ("quiet_silences_missing_operands", &["-q", "127.0.0.1"]),
     ("two_dashes_end_the_options", &["--", "-z"]),
-    (
-        "word_that_begins_with_two_dashes_ends_the_options",
-        &["--anything", "-z"],
-    ),
     ("lone_dash_is_a_host", &["-", "no-such-service", "true"]),
     (
         "port_is_looked_at_before_the_program_is_missed",
@@ -86,6 +82,10 @@ pub(crate) fn fill(book: &mut Book) {
         })
         .differs("strict-numbers");
     }
+    book.add("unknown_long_option_is_named", |s| {
+        s.run(s.program(["--anything", "-z"]))
+    })
+    .differs("long-options");
     book.add("getopt_names_the_program_by_the_end_of_argv0", |s| {
         s.run(s.program(["-z"]).called("/some/where/other"));
         s.run(s.program(["-c"]).called("folder/"));
@@ -100,9 +100,21 @@ pub(crate) fn fill(book: &mut Book) {
     book.add("two_dashes_before_the_host_are_skipped", |s| {
         one_connection(s, &["-1HRl0", "--"], &["echo", "served"], as_it_is);
     });
-    book.add("word_with_two_dashes_before_the_host_is_skipped", |s| {
-        one_connection(s, &["-1HRl0", "--anything"], &["echo", "served"], as_it_is);
-    });
+    book.add("unknown_long_option_is_not_skipped", |s| {
+        match s.serve_if_it_can(super::listening(
+            s,
+            &["-1vHRl0", "--anything"],
+            &["echo", "served"],
+        )) {
+            Ok(mut server) => {
+                server.connect().receive_all();
+                server.wait_for_ends(1);
+                server.terminate();
+            }
+            Err(process) => s.finish(process),
+        }
+    })
+    .differs("long-options");
     book.add("options_may_be_bundled_and_arguments_attached", |s| {
         let options = [
             "-1XpPhHrRoOdDvqQ",
