@@ -1,0 +1,23 @@
+//! `argv0 realname program [ arg ... ]`: runs `realname` under another `argv[0]`.
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use ucspi_tcp::cli::{self, Arguments, CommandLine, Error, Voice};
+use ucspi_tcp::sys::process;
+
+const COMMAND_LINE: CommandLine = CommandLine {
+    name: "argv0",
+    synopsis: "realname program [ arg ... ]",
+    purpose: "run a program with a given 0th argument",
+    options: &[],
+};
+
+fn main() -> ExitCode {
+    cli::main(&COMMAND_LINE, run)
+}
+
+fn run(arguments: &mut Arguments, _: &mut Voice) -> Result<(), Error> {
+    let realname = arguments.operand().ok_or_else(Error::usage)?;
+    cli::exec(&realname, &arguments.program()?, &process::environment())
+}

@@ -1,0 +1,20 @@
+//! `recordio program [ arg ... ]`: runs a program and writes all that it reads and writes to descriptor 2.
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use ucspi_tcp::cli::{self, Arguments, CommandLine, Voice};
+use ucspi_tcp::filter::{Recorder, wrap};
+
+const COMMAND_LINE: CommandLine = CommandLine {
+    name: "recordio",
+    synopsis: "program [ arg ... ]",
+    purpose: "record the input and output of a program",
+    options: &[],
+};
+
+fn main() -> ExitCode {
+    cli::main(&COMMAND_LINE, |arguments: &mut Arguments, _: &mut Voice| {
+        wrap(&arguments.program()?, Recorder::new)
+    })
+}

@@ -1,0 +1,60 @@
+//! How every program of the suite speaks with the person who runs it: options, messages, exit codes.
+//!
+//! Source: the originals' manual pages and observed runs; the texts are part of the interface. This room knows no
+//! socket and no rule.
+#![forbid(unsafe_code)]
+
+mod error;
+mod exec;
+mod options;
+mod say;
+mod words;
+
+use std::process::ExitCode;
+
+pub use error::{During, Error, FAILED, PERMANENT};
+pub use exec::exec;
+pub use options::{Arguments, Choice, Opt, Value, number};
+pub use say::{Verbosity, Voice};
+pub use words::{reason, words};
+
+use crate::sys::{process, startup};
+
+/// What the command line of one program looks like.
+#[derive(Debug)]
+pub struct CommandLine {
+    /// The program's name, as its messages begin.
+    pub name: &'static str,
+    /// What follows the name in the usage line.
+    pub synopsis: &'static str,
+    /// One line that says what the program does, for `--help`.
+    pub purpose: &'static str,
+    /// The options in the order of the usage line; none means that no argument is an option.
+    pub options: &'static [Opt],
+}
+
+impl CommandLine {
+    /// `name: usage: name synopsis`, ended by a line feed. The text is compared byte for byte with the original's.
+    pub fn usage(&self) -> String {
+        format!("{0}: usage: {0} {1}\n", self.name, self.synopsis)
+    }
+}
+
+/// The frame of every program's `main`: settles what was inherited, runs `run`, says why it failed, and gives the exit
+/// code.
+pub fn main(
+    program: &'static CommandLine,
+    run: impl FnOnce(&mut Arguments, &mut Voice) -> Result<(), Error>,
+) -> ExitCode {
+    startup::settle();
+    say::report_panics(program.name);
+    let mut voice = Voice::new(program.name);
+    let mut arguments = Arguments::new(program, process::arguments());
+    match run(&mut arguments, &mut voice) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            voice.error(program, &error);
+            ExitCode::from(error.exit_code())
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! What recordio writes: a line for each piece of a packet.
+//!
+//! ```text
+//! PID < text          bytes into the program, ended by a line feed (in the log: a blank, then the line feed)
+//! PID > text+         bytes from the program, the line goes on
+//! PID < [EOF]
+//! ```
+//!
+//! Source: recordio(1) of the original, and observed runs: a packet is at most 256 bytes and is cut at line feeds.
+
+use super::pump::Observer;
+use super::wrap::{FROM_PROGRAM, INTO_PROGRAM};
+use crate::sys::fd;
+use crate::sys::process::Pid;
+
+const PACKET_BYTES: usize = 256;
+/// What a pipe takes in one piece: lines are gathered, and never split, up to this. PIPE_BUF, pipe(7).
+const GATHER_BYTES: usize = 4096;
+
+/// Writes both directions to descriptor 2. A log that cannot be written stops nothing.
+#[derive(Debug)]
+pub struct Recorder {
+    /// `PID < ` and `PID > `.
+    marks: [String; 2],
+    lines: Vec<u8>,
+}
+
+impl Recorder {
+    /// A recorder whose lines name `pid`, that of the program.
+    pub fn new(pid: Pid) -> Self {
+        let mut marks = [String::new(), String::new()];
+        marks[INTO_PROGRAM] = format!("{pid} < ");
+        marks[FROM_PROGRAM] = format!("{pid} > ");
+        Self {
+            marks,
+            lines: Vec::with_capacity(GATHER_BYTES),
+        }
+    }
+
+    fn line(&mut self, way: usize, text: &[u8], end: &[u8]) {
+        if self.lines.len() + self.marks[way].len() + text.len() + end.len() > GATHER_BYTES {
+            self.flush();
+        }
+        for part in [self.marks[way].as_bytes(), text, end] {
+            self.lines.extend_from_slice(part);
+        }
+    }
+
+    fn flush(&mut self) {
+        let _ = fd::write_all(fd::STDERR, &self.lines);
+        self.lines.clear();
+    }
+}
+
+impl Observer for Recorder {
+    fn packet(&mut self, way: usize, bytes: &mut Vec<u8>) {
+        for packet in bytes.chunks(PACKET_BYTES) {
+            for piece in packet.split_inclusive(|&byte| byte == b'\n') {
+                match piece {
+                    [text @ .., b'\n'] => self.line(way, text, b" \n"),
+                    text => self.line(way, text, b"+\n"),
+                }
+            }
+        }
+        self.flush();
+    }
+
+    fn end(&mut self, way: usize) {
+        self.line(way, b"[EOF]", b"\n");
+        self.flush();
+    }
+}

@@ -1,0 +1,169 @@
+//! Descriptors: the three standard ones, pipes, moving one to a number, reading and writing.
+
+use std::ffi::c_int;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+use nix::poll::PollTimeout;
+pub use nix::poll::{PollFd, PollFlags};
+
+use super::check;
+
+/// Descriptor 0.
+pub const STDIN: BorrowedFd<'static> = standard(0);
+/// Descriptor 1.
+pub const STDOUT: BorrowedFd<'static> = standard(1);
+/// Descriptor 2.
+pub const STDERR: BorrowedFd<'static> = standard(2);
+
+const fn standard(number: RawFd) -> BorrowedFd<'static> {
+    // SAFETY: the number must stay open: the runtime opens 0, 1 and 2 before `main` where they are closed, and this
+    // crate replaces them (`occupy`, `move_to`) but never closes them before the process ends or execs.
+    unsafe { BorrowedFd::borrow_raw(number) }
+}
+
+/// Reads once into `buffer`, again when interrupted; 0 is the end. read(2).
+pub fn read(fd: impl AsFd, buffer: &mut [u8]) -> io::Result<usize> {
+    retry(|| Ok(nix::unistd::read(&fd, buffer)?))
+}
+
+/// Writes once from `bytes`, again when interrupted; may take fewer than all. write(2).
+pub fn write(fd: impl AsFd, bytes: &[u8]) -> io::Result<usize> {
+    retry(|| Ok(nix::unistd::write(&fd, bytes)?))
+}
+
+/// Writes all of `bytes`: one write(2) where the descriptor takes them at once, and it waits where a non-blocking one
+/// is full.
+pub fn write_all(fd: impl AsFd, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match write(&fd, bytes) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(taken) => bytes = &bytes[taken..],
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                poll(&mut [PollFd::new(fd.as_fd(), PollFlags::POLLOUT)])?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// A descriptor as a stream. Unlike the standard library's stdin and stdout, a closed one is an error (EBADF).
+#[derive(Debug)]
+pub struct Stream<'fd>(pub BorrowedFd<'fd>);
+
+impl io::Read for Stream<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        read(self.0, buffer)
+    }
+}
+
+/// A pipe, as (read end, write end). pipe2(2).
+pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    Ok(nix::unistd::pipe2(nix::fcntl::OFlag::O_CLOEXEC)?)
+}
+
+/// Makes the open file description behind `fd` non-blocking, for all who share it.
+pub fn set_nonblocking(fd: impl AsFd) -> io::Result<()> {
+    use nix::fcntl::{FcntlArg, OFlag, fcntl};
+    let flags = OFlag::from_bits_retain(fcntl(&fd, FcntlArg::F_GETFL)?);
+    fcntl(&fd, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
+    Ok(())
+}
+
+/// What is behind a descriptor, as far as it matters for writing without blocking.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A socket.
+    Socket,
+    /// A regular file.
+    File,
+    /// A pipe, a terminal, a device.
+    Other,
+}
+
+/// What is behind `fd`. fstat(2).
+pub fn kind(fd: impl AsFd) -> io::Result<Kind> {
+    use nix::sys::stat::{SFlag, fstat};
+    let mode = SFlag::from_bits_truncate(fstat(fd)?.st_mode);
+    Ok(match mode & SFlag::S_IFMT {
+        SFlag::S_IFSOCK => Kind::Socket,
+        SFlag::S_IFREG => Kind::File,
+        _ => Kind::Other,
+    })
+}
+
+/// Moves `fd` to `number`, closing what was there; it survives exec, also when it already had that number. It then
+/// stays open for as long as the process lives.
+pub fn move_to(fd: OwnedFd, number: RawFd) -> io::Result<BorrowedFd<'static>> {
+    if fd.as_raw_fd() == number {
+        survive_exec(fd.as_fd())?;
+        std::mem::forget(fd);
+    } else {
+        copy_to(fd.as_fd(), number)?;
+    }
+    // SAFETY: `number` is open, and no value owns it that could close it.
+    Ok(unsafe { BorrowedFd::borrow_raw(number) })
+}
+
+/// Makes `number` a second name of `fd` that survives exec, closing what was there. dup2(2).
+pub fn copy_to(fd: BorrowedFd<'_>, number: RawFd) -> io::Result<()> {
+    if fd.as_raw_fd() == number {
+        return survive_exec(fd);
+    }
+    retry(|| {
+        // SAFETY: dup2 takes no pointer. Whoever owned `number` loses it: callers give standard descriptors or 6 and
+        // 7, which belong to the UCSPI contract and to no value of ours.
+        check(unsafe { libc::dup2(fd.as_raw_fd(), number) })
+    })?;
+    Ok(())
+}
+
+fn survive_exec(fd: BorrowedFd<'_>) -> io::Result<()> {
+    nix::fcntl::fcntl(
+        fd,
+        nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::empty()),
+    )?;
+    Ok(())
+}
+
+/// Closes `number`, whatever it is; a number that is not open is no error. For inherited descriptors only.
+pub fn close_inherited(number: RawFd) {
+    // SAFETY: close takes no pointer; the caller names a descriptor that no value of ours owns.
+    unsafe { libc::close(number) };
+}
+
+/// Closes `number` by putting a descriptor there that can neither be read nor written and that exec closes.
+///
+/// Programs that see the end of a pipe see it as after close(2), and nothing opened later gets the number.
+pub fn occupy(number: RawFd) {
+    // SAFETY: the path is a NUL-terminated literal that the call only reads.
+    let placeholder = unsafe { libc::open(c"/".as_ptr(), libc::O_PATH | libc::O_CLOEXEC) };
+    if placeholder == -1 {
+        return;
+    }
+    // SAFETY: open gave this descriptor just now, so nothing else owns it.
+    let placeholder = unsafe { OwnedFd::from_raw_fd(placeholder) };
+    if placeholder.as_raw_fd() == number {
+        std::mem::forget(placeholder);
+        return;
+    }
+    // SAFETY: dup3 takes no pointer; callers name standard descriptors, which no value of ours owns.
+    unsafe { libc::dup3(placeholder.as_raw_fd(), number, libc::O_CLOEXEC) };
+}
+
+/// Waits, without a limit, until one of `fds` is ready; each then says what for (`any`, `revents`). poll(2).
+pub fn poll(fds: &mut [PollFd<'_>]) -> io::Result<()> {
+    retry(|| Ok(nix::poll::poll(fds, PollTimeout::NONE)?))?;
+    Ok(())
+}
+
+/// Calls again as long as a signal interrupts.
+pub(super) fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.raw_os_error() == Some(libc::EINTR as c_int) => {}
+            answer => return answer,
+        }
+    }
+}

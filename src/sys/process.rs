@@ -1,0 +1,94 @@
+//! The process itself: its arguments and environment as bytes, forking, waiting, ending.
+
+use std::ffi::{CStr, CString, OsStr, OsString, c_char, c_int};
+use std::io;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+use super::{check, fd};
+
+/// A process id.
+pub type Pid = libc::pid_t;
+
+/// The arguments after the program's own name, as bytes.
+pub fn arguments() -> Vec<Vec<u8>> {
+    std::env::args_os()
+        .skip(1)
+        .map(OsString::into_vec)
+        .collect()
+}
+
+/// The name under which the program was started: all bytes of argv\[0\].
+pub fn invoked_as() -> Option<Vec<u8>> {
+    std::env::args_os().next().map(OsString::into_vec)
+}
+
+/// The value of an environment variable, as bytes.
+pub fn variable(name: &str) -> Option<Vec<u8>> {
+    std::env::var_os(OsStr::from_bytes(name.as_bytes())).map(OsString::into_vec)
+}
+
+/// The whole environment in its order, each entry as it was given, one without `=` too.
+pub fn environment() -> Vec<CString> {
+    unsafe extern "C" {
+        static environ: *const *const c_char;
+    }
+    let mut entries = Vec::new();
+    // SAFETY: the C library sets `environ` before main, and no code of this crate changes the environment.
+    let mut entry = unsafe { environ };
+    if entry.is_null() {
+        return entries;
+    }
+    loop {
+        // SAFETY: the array is ended by a null pointer, and the loop stops there, so `entry` is inside it.
+        let text = unsafe { *entry };
+        if text.is_null() {
+            return entries;
+        }
+        // SAFETY: each pointer of the array before its end is a NUL-terminated string that lives as long as the process.
+        entries.push(unsafe { CStr::from_ptr(text) }.to_owned());
+        // SAFETY: `entry` is before the end of the array, so the next one is at most its end.
+        entry = unsafe { entry.add(1) };
+    }
+}
+
+/// This process's id.
+pub fn id() -> Pid {
+    nix::unistd::getpid().as_raw()
+}
+
+/// Which of the two processes returned from [`fork`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fork {
+    /// The process that called.
+    Parent,
+    /// The copy.
+    Child,
+}
+
+/// Doubles the process. Only where no thread and no runtime lives: filters. fork(2).
+pub fn fork() -> io::Result<Fork> {
+    // SAFETY: the child of a process with one thread may do anything; filters start no thread.
+    match check(unsafe { libc::fork() })? {
+        0 => Ok(Fork::Child),
+        _ => Ok(Fork::Parent),
+    }
+}
+
+/// A finished child and its raw wait status, or `None` when none is left that finished. waitpid(2).
+pub fn reap() -> io::Result<Option<(Pid, c_int)>> {
+    let mut status = 0;
+    // SAFETY: `status` is one int, which the call fills.
+    let answer = fd::retry(|| check(unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) }));
+    match answer {
+        Ok(0) => Ok(None),
+        Ok(pid) => Ok(Some((pid, status))),
+        Err(error) if error.raw_os_error() == Some(libc::ECHILD) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Ends the process at once, without destructors or buffers. _exit(2).
+pub fn exit_now(status: c_int) -> ! {
+    // SAFETY: the call takes no pointer and does not return.
+    unsafe { libc::_exit(status) }
+}

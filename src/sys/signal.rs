@@ -1,0 +1,94 @@
+//! Signals: dispositions, the mask, and signals as events to read.
+//!
+//! No handler of ours ever runs: what a program waits for is blocked and read as an event ([`Events`]).
+
+use std::ffi::c_int;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+
+/// Gives `signal` its default action.
+pub fn set_default(signal: c_int) {
+    dispose(signal, libc::SIG_DFL);
+}
+
+/// Ignores `signal`, here and in what this process execs.
+pub fn ignore(signal: c_int) {
+    dispose(signal, libc::SIG_IGN);
+}
+
+fn dispose(signal: c_int, disposition: libc::sighandler_t) {
+    // SAFETY: SIG_DFL and SIG_IGN are no functions, so nothing of ours can run in a handler; an invalid number fails
+    // without effect.
+    unsafe { libc::signal(signal, disposition) };
+}
+
+/// True when `signal` is ignored.
+pub fn is_ignored(signal: c_int) -> bool {
+    let mut action = MaybeUninit::<libc::sigaction>::uninit();
+    // SAFETY: `action` has room for one sigaction, which the call fills unless it fails.
+    if unsafe { libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr()) } == -1 {
+        return false;
+    }
+    // SAFETY: the call above succeeded, so it filled `action`.
+    unsafe { action.assume_init() }.sa_sigaction == libc::SIG_IGN
+}
+
+/// A set of blocked signals.
+#[derive(Clone, Copy, Debug)]
+pub struct Mask(pub(super) SigSet);
+
+impl Mask {
+    /// The same set without `signal`.
+    pub fn without(mut self, signal: Signal) -> Self {
+        self.0.remove(signal);
+        self
+    }
+}
+
+/// Blocks `signals` in this thread and gives the mask from before.
+pub fn block(signals: &[Signal]) -> io::Result<Mask> {
+    let mut before = SigSet::empty();
+    sigprocmask(
+        SigmaskHow::SIG_BLOCK,
+        Some(&signals.iter().copied().collect()),
+        Some(&mut before),
+    )?;
+    Ok(Mask(before))
+}
+
+/// Blocked signals as events: its descriptor is readable when one is pending. signalfd(2).
+#[derive(Debug)]
+pub struct Events(SignalFd);
+
+impl Events {
+    /// Events for `signals`, which must be blocked and not ignored.
+    pub fn of(signals: &[Signal]) -> io::Result<Self> {
+        let set = signals.iter().copied().collect();
+        Ok(Self(SignalFd::with_flags(
+            &set,
+            SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK,
+        )?))
+    }
+
+    /// The next pending signal's number, or `None` when there is none.
+    pub fn next(&self) -> io::Result<Option<c_int>> {
+        let event = self.0.read_signal()?;
+        Ok(event.and_then(|event| c_int::try_from(event.ssi_signo).ok()))
+    }
+}
+
+impl AsFd for Events {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl AsRawFd for Events {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}

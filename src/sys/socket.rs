@@ -1,0 +1,160 @@
+//! TCP sockets: the calls and options that the standard library does not offer.
+
+use std::io;
+use std::mem::{MaybeUninit, size_of};
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+use nix::sys::socket::{
+    self as nix_socket, AddressFamily, SockFlag, SockType, SockaddrLike, SockaddrStorage,
+    setsockopt, sockopt,
+};
+
+use super::{check, fd};
+
+/// A non-blocking TCP socket of the family of `address`. socket(2).
+pub fn stream(address: IpAddr) -> io::Result<OwnedFd> {
+    let family = if address.is_ipv4() {
+        AddressFamily::Inet
+    } else {
+        AddressFamily::Inet6
+    };
+    Ok(nix_socket::socket(
+        family,
+        SockType::Stream,
+        SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC,
+        None,
+    )?)
+}
+
+/// Lets `socket` bind an address that old connections still use. SO_REUSEADDR, socket(7).
+pub fn reuse_address(socket: impl AsFd) -> io::Result<()> {
+    Ok(setsockopt(&socket, sockopt::ReuseAddr, &true)?)
+}
+
+/// Gives `socket` its local address. bind(2).
+pub fn bind(socket: impl AsFd, address: SocketAddr) -> io::Result<()> {
+    Ok(nix_socket::bind(
+        socket.as_fd().as_raw_fd(),
+        &storage(address),
+    )?)
+}
+
+/// Starts listening with a queue of `backlog` connections (the kernel caps it). listen(2).
+pub fn listen(socket: impl AsFd, backlog: u32) -> io::Result<()> {
+    let backlog = i32::try_from(backlog).unwrap_or(i32::MAX);
+    // SAFETY: the call takes no pointer.
+    check(unsafe { libc::listen(socket.as_fd().as_raw_fd(), backlog) })?;
+    Ok(())
+}
+
+/// The next connection of the listening socket, blocking and close-on-exec, and the peer's address. accept4(2).
+///
+/// Not repeated when interrupted: the caller decides about every error.
+pub fn accept(listener: BorrowedFd<'_>) -> io::Result<(OwnedFd, SocketAddr)> {
+    let (connection, peer) = with_address(|address, length| {
+        // SAFETY: `address` has room for `length` bytes (`with_address`), and both are the call's to write.
+        check(unsafe { libc::accept4(listener.as_raw_fd(), address, length, libc::SOCK_CLOEXEC) })
+    })?;
+    // SAFETY: accept4 gave this descriptor just now, so nothing else owns it.
+    Ok((unsafe { OwnedFd::from_raw_fd(connection) }, peer))
+}
+
+/// The address of this end. getsockname(2).
+pub fn local_address(socket: impl AsFd) -> io::Result<SocketAddr> {
+    let (_, address) = with_address(|address, length| {
+        // SAFETY: `address` has room for `length` bytes (`with_address`), and both are the call's to write.
+        check(unsafe { libc::getsockname(socket.as_fd().as_raw_fd(), address, length) })
+    })?;
+    Ok(address)
+}
+
+/// The address of the other end; fails on a socket that is not connected. getpeername(2).
+pub fn peer_address(socket: impl AsFd) -> io::Result<SocketAddr> {
+    let (_, address) = with_address(|address, length| {
+        // SAFETY: `address` has room for `length` bytes (`with_address`), and both are the call's to write.
+        check(unsafe { libc::getpeername(socket.as_fd().as_raw_fd(), address, length) })
+    })?;
+    Ok(address)
+}
+
+/// Drops the IP options (source routes) that the peer's packets brought, so that answers do not follow them. IP_OPTIONS, ip(7).
+pub fn clear_ip_options(socket: impl AsFd) -> io::Result<()> {
+    // SAFETY: a null pointer is valid for a length of 0.
+    check(unsafe {
+        libc::setsockopt(
+            socket.as_fd().as_raw_fd(),
+            libc::IPPROTO_IP,
+            libc::IP_OPTIONS,
+            std::ptr::null(),
+            0,
+        )
+    })?;
+    Ok(())
+}
+
+/// Sends small writes at once. TCP_NODELAY, tcp(7).
+pub fn no_delay(socket: impl AsFd) -> io::Result<()> {
+    Ok(setsockopt(&socket, sockopt::TcpNoDelay, &true)?)
+}
+
+/// Makes the socket's calls wait.
+pub fn set_blocking(socket: impl AsFd) -> io::Result<()> {
+    use nix::fcntl::{FcntlArg, OFlag, fcntl};
+    let flags = OFlag::from_bits_retain(fcntl(&socket, FcntlArg::F_GETFL)?);
+    fcntl(&socket, FcntlArg::F_SETFL(flags - OFlag::O_NONBLOCK))?;
+    Ok(())
+}
+
+/// Sends some of `bytes` without waiting (EAGAIN when there is no room) and without SIGPIPE. send(2).
+pub fn send_now(socket: impl AsFd, bytes: &[u8]) -> io::Result<usize> {
+    let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+    fd::retry(|| {
+        // SAFETY: pointer and length are of the same slice, which the call only reads.
+        let sent = unsafe {
+            libc::send(
+                socket.as_fd().as_raw_fd(),
+                bytes.as_ptr().cast(),
+                bytes.len(),
+                flags,
+            )
+        };
+        usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+    })
+}
+
+/// Runs `call` with room for a socket address and gives its answer with the address it wrote.
+fn with_address(
+    call: impl Fn(*mut libc::sockaddr, *mut libc::socklen_t) -> io::Result<i32>,
+) -> io::Result<(i32, SocketAddr)> {
+    let mut room = MaybeUninit::<libc::sockaddr_storage>::zeroed();
+    let mut length = libc::socklen_t::try_from(size_of::<libc::sockaddr_storage>()).unwrap_or(0);
+    let answer = call(room.as_mut_ptr().cast(), &raw mut length)?;
+    // SAFETY: `room` is zeroed, so initialised whatever the call wrote, and `length` bytes of it are the address.
+    let address = unsafe { SockaddrStorage::from_raw(room.as_ptr().cast(), Some(length)) };
+    let unknown = || io::Error::from_raw_os_error(libc::EAFNOSUPPORT);
+    Ok((
+        answer,
+        address
+            .and_then(|address| internet(&address))
+            .ok_or_else(unknown)?,
+    ))
+}
+
+fn internet(address: &SockaddrStorage) -> Option<SocketAddr> {
+    let v4 = address
+        .as_sockaddr_in()
+        .map(|address| SocketAddr::V4((*address).into()));
+    v4.or_else(|| {
+        address
+            .as_sockaddr_in6()
+            .map(|address| SocketAddr::V6((*address).into()))
+    })
+}
+
+fn storage(address: SocketAddr) -> SockaddrStorage {
+    match address {
+        SocketAddr::V4(address) => address.into(),
+        SocketAddr::V6(address) => address.into(),
+    }
+}

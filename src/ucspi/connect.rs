@@ -1,0 +1,37 @@
+//! Making one connection, bounded in time: for tcpclient and for asking ident servers.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::net::{TcpSocket, TcpStream};
+
+/// The kernel's and our clocks may differ by so much; a limit of 0 still lets a connection on this machine happen.
+const SLACK: Duration = Duration::from_millis(20);
+
+/// Connects from `local` (any address and port where it is unspecified) to `remote`.
+///
+/// # Errors
+/// The outer one: `local` cannot be had. The inner one: the connection failed, or took longer than `limit` (ETIMEDOUT).
+pub(super) async fn connect(
+    remote: SocketAddr,
+    local: SocketAddr,
+    limit: Duration,
+) -> io::Result<io::Result<TcpStream>> {
+    let socket = if remote.is_ipv4() {
+        TcpSocket::new_v4()
+    } else {
+        TcpSocket::new_v6()
+    };
+    let socket = match socket {
+        Ok(socket) => socket,
+        Err(error) => return Ok(Err(error)),
+    };
+    if !local.ip().is_unspecified() || local.port() != 0 {
+        socket.bind(local)?;
+    }
+    let attempt = tokio::time::timeout(limit + SLACK, socket.connect(remote));
+    Ok(attempt
+        .await
+        .unwrap_or_else(|_| Err(io::Error::from_raw_os_error(libc::ETIMEDOUT))))
+}

@@ -1,0 +1,97 @@
+//! The environment of a program: what was inherited, and what the connection changes in it.
+//!
+//! Source: tcp-environ(5), and observed runs: also the order of the entries is the original's.
+
+use std::ffi::{CStr, CString};
+
+use crate::sys::exec::c_string;
+
+/// Changes to make, in order: each removes the first entry of its name, and a setting is put last.
+#[derive(Debug, Default)]
+pub(super) struct Changes(Vec<CString>);
+
+impl Changes {
+    /// Sets `name` to `value`, which ends at a NUL.
+    pub(super) fn set(&mut self, name: &str, value: &[u8]) {
+        self.setting(&[name.as_bytes(), b"=", value].concat());
+    }
+
+    /// Sets `name` to what is known, and removes it otherwise: a stale value must not pass for one of ours.
+    pub(super) fn set_if_known(&mut self, name: &str, value: Option<&[u8]>) {
+        match value {
+            Some(value) => self.set(name, value),
+            None => self.0.push(c_string(name.as_bytes())),
+        }
+    }
+
+    /// Makes the change `name=value`.
+    pub(super) fn setting(&mut self, setting: &[u8]) {
+        self.0.push(c_string(setting));
+    }
+
+    /// `inherited` with the changes made.
+    pub(super) fn apply<'a>(&'a self, inherited: &'a [CString]) -> Vec<&'a CStr> {
+        let mut entries = Vec::with_capacity(inherited.len() + self.0.len());
+        entries.extend(inherited.iter().map(CString::as_c_str));
+        for change in &self.0 {
+            let text = change.as_bytes();
+            let equals = text.iter().position(|&byte| byte == b'=');
+            let name = &text[..equals.unwrap_or(text.len())];
+            let is_same = |entry: &&CStr| {
+                entry
+                    .to_bytes()
+                    .strip_prefix(name)
+                    .is_some_and(|rest| rest.starts_with(b"="))
+            };
+            if let Some(at) = entries.iter().position(is_same) {
+                entries.swap_remove(at);
+            }
+            if equals.is_some() {
+                entries.push(change);
+            }
+        }
+        entries
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Changes;
+    use crate::sys::exec::c_string;
+
+    fn changed(inherited: &[&str], make: impl FnOnce(&mut Changes)) -> Vec<String> {
+        let inherited: Vec<_> = inherited
+            .iter()
+            .map(|entry| c_string(entry.as_bytes()))
+            .collect();
+        let mut changes = Changes::default();
+        make(&mut changes);
+        changes
+            .apply(&inherited)
+            .iter()
+            .map(|entry| entry.to_str().unwrap().to_owned())
+            .collect()
+    }
+
+    #[test]
+    fn last_entry_takes_the_place_of_a_removed_one() {
+        let entries = changed(&["A=1", "B=2", "C=3"], |changes| {
+            changes.set("A", b"4");
+            changes.set_if_known("B", None);
+        });
+        assert_eq!(entries, ["C=3", "A=4"]);
+    }
+
+    #[test]
+    fn only_the_first_of_a_name_is_removed_and_others_stay_untouched() {
+        let entries = changed(&["AB=1", "A", "A=1", "A=2", "=x"], |changes| {
+            changes.set("A", b"")
+        });
+        assert_eq!(entries, ["AB=1", "A", "=x", "A=2", "A="]);
+    }
+
+    #[test]
+    fn value_ends_at_a_nul() {
+        assert_eq!(changed(&[], |changes| changes.set("A", b"x\0B=y")), ["A=x"]);
+    }
+}

@@ -1,0 +1,127 @@
+//! The listener: the bound, listening socket, and what an error of accept(2) means.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
+
+use tokio::io::unix::AsyncFd;
+
+use crate::cli::{During, Error, Voice, reason};
+use crate::sys::{socket, watch};
+
+/// A bound socket that listens.
+#[derive(Debug)]
+pub(super) struct Listener {
+    socket: OwnedFd,
+    /// Where it is bound, with the port that the kernel chose if none was asked for.
+    pub(super) address: SocketAddr,
+}
+
+impl Listener {
+    /// Binds `address` and listens, with a queue of `backlog` connections.
+    ///
+    /// # Errors
+    /// 111, with the original's messages.
+    pub(super) fn bind(address: SocketAddr, backlog: u32) -> Result<Self, Error> {
+        let socket = socket::stream(address.ip()).during("create socket")?;
+        // The original goes on without it, and so do we: binding says what matters.
+        let _ = socket::reuse_address(&socket);
+        socket::bind(&socket, address).during("bind")?;
+        let address = socket::local_address(&socket).during("get local address")?;
+        socket::listen(&socket, backlog).during("listen")?;
+        Ok(Self { socket, address })
+    }
+
+    /// Gives the listener to the runtime.
+    ///
+    /// # Errors
+    /// The runtime cannot watch the socket.
+    pub(super) fn watch(self) -> io::Result<Acceptor> {
+        Ok(Acceptor {
+            socket: watch::readable(self.socket)?,
+            failures: 0,
+            is_paused: false,
+        })
+    }
+}
+
+/// Takes connections out of the listen queue.
+pub(super) struct Acceptor {
+    socket: AsyncFd<OwnedFd>,
+    /// Errors in a row that a new connection may mend.
+    failures: u32,
+    /// An episode of errors is on, and was warned of.
+    is_paused: bool,
+}
+
+/// Errors of single connections that are taken in a row before they count as an episode.
+const FAILURES_MAX: u32 = 16;
+/// How long to wait in an episode before the next try, unless a slot becomes free.
+const PAUSE: Duration = Duration::from_secs(1);
+
+impl Acceptor {
+    /// The next connection. `freed` is a future that resolves when a descriptor may have become free.
+    ///
+    /// No error ends this or makes it spin. One of a single connection (it was reset, say) is passed over. One that
+    /// lasts (no descriptors, no memory) is warned of once, and accepting pauses.
+    pub(super) async fn accept<F: Future<Output = ()>>(
+        &mut self,
+        voice: Voice,
+        freed: impl Fn() -> F,
+    ) -> (OwnedFd, SocketAddr) {
+        loop {
+            match self.accept_once().await {
+                Ok(accepted) => {
+                    self.failures = 0;
+                    self.is_paused = false;
+                    return accepted;
+                }
+                Err(error) if is_of_one_connection(&error) && self.failures < FAILURES_MAX => {
+                    self.failures += 1
+                }
+                Err(error) => {
+                    if !self.is_paused {
+                        let why = reason(&error).as_bytes();
+                        voice.warn(&[
+                            b"warning: unable to accept connections: ",
+                            why,
+                            b"; trying again",
+                        ]);
+                    }
+                    self.is_paused = true;
+                    let _ = tokio::time::timeout(PAUSE, freed()).await;
+                }
+            }
+        }
+    }
+
+    async fn accept_once(&self) -> io::Result<(OwnedFd, SocketAddr)> {
+        loop {
+            let mut ready = self.socket.readable().await?;
+            if let Ok(answer) = ready.try_io(|socket| socket::accept(socket.as_fd())) {
+                return answer;
+            }
+        }
+    }
+}
+
+/// Errors that say something of the connection that was to be accepted, not of us. accept(2), "Error handling".
+fn is_of_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(
+            libc::ECONNABORTED
+                | libc::EINTR
+                | libc::EPROTO
+                | libc::EPERM
+                | libc::ENETDOWN
+                | libc::ENOPROTOOPT
+                | libc::EHOSTDOWN
+                | libc::ENONET
+                | libc::EHOSTUNREACH
+                | libc::EOPNOTSUPP
+                | libc::ENETUNREACH
+        )
+    )
+}

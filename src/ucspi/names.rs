@@ -1,0 +1,109 @@
+//! What the two ends of a connection are called, and whose it is: three look-ups that run together, under one deadline.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::ident;
+use crate::dns::Resolver;
+
+/// What the command line says about look-ups.
+#[derive(Debug)]
+pub struct Lookups {
+    /// The local name, if it is given; then it is not looked up.
+    pub local_host: Option<Vec<u8>>,
+    /// Look up the remote name.
+    pub remote_host: bool,
+    /// Forget a remote name that does not lead back to the address.
+    pub paranoid: bool,
+    /// Ask the remote ident server.
+    pub ident: bool,
+    /// How long to wait for the ident server.
+    pub ident_timeout: Duration,
+    /// How long all look-ups of a connection may take, if it is given; see [`Self::limit`].
+    pub timeout: Option<Duration>,
+}
+
+impl Default for Lookups {
+    fn default() -> Self {
+        Self {
+            local_host: None,
+            remote_host: true,
+            paranoid: false,
+            ident: true,
+            ident_timeout: Duration::from_secs(26),
+            timeout: None,
+        }
+    }
+}
+
+/// How long look-ups may take when nothing is said.
+const LIMIT: Duration = Duration::from_secs(30);
+
+impl Lookups {
+    /// True when somebody has to be asked.
+    pub(super) fn are_needed(&self) -> bool {
+        self.local_host.is_none() || self.remote_host || self.ident
+    }
+
+    /// How long all look-ups of a connection may take: what was given, else 30 seconds, or as long as the ident server
+    /// has, if that is longer.
+    pub(super) fn limit(&self) -> Duration {
+        self.timeout.unwrap_or(if self.ident {
+            LIMIT.max(self.ident_timeout)
+        } else {
+            LIMIT
+        })
+    }
+}
+
+/// What was found out; `None` is not known.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    pub(super) local_host: Option<Vec<u8>>,
+    pub(super) remote_host: Option<Vec<u8>>,
+    pub(super) remote_info: Option<Vec<u8>>,
+}
+
+/// Finds out what `lookups` asks for. What takes longer than the limit is not known.
+pub(super) async fn look_up(
+    lookups: &Lookups,
+    resolver: &Resolver,
+    local: SocketAddr,
+    remote: SocketAddr,
+) -> Names {
+    let limit = lookups.limit();
+    let local_host = async {
+        match &lookups.local_host {
+            Some(given) => Some(given.clone()),
+            None => resolver.name(local.ip()).await.ok()?,
+        }
+    };
+    let remote_host = async {
+        if !lookups.remote_host {
+            return None;
+        }
+        let name = resolver.name(remote.ip()).await.ok()??;
+        if lookups.paranoid && !resolver.addresses(&name).await.ok()?.contains(&remote.ip()) {
+            return None;
+        }
+        Some(name)
+    };
+    let remote_info = async {
+        if !lookups.ident {
+            return None;
+        }
+        ident::ask(local, remote, lookups.ident_timeout).await
+    };
+    let (local_host, remote_host, remote_info) = tokio::join!(
+        timeout(limit, local_host),
+        timeout(limit, remote_host),
+        timeout(limit, remote_info)
+    );
+    Names {
+        local_host: local_host.unwrap_or_default(),
+        remote_host: remote_host.unwrap_or_default(),
+        remote_info: remote_info.unwrap_or_default(),
+    }
+}
