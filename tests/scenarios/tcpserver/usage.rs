@@ -57,8 +57,6 @@ const NO_NUMBERS: &[(&str, &[&str])] = &[
     ("backlog_must_not_have_a_tail", &["-b", "5x"]),
     ("timeout_must_be_a_number", &["-t", "abc"]),
     ("timeout_must_not_have_a_tail", &["-t", "5x"]),
-    ("user_must_be_a_number", &["-u", "nobody"]),
-    ("group_must_be_a_number", &["-g", "nogroup"]),
     ("user_must_not_be_negative", &["-u", "-1"]),
     ("user_must_not_be_empty", &["-u", ""]),
 ];
@@ -72,6 +70,16 @@ pub(crate) fn fill(book: &mut Book) {
             attempt(s, &[&["-1vHRl0"], *option].concat(), as_it_is)
         })
         .differs("strict-numbers");
+    }
+    for (name, option) in [
+        ("user_name_is_not_taken_for_0", ["-u", "nobody"]),
+        ("group_name_is_not_taken_for_0", ["-g", "nogroup"]),
+    ] {
+        book.add(name, move |s| {
+            attempt(s, &[&["-1vHRl0"], &option[..]].concat(), as_it_is)
+        })
+        .differs("strict-numbers")
+        .needs_root();
     }
     for (name, variable) in [
         ("uid_variable_must_be_a_number", "UID"),
