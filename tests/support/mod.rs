@@ -18,6 +18,7 @@ pub(crate) mod inspect;
 pub(crate) mod launch;
 pub(crate) mod names;
 pub(crate) mod net;
+pub(crate) mod pidfd;
 pub(crate) mod probe;
 pub(crate) mod process;
 pub(crate) mod programs;

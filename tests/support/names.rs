@@ -31,6 +31,10 @@ impl Names {
         self.ports.insert(port.to_string(), name.into());
     }
 
+    pub(crate) fn is_known(&self, port: u16) -> bool {
+        self.ports.contains_key(&port.to_string())
+    }
+
     pub(crate) fn word_is(&mut self, word: &str, name: &str) {
         self.ports.insert(word.to_owned(), name.to_owned());
     }

@@ -5,6 +5,7 @@ use nix::sys::signal::Signal;
 use super::{as_it_is, listening};
 use crate::support::book::Book;
 use crate::support::launch::Launch;
+use crate::support::pidfd;
 use crate::support::probe;
 use crate::support::scene::Scene;
 
@@ -129,15 +130,16 @@ pub(crate) fn fill(book: &mut Book) {
             let server = s.sibling("tcpserver", [""; 0]).path().display().to_string();
             s.name_word(&server, "tcpserver");
             let gate = s.fifo("go");
-            let (mut alive, end) = std::io::pipe().expect("a pipe");
-            // The shell starts a child, which holds 9 open, and then becomes the server, which inherits the child.
+            // The shell starts a child and then becomes the server, which inherits the child.
             let script =
-                "(read x <go) & exec 9>&-; exec \"$0\" -1vHRl0 127.0.0.1 0 sh -c 'echo $$'";
-            let shell =
-                Launch::new("/bin/sh".into(), "sh", ["-c", script, &server]).inherit(9, end);
-            let mut server = s.serve(shell);
+                "(read x <go) & echo $! >&2; exec \"$0\" -1vHRl0 127.0.0.1 0 sh -c 'echo $$'";
+            let mut server = s.serve(Launch::new("/bin/sh".into(), "sh", ["-c", script, &server]));
+            let stranger = server
+                .first_log_line()
+                .parse()
+                .expect("the shell prints its child's pid");
             let _open = gate.open();
-            std::io::Read::read_to_end(&mut alive, &mut Vec::new()).expect("the child ends");
+            pidfd::wait_for_end_of(stranger);
             let pid = String::from_utf8_lossy(&server.connect().take_line())
                 .trim()
                 .to_owned();
