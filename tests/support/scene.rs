@@ -160,6 +160,17 @@ impl Scene {
         self.transcript.borrow_mut().names.word_is(word, name);
     }
 
+    /// A loopback address that only this run of the tests uses; `OWNIP` in the transcript.
+    pub(crate) fn own_address(&mut self) -> Ipv4Addr {
+        let [_, high, middle, low] = std::process::id().to_be_bytes();
+        let ip = Ipv4Addr::new(127, 128 | (high & 0x7f), middle, low);
+        self.transcript
+            .borrow_mut()
+            .names
+            .path(&ip.to_string(), "OWNIP");
+        ip
+    }
+
     pub(crate) fn peer(&mut self, stream: std::net::TcpStream, label: &str) -> Peer {
         Peer::new(stream, label.to_owned(), Rc::clone(&self.transcript))
     }
