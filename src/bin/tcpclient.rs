@@ -15,6 +15,11 @@ const COMMAND_LINE: CommandLine = CommandLine {
                [ -t timeoutinfo ] host port program",
     purpose: "make a TCP connection, and run a program on descriptors 6 and 7",
     options: &[
+        Opt::flag("4", "use IPv4 only"),
+        Opt::flag(
+            "6",
+            "show IPv4 connections as IPv6: PROTO=TCP6, ::ffff:1.2.3.4",
+        ),
         Opt::flag("h", "look up the remote name (default)"),
         Opt::flag("H", "do not look up the remote name"),
         Opt::flag(
@@ -45,6 +50,11 @@ const COMMAND_LINE: CommandLine = CommandLine {
             "wait this many seconds for the ident server (default 26)",
         ),
         Opt::value(
+            "I",
+            "interface",
+            "use this interface for link-local addresses",
+        ),
+        Opt::value(
             "lookup-timeout",
             "seconds",
             "give all look-ups of a connection this long (default 30, or -t)",
@@ -62,6 +72,8 @@ fn run(arguments: &mut Arguments, voice: &mut Voice) -> Result<(), Error> {
     let mut verbosity = Verbosity::Errors;
     while let Some(option) = arguments.option()? {
         match option.name {
+            "4" => config.reading.ipv4_only = true,
+            "6" => config.as_ipv6 = true,
             "h" => config.lookups.remote_host = true,
             "H" => config.lookups.remote_host = false,
             "r" => config.lookups.ident = true,
@@ -79,6 +91,7 @@ fn run(arguments: &mut Arguments, voice: &mut Voice) -> Result<(), Error> {
             "T" => config.timeouts = option.value.parse("seconds, as x or x+y", timeouts)?,
             "l" => config.lookups.local_host = Some(option.value.bytes()),
             "t" => config.lookups.ident_timeout = option.value.seconds()?,
+            "I" => config.reading.interface = Some(option.value.bytes()),
             "lookup-timeout" => config.lookups.timeout = Some(option.value.seconds()?),
             _ => return Err(Error::usage()),
         }

@@ -8,13 +8,17 @@
 //! and a file that shrinks or changes while it is read gives an error, not a signal.
 
 use std::fs::{File, OpenOptions};
-use std::io;
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::mem::ManuallyDrop;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
+use super::keys::Lengths;
+
 const HEADER_BYTES: u64 = 2048;
 const SLOT_BYTES: u64 = 8;
+/// The size of a read when all records are passed over.
+const SCAN_BYTES: usize = 64 * 1024;
 
 /// A database that is being written.
 pub struct Writer {
@@ -112,6 +116,42 @@ impl Reader {
             header,
             size: metadata.size(),
         })
+    }
+
+    /// Which lengths the CIDR prefixes have that are stored. Passes over all records once, so it also finds out whether
+    /// they are whole.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is damaged (`InvalidData`).
+    pub fn lengths(&self) -> io::Result<Lengths> {
+        let tables = self.header.as_chunks().0.iter().map(|entry| pair(entry).0);
+        let end = u64::from(tables.min().unwrap_or(0));
+        let mut records = BufReader::with_capacity(SCAN_BYTES, &self.file);
+        records.seek(SeekFrom::Start(HEADER_BYTES))?;
+        let mut lengths = Lengths::NONE;
+        let mut at = HEADER_BYTES;
+        while at < end {
+            let mut head = [0; 8];
+            records.read_exact(&mut head).map_err(broken)?;
+            let (key_length, data_length) = pair(&head);
+            let length = u64::from(key_length) + u64::from(data_length);
+            at += 8 + length;
+            let rest = match key_length {
+                0 => length,
+                _ => {
+                    let mut kind = [0];
+                    records.read_exact(&mut kind).map_err(broken)?;
+                    lengths.note(kind[0], key_length as usize);
+                    length - 1
+                }
+            };
+            records.seek_relative(rest.cast_signed())?;
+        }
+        if at == end && end <= self.size {
+            Ok(lengths)
+        } else {
+            Err(io::ErrorKind::InvalidData.into())
+        }
     }
 
     /// The data of the first record with `key`.
