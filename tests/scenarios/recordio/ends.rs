@@ -7,6 +7,9 @@ use super::{by_direction, record};
 use crate::support::book::Book;
 use crate::support::launch::{Input, Output};
 
+/// The recorder's end closes the program's stdin a moment before its stdout; a short line could still slip in between.
+const MORE_THAN_A_PIPE_HOLDS: &str = "echo one; read x; exec head -c 300000 /dev/zero";
+
 pub(crate) fn fill(book: &mut Book) {
     book.add("status_of_the_program_is_the_status", |s| {
         for script in ["cat >/dev/null; exit 7", "cat >/dev/null; kill -KILL $$"] {
@@ -79,7 +82,7 @@ pub(crate) fn fill(book: &mut Book) {
         let (reader, writer) = std::io::pipe().expect("a pipe");
         drop(reader);
         let writer = File::from(std::os::fd::OwnedFd::from(writer));
-        let script = "echo one; read x; echo two";
+        let script = MORE_THAN_A_PIPE_HOLDS;
         record(
             s,
             s.program(["sh", "-c", script])
@@ -92,7 +95,7 @@ pub(crate) fn fill(book: &mut Book) {
             .write(true)
             .open("/dev/full")
             .expect("the system has /dev/full");
-        let script = "echo one; read x; echo two";
+        let script = MORE_THAN_A_PIPE_HOLDS;
         record(
             s,
             s.program(["sh", "-c", script])
