@@ -87,15 +87,17 @@ pub(crate) fn fill(book: &mut Book) {
         s.run(s.program(["-HRl0", "-i", "192.0.2.1", "127.0.0.1", "80", "true"]));
     });
     book.add("local_port_is_bound", |s| {
-        let free = net::listener(std::net::Ipv4Addr::new(127, 0, 0, 9))
+        // Nobody else looks for a port on this address between our freeing it and tcpclient's binding it.
+        let ip = s.own_address();
+        let port = net::listener(ip)
             .local_addr()
             .expect("bound")
-            .port();
-        let port = free.to_string();
+            .port()
+            .to_string();
         s.name_word(&port, "CPORT1");
         run_connected(
             s,
-            &["-HRl0", "-i", "127.0.0.9", "-p", &port],
+            &["-HRl0", "-i", &ip.to_string(), "-p", &port],
             &["env"],
             as_it_is,
         );
@@ -118,5 +120,6 @@ pub(crate) fn fill(book: &mut Book) {
     book.add("local_address_may_be_ipv6", |s| {
         s.run(s.program(["-i", "::1", "127.0.0.1", "1", "true"]))
     })
-    .differs("ipv6-addresses");
+    .differs("ipv6-addresses")
+    .pending("IPv6 is a later milestone");
 }

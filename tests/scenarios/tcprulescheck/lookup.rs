@@ -183,7 +183,8 @@ pub(crate) fn fill(book: &mut Book) {
             check(s, &[("TCPREMOTEIP", address)]);
         }
     })
-    .differs("cidr-rules");
+    .differs("cidr-rules")
+    .pending("CIDR rules are a later milestone");
 }
 
 fn check(s: &mut Scene, variables: &[(&str, &str)]) {

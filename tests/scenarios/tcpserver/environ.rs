@@ -62,7 +62,7 @@ pub(crate) fn fill(book: &mut Book) {
         });
     });
     book.add("odd_entries_pass_through", |s| {
-        one_connection(s, &["-1HRl0"], &["env"], |launch| {
+        one_connection(s, &["-1HRl0"], &["cat", "/proc/self/environ"], |launch| {
             launch
                 .env_entry("noequal")
                 .env_entry("")
