@@ -122,12 +122,18 @@ pub fn copy_to(fd: BorrowedFd<'_>, number: RawFd) -> io::Result<()> {
     if fd.as_raw_fd() == number {
         return survive_exec(fd);
     }
-    retry(|| {
+    let answer = retry(|| {
         // SAFETY: dup2 takes no pointer. Whoever owned `number` loses it: callers give standard descriptors or 6 and
         // 7, which belong to the UCSPI contract and to no value of ours.
         check(unsafe { libc::dup2(fd.as_raw_fd(), number) })
-    })?;
-    Ok(())
+    });
+    match answer {
+        // `fd` is open, so it is `number` that is beyond the limit. fcntl(2) calls that EINVAL, and so does the original.
+        Err(error) if error.raw_os_error() == Some(libc::EBADF) => {
+            Err(io::Error::from_raw_os_error(libc::EINVAL))
+        }
+        answer => answer.map(drop),
+    }
 }
 
 fn survive_exec(fd: BorrowedFd<'_>) -> io::Result<()> {

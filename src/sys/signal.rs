@@ -45,6 +45,11 @@ pub fn is_ignored(signal: c_int) -> bool {
 pub struct Mask(pub(super) SigSet);
 
 impl Mask {
+    /// True when `signal` is in the set.
+    pub fn has(&self, signal: Signal) -> bool {
+        self.0.contains(signal)
+    }
+
     /// The same set without `signal`.
     pub fn without(mut self, signal: Signal) -> Self {
         self.0.remove(signal);

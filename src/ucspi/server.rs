@@ -131,7 +131,13 @@ pub fn run(config: Config, voice: Voice) -> Result<(), Error> {
         config,
     });
     service.tell_status();
-    tasks.block_on(&runtime, service.run(listener))
+    // As in the original, a SIGTERM that was blocked from the start stays so.
+    let signals: &[Signal] = if inherited.has(Signal::SIGTERM) {
+        &[Signal::SIGCHLD]
+    } else {
+        &[Signal::SIGCHLD, Signal::SIGTERM]
+    };
+    tasks.block_on(&runtime, service.run(listener, signals))
 }
 
 /// Makes the signals that the server waits for events, and gives the mask from before.

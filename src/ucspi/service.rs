@@ -51,14 +51,18 @@ pub(super) struct Service {
 const PID_MAX: i32 = 1 << 22;
 
 impl Service {
-    /// Accepts until SIGTERM; then closes the listener at once and returns when the connections that are still being
+    /// Accepts until SIGTERM, if that is among `signals`; then closes the listener at once and returns when the connections that are still being
     /// decided have their program, or at the second SIGTERM. Programs that run go on.
     ///
     /// # Errors
     /// 111: the runtime cannot watch the descriptors.
-    pub(super) async fn run(self: Rc<Self>, listener: Listener) -> Result<(), Error> {
-        let events = Events::of(&[Signal::SIGCHLD, Signal::SIGTERM]);
-        let events = events.and_then(watch::readable).during("start")?;
+    pub(super) async fn run(
+        self: Rc<Self>,
+        listener: Listener,
+        signals: &[Signal],
+    ) -> Result<(), Error> {
+        let events = Events::of(signals).and_then(watch::readable);
+        let events = events.during("start")?;
         let mut acceptor = listener.watch().during("start")?;
         tokio::select! {
             () = self.accept(&mut acceptor) => {}

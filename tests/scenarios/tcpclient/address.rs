@@ -120,6 +120,5 @@ pub(crate) fn fill(book: &mut Book) {
     book.add("local_address_may_be_ipv6", |s| {
         s.run(s.program(["-i", "::1", "127.0.0.1", "1", "true"]))
     })
-    .differs("ipv6-addresses")
-    .pending("IPv6 is a later milestone");
+    .differs("ipv6-addresses");
 }

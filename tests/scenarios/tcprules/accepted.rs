@@ -58,31 +58,25 @@ pub(crate) fn fill(book: &mut Book) {
             b"10.0.0.0/8:deny\n172.16.0.0/12:deny\n1.2.3.4/32:allow\n",
         );
     })
-    .differs("cidr-rules")
-    .pending("CIDR rules are a later milestone");
+    .differs("cidr-rules");
     book.add("ipv6_addresses_can_be_written", |s| {
         compile(s, b"2001:db8::1:allow\n");
     })
-    .differs("ipv6-rules")
-    .pending("IPv6 rules are a later milestone");
+    .differs("ipv6-rules");
     book.add("ipv6_loopback_can_be_written", |s| {
         compile(s, b"::1:allow\n")
     })
-    .differs("ipv6-rules")
-    .pending("IPv6 rules are a later milestone");
+    .differs("ipv6-rules");
     book.add("ipv6_wildcard_can_be_written", |s| {
         compile(s, b":::allow\n")
     })
-    .differs("ipv6-rules")
-    .pending("IPv6 rules are a later milestone");
+    .differs("ipv6-rules");
     book.add("ipv6_prefixes_can_be_written", |s| {
         compile(s, b"fe80::/10:deny\n")
     })
-    .differs("ipv6-rules")
-    .pending("IPv6 rules are a later milestone");
+    .differs("ipv6-rules");
     book.add("a_user_at_an_ipv6_address_can_be_written", |s| {
         compile(s, b"joe@fe80::1:deny\n")
     })
-    .differs("ipv6-rules")
-    .pending("IPv6 rules are a later milestone");
+    .differs("ipv6-rules");
 }

@@ -71,14 +71,15 @@ pub(crate) fn fill(book: &mut Book) {
                 .env_entry(b"\xff=\xfe")
         });
     });
-    book.add("ipv6_variables_are_not_touched_for_ipv4", |s| {
+    book.add("stale_ipv6_variables_are_removed_for_ipv4", |s| {
         one_connection(s, &["-1HRl0"], &["env"], |launch| {
             launch
                 .env("TCP6REMOTEIP", "stale")
                 .env("TCP6LOCALPORT", "stale")
                 .env("TCP6INTERFACE", "stale")
         });
-    });
+    })
+    .differs("stale-tcp6");
     book.add(
         "empty_environment_gets_only_the_documented_variables",
         |s| {
