@@ -7,6 +7,7 @@ use std::time::Duration;
 use ucspi_tcp::cli::{self, Arguments, CommandLine, Error, Opt, Verbosity, Voice, number};
 use ucspi_tcp::dns::literal;
 use ucspi_tcp::ucspi::client::{self, Config};
+use ucspi_tcp::ucspi::port;
 
 const COMMAND_LINE: CommandLine = CommandLine {
     name: "tcpclient",
@@ -14,6 +15,11 @@ const COMMAND_LINE: CommandLine = CommandLine {
                [ -t timeoutinfo ] host port program",
     purpose: "make a TCP connection, and run a program on descriptors 6 and 7",
     options: &[
+        Opt::flag("4", "use IPv4 only"),
+        Opt::flag(
+            "6",
+            "show IPv4 connections as IPv6: PROTO=TCP6, ::ffff:1.2.3.4",
+        ),
         Opt::flag("h", "look up the remote name (default)"),
         Opt::flag("H", "do not look up the remote name"),
         Opt::flag(
@@ -44,6 +50,11 @@ const COMMAND_LINE: CommandLine = CommandLine {
             "wait this many seconds for the ident server (default 26)",
         ),
         Opt::value(
+            "I",
+            "interface",
+            "use this interface for link-local addresses",
+        ),
+        Opt::value(
             "lookup-timeout",
             "seconds",
             "give all look-ups of a connection this long (default 30, or -t)",
@@ -61,6 +72,8 @@ fn run(arguments: &mut Arguments, voice: &mut Voice) -> Result<(), Error> {
     let mut verbosity = Verbosity::Errors;
     while let Some(option) = arguments.option()? {
         match option.name {
+            "4" => config.reading.ipv4_only = true,
+            "6" => config.as_ipv6 = true,
             "h" => config.lookups.remote_host = true,
             "H" => config.lookups.remote_host = false,
             "r" => config.lookups.ident = true,
@@ -70,23 +83,27 @@ fn run(arguments: &mut Arguments, voice: &mut Voice) -> Result<(), Error> {
             "q" => verbosity = Verbosity::Quiet,
             "Q" => verbosity = Verbosity::Errors,
             "v" => verbosity = Verbosity::Everything,
-            "i" => config.local_ip = Some(option.value.parse("an IP address", literal::address)?),
-            "p" => config.local_port = option.value.parse("a port from 0 to 65535", port)?,
+            "i" => {
+                let address = literal::address(&option.value.bytes());
+                config.local_ip = Some(address.ok_or_else(Error::bare_option)?);
+            }
+            "p" => config.local_port = option.value.parse("a port from 0 to 65535", local_port)?,
             "T" => config.timeouts = option.value.parse("seconds, as x or x+y", timeouts)?,
             "l" => config.lookups.local_host = Some(option.value.bytes()),
             "t" => config.lookups.ident_timeout = option.value.seconds()?,
+            "I" => config.reading.interface = Some(option.value.bytes()),
             "lookup-timeout" => config.lookups.timeout = Some(option.value.seconds()?),
             _ => return Err(Error::usage()),
         }
     }
     voice.verbosity = verbosity;
     config.host = arguments.operand().ok_or_else(Error::usage)?;
-    config.port = arguments.operand().ok_or_else(Error::usage)?;
+    config.port = port::port(&arguments.operand().ok_or_else(Error::usage)?)?;
     config.program = arguments.program()?;
     client::run(&config, *voice)
 }
 
-fn port(text: &[u8]) -> Option<u16> {
+fn local_port(text: &[u8]) -> Option<u16> {
     u16::try_from(number(text)?).ok()
 }
 

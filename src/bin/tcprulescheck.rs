@@ -1,4 +1,5 @@
-//! `tcprulescheck rules.cdb`: says what tcpserver would do with the connection that the environment describes.
+//! `tcprulescheck [ --explain ] rules.cdb`: says what tcpserver would do with the connection that the environment
+//! describes.
 #![forbid(unsafe_code)]
 
 use std::ffi::OsStr;
@@ -6,15 +7,18 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::ExitCode;
 
-use ucspi_tcp::cli::{self, Arguments, CommandLine, During, Error, FAILED, Voice};
-use ucspi_tcp::rules::{self, Instruction, Peer, Reader};
+use ucspi_tcp::cli::{self, Arguments, CommandLine, During, Error, FAILED, Opt, Voice};
+use ucspi_tcp::rules::{self, Instruction, Lengths, Peer, Reader};
 use ucspi_tcp::sys::{fd, process};
 
 const COMMAND_LINE: CommandLine = CommandLine {
     name: "tcprulescheck",
     synopsis: "rules.cdb",
-    purpose: "say what tcpserver's rules mean for $TCPREMOTEIP",
-    options: &[],
+    purpose: "say what tcpserver's rules mean for $TCPREMOTEIP, $TCPREMOTEHOST and $TCPREMOTEINFO",
+    options: &[Opt::flag(
+        "explain",
+        "print each key that is tried, in order",
+    )],
 };
 
 fn main() -> ExitCode {
@@ -22,6 +26,10 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &mut Arguments, _: &mut Voice) -> Result<(), Error> {
+    let mut explains = false;
+    while let Some(option) = arguments.option()? {
+        explains |= option.name == "explain";
+    }
     let file = arguments.operand().ok_or_else(Error::usage)?;
     let reading = [b"read ", &file[..]].concat();
     let reader = Reader::open(Path::new(OsStr::from_bytes(&file))).during(&reading)?;
@@ -33,29 +41,37 @@ fn run(arguments: &mut Arguments, _: &mut Voice) -> Result<(), Error> {
         host: host.as_deref(),
         info: info.as_deref(),
     };
-    let hit = rules::keys(peer, |key| {
-        Ok(reader.find(key)?.map(|data| (key.to_vec(), data)))
+    let mut report = Vec::new();
+    let hit = rules::search(peer, &Lengths::ALL, |key| {
+        let data = reader.find(key.bytes)?;
+        if explains {
+            let outcome: &[u8] = if data.is_some() { b"hit " } else { b"miss " };
+            report.extend_from_slice(&[outcome, &key.shown(), b"\n"].concat());
+        }
+        Ok(data.map(|data| (key.shown(), data)))
     });
-    fd::write_all(fd::STDOUT, &report(hit.during(&reading)?)).map_err(|_| Error::silent(FAILED))
+    describe(hit.during(&reading)?, &mut report);
+    fd::write_all(fd::STDOUT, &report).map_err(|_| Error::silent(FAILED))
 }
 
-/// The lines for the rule that was found: (key, data). As in the original, the deny ends them.
-fn report(hit: Option<(Vec<u8>, Vec<u8>)>) -> Vec<u8> {
-    let Some((key, data)) = hit else {
-        return b"default:\nallow connection\n".to_vec();
+/// Appends the lines for the rule that was found: (address, data). As in the original, the deny ends them.
+fn describe(hit: Option<(Vec<u8>, Vec<u8>)>, report: &mut Vec<u8>) {
+    let Some((address, data)) = hit else {
+        report.extend_from_slice(b"default:\nallow connection\n");
+        return;
     };
-    let mut lines = [b"rule ", &key[..], b":\n"].concat();
+    report.extend_from_slice(&[b"rule ", &address[..], b":\n"].concat());
     for instruction in rules::instructions(&data) {
         match instruction {
             Instruction::Set(setting) => {
-                lines.extend_from_slice(&[b"set environment variable ", setting, b"\n"].concat());
+                let parts = [b"set environment variable ", setting, b"\n"];
+                report.extend_from_slice(&parts.concat());
             }
             Instruction::Deny => {
-                lines.extend_from_slice(b"deny connection\n");
-                return lines;
+                report.extend_from_slice(b"deny connection\n");
+                return;
             }
         }
     }
-    lines.extend_from_slice(b"allow connection\n");
-    lines
+    report.extend_from_slice(b"allow connection\n");
 }

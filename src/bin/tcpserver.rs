@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use ucspi_tcp::cli::{self, Arguments, CommandLine, Error, Opt, Verbosity, Voice, number};
 use ucspi_tcp::sys::process;
-use ucspi_tcp::ucspi::account;
 use ucspi_tcp::ucspi::server::{self, Config};
+use ucspi_tcp::ucspi::{account, port};
 
 const COMMAND_LINE: CommandLine = CommandLine {
     name: "tcpserver",
@@ -14,6 +14,11 @@ const COMMAND_LINE: CommandLine = CommandLine {
                [ -b backlog ] [ -l localname ] [ -t timeout ] host port program",
     purpose: "accept TCP connections, and run a program for each",
     options: &[
+        Opt::flag("4", "use IPv4 only"),
+        Opt::flag(
+            "6",
+            "show IPv4 connections as IPv6: PROTO=TCP6, ::ffff:1.2.3.4",
+        ),
         Opt::flag("1", "print the port, and a line feed, on descriptor 1"),
         Opt::flag("U", "take the user and the group from $UID and $GID"),
         Opt::flag("X", "with -x: serve everybody when the rules do not exist"),
@@ -72,6 +77,11 @@ const COMMAND_LINE: CommandLine = CommandLine {
             "wait this many seconds for the ident server (default 26)",
         ),
         Opt::value(
+            "I",
+            "interface",
+            "use this interface for link-local addresses",
+        ),
+        Opt::value(
             "lookup-timeout",
             "seconds",
             "give all look-ups of a connection this long (default 30, or -t)",
@@ -88,6 +98,8 @@ fn run(arguments: &mut Arguments, voice: &mut Voice) -> Result<(), Error> {
     let mut verbosity = Verbosity::Errors;
     while let Some(option) = arguments.option()? {
         match option.name {
+            "4" => config.reading.ipv4_only = true,
+            "6" => config.as_ipv6 = true,
             "1" => config.print_port = true,
             "U" => {
                 config.uid = inherited_id("UID")?.unwrap_or(config.uid);
@@ -125,13 +137,14 @@ fn run(arguments: &mut Arguments, voice: &mut Voice) -> Result<(), Error> {
             "b" => config.backlog = option.value.number(0..=u32::MAX)?,
             "l" => config.lookups.local_host = Some(option.value.bytes()),
             "t" => config.lookups.ident_timeout = option.value.seconds()?,
+            "I" => config.reading.interface = Some(option.value.bytes()),
             "lookup-timeout" => config.lookups.timeout = Some(option.value.seconds()?),
             _ => return Err(Error::usage()),
         }
     }
     voice.verbosity = verbosity;
     config.host = arguments.operand().ok_or_else(Error::usage)?;
-    config.port = arguments.operand().ok_or_else(Error::usage)?;
+    config.port = port::port(&arguments.operand().ok_or_else(Error::usage)?)?;
     config.program = arguments.program()?;
     server::run(config, *voice)
 }

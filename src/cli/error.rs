@@ -47,6 +47,11 @@ impl Error {
         ))
     }
 
+    /// A wrong option of which nothing more is said: the usage line alone, also after `-q`.
+    pub fn bare_option() -> Self {
+        Self(Kind::Option(Vec::new()))
+    }
+
     /// A temporary failure, exit code 111: `name: fatal: text`.
     pub fn fatal(text: impl Into<Vec<u8>>) -> Self {
         Self(Kind::Fatal {
@@ -75,6 +80,14 @@ impl Error {
         match self.0 {
             Kind::Usage(_) | Kind::Option(_) => PERMANENT,
             Kind::Fatal { code, .. } | Kind::Silent(code) => code,
+        }
+    }
+
+    /// What went wrong, without the program's name; for those who go on and only tell.
+    pub fn text(&self) -> &[u8] {
+        match &self.0 {
+            Kind::Usage(text) | Kind::Option(text) | Kind::Fatal { text, .. } => text,
+            Kind::Silent(_) => b"",
         }
     }
 

@@ -92,12 +92,12 @@ impl Arguments {
         }
         if self.bundle.is_empty() {
             match self.words.front().map(Vec::as_slice) {
-                Some(b"--") => {
+                Some(b"--") if self.takes_letters() => {
                     self.words.pop_front();
                     return Ok(None);
                 }
-                Some([b'-', b'-', ..]) => return self.long_option().map(Some),
-                Some([b'-', _, ..]) => {
+                Some([b'-', b'-', _, ..]) => return self.long_option().map(Some),
+                Some([b'-', _, ..]) if self.takes_letters() => {
                     self.bundle = self
                         .words
                         .pop_front()
@@ -129,6 +129,11 @@ impl Arguments {
             name: opt.name,
             value: Value::of(opt, value),
         }))
+    }
+
+    /// False for a program whose options are all long: the original has none, and takes `-x` for an operand.
+    fn takes_letters(&self) -> bool {
+        self.program.options.iter().any(|opt| !opt.is_long())
     }
 
     fn long_option(&mut self) -> Result<Choice, Error> {

@@ -2,7 +2,7 @@
 //!
 //! Source: observed runs of the original.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// The addresses that `text` spells, or `None` when it must be a name.
 ///
@@ -33,17 +33,30 @@ pub(super) fn addresses(text: &[u8]) -> Option<Vec<Ipv4Addr>> {
     )
 }
 
-/// The one address that `text` spells.
+/// The one address that `text` spells, of either family, without a zone.
 pub fn address(text: &[u8]) -> Option<IpAddr> {
-    match addresses(text)?[..] {
-        [address] => Some(address.into()),
+    match (addresses(text).as_deref(), ipv6(text)) {
+        (Some([address]), _) => Some((*address).into()),
+        (None, Some((address, None))) => Some(address.into()),
         _ => None,
     }
 }
 
+/// The IPv6 address that `text` spells, in brackets or without, and its zone: `fe80::1%eth0`.
+pub fn ipv6(text: &[u8]) -> Option<(Ipv6Addr, Option<&[u8]>)> {
+    let text = match text {
+        [b'[', inside @ .., b']'] => inside,
+        text => text,
+    };
+    let percent = text.iter().position(|&byte| byte == b'%');
+    let address = &text[..percent.unwrap_or(text.len())];
+    let address = std::str::from_utf8(address).ok()?.parse().ok()?;
+    Some((address, percent.map(|percent| &text[percent + 1..])))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::addresses;
+    use super::{address, addresses, ipv6};
 
     #[test]
     fn digits_dots_and_brackets_are_addresses() {
@@ -69,6 +82,35 @@ mod tests {
     fn anything_else_is_a_name() {
         for text in ["localhost", "127.0.0.1x", "::1"] {
             assert_eq!(addresses(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn ipv6_may_have_brackets_and_a_zone() {
+        let read = |text: &'static str| {
+            let (address, zone) = ipv6(text.as_bytes())?;
+            Some((
+                address.to_string(),
+                zone.map(|zone| String::from_utf8_lossy(zone).into_owned()),
+            ))
+        };
+        assert_eq!(read("2001:DB8::1"), Some(("2001:db8::1".into(), None)));
+        assert_eq!(read("[::]"), Some(("::".into(), None)));
+        assert_eq!(
+            read("[fe80::1%eth0]"),
+            Some(("fe80::1".into(), Some("eth0".into())))
+        );
+        for text in ["127.0.0.1", "::1::", "[::1", ":0", ""] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn one_address_is_one_of_either_family() {
+        assert_eq!(address(b"10.0.0.1"), "10.0.0.1".parse().ok());
+        assert_eq!(address(b"::1"), "::1".parse().ok());
+        for text in ["", "1.2.3", "10.0.0.1.10.0.0.2", "fe80::1%lo", "x"] {
+            assert_eq!(address(text.as_bytes()), None, "{text}");
         }
     }
 }

@@ -17,4 +17,4 @@ mod qualify;
 mod query;
 mod resolver;
 
-pub use resolver::Resolver;
+pub use resolver::{Families, Resolver};

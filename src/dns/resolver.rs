@@ -33,6 +33,17 @@ const ANSWERS_MAX: usize = 4096;
 /// How many aliases may lead from a name to its records.
 const ALIASES_MAX: usize = 16;
 
+/// Which addresses are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Families {
+    /// IPv4 addresses.
+    V4,
+    /// IPv6 addresses.
+    V6,
+    /// All addresses.
+    Both,
+}
+
 /// The way to ask. Clones share one memory. Must be used inside a `LocalSet`.
 #[derive(Clone, Debug)]
 pub struct Resolver(Rc<Shared>);
@@ -76,25 +87,25 @@ impl Resolver {
         }))
     }
 
-    /// The addresses of an operand: of an address itself, or of a name, which is qualified and looked up, first in
-    /// `/etc/hosts` unless `$DNSCACHEIP` is set. In random order; none when there are none.
+    /// The addresses of an operand: of an IPv4 address itself, or of a name, which is qualified and looked up, first in
+    /// `/etc/hosts` unless `$DNSCACHEIP` is set. IPv4 first, each family in random order; none when there are none.
     ///
     /// # Errors
     /// It could not be found out now: a file cannot be read, no server answers, or the name is too long (EPROTO).
-    pub async fn host(&self, operand: &[u8]) -> io::Result<Vec<IpAddr>> {
-        let is_address = literal::addresses(operand).is_some()
-            && operand.iter().any(|byte| b".[]".contains(byte));
+    pub async fn host(&self, operand: &[u8], families: Families) -> io::Result<Vec<IpAddr>> {
+        let has_mark = operand.iter().any(|byte| b".[]".contains(byte));
+        let is_address = has_mark && literal::addresses(operand).is_some();
         let mut found = Vec::new();
         if !is_address && !config::is_given_a_cache() {
             let hosts = config::read(Path::new("/etc/hosts"))?.unwrap_or_default();
             found = hosts::addresses(&hosts, operand);
-            found.retain(IpAddr::is_ipv4);
+            found.retain(|address| address.is_ipv4() || families == Families::Both);
         }
         if found.is_empty() {
             for name in config::rules(is_address)?.qualify(operand) {
                 found = match literal::addresses(&name) {
                     Some(addresses) => addresses.into_iter().map(IpAddr::V4).collect(),
-                    None => self.addresses(&name).await?,
+                    None => self.addresses(&name, families).await?,
                 };
                 if !found.is_empty() {
                     break;
@@ -102,15 +113,40 @@ impl Resolver {
             }
         }
         random::shuffle(&mut found);
+        found.sort_by_key(IpAddr::is_ipv6);
         Ok(found)
     }
 
-    /// The addresses of the full name `name`.
+    /// The addresses of the full name `name`, of one family or of both. Where one family cannot be found out now, the
+    /// other one is the answer.
     ///
     /// # Errors
     /// No server gave a usable answer, or the name is too long (EPROTO).
-    pub async fn addresses(&self, name: &[u8]) -> io::Result<Vec<IpAddr>> {
-        let records = self.records(name::parse(name)?, RecordType::A).await?;
+    pub async fn addresses(&self, name: &[u8], families: Families) -> io::Result<Vec<IpAddr>> {
+        let name = name::parse(name)?;
+        let (v4, v6) = match families {
+            Families::V4 => return self.family(name, RecordType::A).await,
+            Families::V6 => return self.family(name, RecordType::AAAA).await,
+            Families::Both => tokio::join!(
+                self.family(name.clone(), RecordType::A),
+                self.family(name, RecordType::AAAA)
+            ),
+        };
+        match (v4, v6) {
+            (Ok(v4), Ok(v6)) => Ok([v4, v6].concat()),
+            (Ok(found), Err(error)) | (Err(error), Ok(found)) => {
+                if found.is_empty() {
+                    Err(error)
+                } else {
+                    Ok(found)
+                }
+            }
+            (Err(error), Err(_)) => Err(error),
+        }
+    }
+
+    async fn family(&self, name: Name, kind: RecordType) -> io::Result<Vec<IpAddr>> {
+        let records = self.records(name, kind).await?;
         let addresses = records.iter().filter_map(|record| match record {
             RData::A(address) => Some(IpAddr::V4(address.0)),
             RData::AAAA(address) => Some(IpAddr::V6(address.0)),
@@ -124,7 +160,9 @@ impl Resolver {
     /// # Errors
     /// No server gave a usable answer.
     pub async fn name(&self, address: IpAddr) -> io::Result<Option<Vec<u8>>> {
-        let records = self.records(Name::from(address), RecordType::PTR).await?;
+        let records = self
+            .records(Name::from(address.to_canonical()), RecordType::PTR)
+            .await?;
         Ok(records.iter().find_map(|record| match record {
             RData::PTR(found) => Some(name::text(found)),
             _ => None,

@@ -1,10 +1,18 @@
-//! Programs that watch or change the bytes between descriptors. They know no network and use no runtime: each running
-//! copy costs little more than its system calls.
+//! Programs that watch or change the bytes between descriptors. They use no runtime: each running copy costs little
+//! more than its system calls.
 #![forbid(unsafe_code)]
 
+pub mod carriage_return;
+mod converse;
+mod mconnect;
 mod pump;
 mod record;
+mod stream;
 mod wrap;
 
+pub use converse::{Answer, Body, Raw, Show, converse};
+pub use mconnect::mconnect;
+pub use pump::{Flow, Observer, pump};
 pub use record::Recorder;
+pub use stream::stream;
 pub use wrap::wrap;

@@ -26,7 +26,7 @@ pub trait Observer {
 
 /// One direction.
 #[derive(Debug)]
-pub(super) struct Flow<'fd> {
+pub struct Flow<'fd> {
     from: BorrowedFd<'fd>,
     /// Closed at the end of the flow.
     to: Option<OwnedFd>,
@@ -54,7 +54,7 @@ impl<'fd> Flow<'fd> {
     ///
     /// # Errors
     /// `to` is not open.
-    pub(super) fn new(from: BorrowedFd<'fd>, to: OwnedFd, is_last: bool) -> io::Result<Self> {
+    pub fn new(from: BorrowedFd<'fd>, to: OwnedFd, is_last: bool) -> io::Result<Self> {
         let writing = match fd::kind(&to)? {
             Kind::Socket => Writing::Send,
             Kind::File => Writing::Whole,
@@ -74,7 +74,7 @@ impl<'fd> Flow<'fd> {
     ///
     /// # Errors
     /// `to` is not open.
-    pub(super) fn into_own_pipe(from: BorrowedFd<'fd>, to: OwnedFd) -> io::Result<Self> {
+    pub fn into_own_pipe(from: BorrowedFd<'fd>, to: OwnedFd) -> io::Result<Self> {
         fd::set_nonblocking(&to)?;
         Ok(Self {
             writing: Writing::Whole,
@@ -135,7 +135,7 @@ impl<'fd> Flow<'fd> {
 ///
 /// # Errors
 /// poll(2) failed.
-pub(super) fn pump(flows: &mut [Flow<'_>; 2], observer: &mut impl Observer) -> io::Result<()> {
+pub fn pump(flows: &mut [Flow<'_>; 2], observer: &mut impl Observer) -> io::Result<()> {
     let mut room = vec![0; READ_BYTES];
     loop {
         let mut ready = [false; 2];

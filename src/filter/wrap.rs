@@ -48,7 +48,7 @@ fn relay(
     from_program: &OwnedFd,
     observer: &mut impl Observer,
 ) -> std::io::Result<()> {
-    signal::ignore(libc::SIGPIPE);
+    signal::ignore(signal::PIPE);
     let stdout = fd::STDOUT.try_clone_to_owned()?;
     let mut flows = [
         Flow::into_own_pipe(fd::STDIN, into_program)?,

@@ -6,11 +6,14 @@
 //! setting := "," name "=" Q value Q       Q is any byte; the next same byte ends the value
 //! ```
 //!
-//! The first colon ends the address. Blanks at the end of a line do not count; blanks elsewhere do. A line without a
-//! colon, an empty one and one that starts with `#` hold no rule. Addresses are not checked: a key that can never match
-//! is stored, as the original does.
+//! The first colon that `allow` or `deny` follows ends the address. Blanks at the end of a line do not count; blanks
+//! elsewhere do. A line without a colon, an empty one and one that starts with `#` hold no rule. An address with a slash
+//! must be a prefix, and one with a colon must have an IPv6 address. Any other text is stored as it is, as the original
+//! does, also when it can never match.
 
 use std::ops::RangeInclusive;
+
+use super::prefix::{self, Mistake};
 
 /// One rule, in the form in which it is stored.
 #[derive(Debug, PartialEq, Eq)]
@@ -22,8 +25,10 @@ pub struct Rule<'line> {
 
 #[derive(Debug, PartialEq, Eq)]
 enum Address<'line> {
-    /// The address is the key.
+    /// The text is the key.
     Literal(&'line [u8]),
+    /// The key of an IPv6 address or of a prefix.
+    Key(Vec<u8>),
     /// `1.2.3.37-53`: one key for each number, in decimal, with the text before and after it.
     Range {
         before: &'line [u8],
@@ -38,13 +43,37 @@ pub struct Fault {
     /// The byte at which it was expected, from 1.
     pub column: usize,
     /// What was expected, to follow the word "expected".
-    pub expected: &'static str,
+    pub expected: String,
+}
+
+impl Fault {
+    /// The fault at byte `at`, from 0.
+    fn at(at: usize, expected: impl Into<String>) -> Self {
+        Self {
+            column: at + 1,
+            expected: expected.into(),
+        }
+    }
+
+    /// The same fault, `bytes` further to the right.
+    fn after(self, bytes: usize) -> Self {
+        Self {
+            column: self.column + bytes,
+            ..self
+        }
+    }
+}
+
+impl From<Mistake> for Fault {
+    fn from(mistake: Mistake) -> Self {
+        Self::at(mistake.at, mistake.expected)
+    }
 }
 
 /// The largest number that a range can reach.
 const OCTET_MAX: u64 = 255;
 
-/// Reads one line, without its line feed; `None` when it holds no rule.
+/// Reads one line, with or without its line feed; `None` when it holds no rule.
 ///
 /// # Errors
 /// The first thing that is not as the language wants it.
@@ -53,33 +82,26 @@ pub fn parse(line: &[u8]) -> Result<Option<Rule<'_>>, Fault> {
     if line.is_empty() || line[0] == b'#' {
         return Ok(None);
     }
-    let Some(colon) = find(line, b':') else {
+    let Some(colon) = separator(line) else {
         return Ok(None);
     };
-    let (address, rest) = (&line[..colon], &line[colon + 1..]);
+    let rest = &line[colon + 1..];
     let mut data = Vec::new();
     let mut settings = if let Some(settings) = rest.strip_prefix(b"deny") {
         data.extend_from_slice(b"D\0");
         settings
+    } else if let Some(settings) = rest.strip_prefix(b"allow") {
+        settings
     } else {
         let expected = "\"allow\" or \"deny\" after the colon";
-        rest.strip_prefix(b"allow").ok_or(Fault {
-            column: colon + 2,
-            expected,
-        })?
+        return Err(Fault::at(colon + 1, expected));
     };
     while !settings.is_empty() {
         let start = line.len() - settings.len();
-        let fault = |fault: Fault| Fault {
-            column: fault.column + start,
-            ..fault
-        };
-        settings = setting(settings, &mut data).map_err(fault)?;
+        settings = setting(settings, &mut data).map_err(|fault| fault.after(start))?;
     }
-    Ok(Some(Rule {
-        address: self::address(address)?,
-        data,
-    }))
+    let address = address(&line[..colon])?;
+    Ok(Some(Rule { address, data }))
 }
 
 /// `line` without the line feeds, blanks and tabs at its end.
@@ -90,25 +112,34 @@ pub(super) fn trim(mut line: &[u8]) -> &[u8] {
     line
 }
 
+/// The colon that ends the address: the first one before `allow` or `deny`. Where there is none, the one at which that
+/// is missing: the last before the settings, because an IPv6 address has colons of its own.
+fn separator(line: &[u8]) -> Option<usize> {
+    let is_before_action = |&at: &usize| {
+        let rest = &line[at + 1..];
+        line[at] == b':' && (rest.starts_with(b"allow") || rest.starts_with(b"deny"))
+    };
+    let settings = find(line, b',').unwrap_or(line.len());
+    let last = || line[..settings].iter().rposition(|&byte| byte == b':');
+    let separator = (0..line.len()).find(is_before_action);
+    separator.or_else(last).or_else(|| find(line, b':'))
+}
+
 /// Takes one `,name=QvalueQ` off `text`, appends its instruction to `data`, and gives the rest.
 fn setting<'line>(text: &'line [u8], data: &mut Vec<u8>) -> Result<&'line [u8], Fault> {
-    let fault = |at: usize, expected| Fault {
-        column: at + 1,
-        expected,
-    };
     if text[0] != b',' {
-        return Err(fault(0, "a comma or the end of the line"));
+        return Err(Fault::at(0, "a comma or the end of the line"));
     }
-    let equals = find(text, b'=').ok_or(fault(text.len(), "\"=\" after the variable's name"))?;
-    let quote = *text
-        .get(equals + 1)
-        .ok_or(fault(text.len(), "a quote character after \"=\""))?;
+    let missing = |expected: &str| Fault::at(text.len(), expected);
+    let equals = find(text, b'=').ok_or_else(|| missing("\"=\" after the variable's name"))?;
+    let quote = text.get(equals + 1);
+    let quote = *quote.ok_or_else(|| missing("a quote character after \"=\""))?;
     let value = &text[equals + 2..];
-    let length = find(value, quote).ok_or(fault(text.len(), "the closing quote character"))?;
+    let length = find(value, quote).ok_or_else(|| missing("the closing quote character"))?;
     let end = equals + 2 + length;
     // A NUL ends an instruction in the file: what follows it would be read as another one.
     if let Some(nul) = find(&text[..end], 0) {
-        return Err(fault(nul, "no NUL byte in a name or a value"));
+        return Err(Fault::at(nul, "no NUL byte in a name or a value"));
     }
     for part in [b"+", &text[1..=equals], &value[..length], b"\0"] {
         data.extend_from_slice(part);
@@ -117,38 +148,58 @@ fn setting<'line>(text: &'line [u8], data: &mut Vec<u8>) -> Result<&'line [u8], 
 }
 
 fn address(text: &[u8]) -> Result<Address<'_>, Fault> {
-    let is_literal = text.iter().any(|byte| matches!(byte, b'=' | b'@'));
-    let Some(dash) = find(text, b'-').filter(|_| !is_literal) else {
-        return Ok(Address::Literal(text));
+    let has = |byte| text.contains(&byte);
+    if has(b'=') || has(b'@') {
+        if has(b':') {
+            return user_at_ipv6(text).map(Address::Key);
+        }
+    } else if has(b'/') {
+        return Ok(Address::Key(prefix::network_key(prefix::network(text)?)));
+    } else if has(b':') {
+        return Ok(Address::Key(prefix::expanded(prefix::ipv6(text)?).into()));
+    } else if let Some(dash) = find(text, b'-') {
+        return range(text, dash);
+    }
+    Ok(Address::Literal(text))
+}
+
+/// The key of `user@` and an IPv6 address.
+fn user_at_ipv6(text: &[u8]) -> Result<Vec<u8>, Fault> {
+    let Some(at) = text.iter().rposition(|&byte| byte == b'@') else {
+        return Err(Fault::at(0, "a host name without a colon"));
     };
-    let low = text[..dash]
-        .iter()
-        .rposition(|&byte| byte == b'.')
-        .map_or(0, |dot| dot + 1);
+    let (user, address) = (&text[..=at], &text[at + 1..]);
+    let address = prefix::ipv6(address).map_err(|mistake| Fault::from(mistake).after(at + 1))?;
+    Ok([user, prefix::expanded(address).as_bytes()].concat())
+}
+
+/// The range whose dash stands at `dash`.
+fn range(text: &[u8], dash: usize) -> Result<Address<'_>, Fault> {
+    let dot_before = text[..dash].iter().rposition(|&byte| byte == b'.');
+    let low = dot_before.map_or(0, |dot| dot + 1);
     let high = dash + 1;
     let end = find(&text[high..], b'.').map_or(text.len(), |length| high + length);
-    let number = |from: usize, to: usize| {
-        let digits = &text[from..to];
-        let bad = digits.iter().position(|byte| !byte.is_ascii_digit());
-        match bad {
-            Some(at) => Err(Fault {
-                column: from + at + 1,
-                expected: "a digit in the range",
-            }),
-            // Quirk: no digits are 0, and the arithmetic is that of the original's machine word.
-            None => Ok(digits.iter().fold(0_u64, |number, digit| {
-                number
-                    .wrapping_mul(10)
-                    .wrapping_add(u64::from(digit - b'0'))
-            })),
-        }
-    };
-    let numbers = number(low, dash)?..=number(high, end)?.min(OCTET_MAX);
+    let (before, after) = (&text[..low], &text[end..]);
+    let low = number(&text[low..dash]).map_err(|fault| fault.after(low))?;
+    let high = number(&text[high..end]).map_err(|fault| fault.after(high))?;
+    let numbers = low..=high.min(OCTET_MAX);
     Ok(Address::Range {
-        before: &text[..low],
+        before,
         numbers,
-        after: &text[end..],
+        after,
     })
+}
+
+/// The number in `digits`. Quirk: none are 0, and the arithmetic is that of the original's machine word.
+fn number(digits: &[u8]) -> Result<u64, Fault> {
+    if let Some(at) = digits.iter().position(|byte| !byte.is_ascii_digit()) {
+        return Err(Fault::at(at, "a digit in the range"));
+    }
+    let append = |number: u64, digit: &u8| {
+        let digit = u64::from(digit - b'0');
+        number.wrapping_mul(10).wrapping_add(digit)
+    };
+    Ok(digits.iter().fold(0, append))
 }
 
 impl Rule<'_> {
@@ -159,6 +210,7 @@ impl Rule<'_> {
     pub fn keys<E>(&self, mut each: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
         match &self.address {
             Address::Literal(key) => each(key),
+            Address::Key(key) => each(key),
             Address::Range {
                 before,
                 numbers,
@@ -205,6 +257,10 @@ mod tests {
             ("1.2.3.4-5.6.7", "1.2.3.4.6.7 1.2.3.5.6.7"),
             ("joe-x@1.2.3.4", "joe-x@1.2.3.4"),
             ("=host-a.x", "=host-a.x"),
+            ("10.0.0.0/8", "_0000e0g0"),
+            ("joe@10.0.0.0/8", "joe@10.0.0.0/8"),
+            ("2001:DB8::5", "2001:0DB8:0000:0000:0000:0000:0000:0005"),
+            ("joe@fe80::1", "joe@FE80:0000:0000:0000:0000:0000:0000:0001"),
         ] {
             assert_eq!(
                 keys(&format!("{address}:allow")).join(" "),
@@ -237,8 +293,20 @@ mod tests {
     #[test]
     fn fault_names_the_column_and_what_was_expected() {
         for (line, column, expected) in [
+            ("::1:alow", 5, "\"allow\" or \"deny\" after the colon"),
+            (
+                "2001:db8::zz:allow",
+                1,
+                "an IPv6 address, because of the colon in it",
+            ),
+            ("joe@fe80::1%x:allow", 12, "an address without a zone"),
+            ("=a:b:allow", 1, "a host name without a colon"),
+            (
+                "10.0.0.1/8:deny",
+                1,
+                "10.0.0.0/8: no bits set behind the first 8",
+            ),
             ("1.2.3.4:foo", 9, "\"allow\" or \"deny\" after the colon"),
-            ("::1:allow", 2, "\"allow\" or \"deny\" after the colon"),
             ("x:denyx", 7, "a comma or the end of the line"),
             ("x:allow\r", 8, "a comma or the end of the line"),
             ("x:allow,X", 10, "\"=\" after the variable's name"),
@@ -251,7 +319,7 @@ mod tests {
         ] {
             assert_eq!(
                 parse(line.as_bytes()),
-                Err(Fault { column, expected }),
+                Err(Fault::at(column - 1, expected)),
                 "{line:?}"
             );
         }

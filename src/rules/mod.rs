@@ -8,11 +8,12 @@
 mod compile;
 mod keys;
 mod line;
+mod prefix;
 mod store;
 mod verdict;
 
 pub use compile::compile;
-pub use keys::{Peer, keys};
+pub use keys::{Key, Lengths, Peer, search};
 pub use line::{Fault, Rule, parse};
 pub use store::{Reader, Writer};
 pub use verdict::{Instruction, Rules, Verdict, instructions};

@@ -8,16 +8,22 @@
 //! and a file that shrinks or changes while it is read gives an error, not a signal.
 
 use std::fs::{File, OpenOptions};
-use std::io;
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::mem::ManuallyDrop;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
+use super::keys::Lengths;
+
 const HEADER_BYTES: u64 = 2048;
 const SLOT_BYTES: u64 = 8;
+/// The size of a read when all records are passed over.
+const SCAN_BYTES: usize = 64 * 1024;
 
 /// A database that is being written.
 pub struct Writer {
-    make: cdb::CDBMake,
+    /// Never dropped: it would write what it holds, and a failed run leaves no more than the original does.
+    make: ManuallyDrop<cdb::CDBMake>,
     /// The same file, to check and sync it at the end.
     file: File,
     /// The file's size when all records and tables are written, in bytes.
@@ -46,7 +52,7 @@ impl Writer {
     /// The file cannot be written or has no positions.
     pub fn new(file: File) -> io::Result<Self> {
         Ok(Self {
-            make: cdb::CDBMake::new(file.try_clone()?)?,
+            make: ManuallyDrop::new(cdb::CDBMake::new(file.try_clone()?)?),
             file,
             size: HEADER_BYTES,
         })
@@ -71,12 +77,13 @@ impl Writer {
     /// # Errors
     /// The file cannot be written whole.
     pub fn finish(self) -> io::Result<()> {
-        self.make.finish()?;
+        ManuallyDrop::into_inner(self.make).finish()?;
+        self.file.sync_all()?;
         // The crate does not look at how much of a large record a write took.
         if self.file.metadata()?.len() != self.size {
             return Err(io::ErrorKind::WriteZero.into());
         }
-        self.file.sync_all()
+        Ok(())
     }
 }
 
@@ -100,7 +107,7 @@ impl Reader {
             .open(path)?;
         let metadata = file.metadata()?;
         if metadata.is_dir() {
-            return Err(io::ErrorKind::IsADirectory.into());
+            return Err(io::Error::from_raw_os_error(libc::EISDIR));
         }
         let mut header = Box::new([0; 2048]);
         file.read_exact_at(&mut header[..], 0).map_err(broken)?;
@@ -109,6 +116,42 @@ impl Reader {
             header,
             size: metadata.size(),
         })
+    }
+
+    /// Which lengths the CIDR prefixes have that are stored. Passes over all records once, so it also finds out whether
+    /// they are whole.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is damaged (`InvalidData`).
+    pub fn lengths(&self) -> io::Result<Lengths> {
+        let tables = self.header.as_chunks().0.iter().map(|entry| pair(entry).0);
+        let end = u64::from(tables.min().unwrap_or(0));
+        let mut records = BufReader::with_capacity(SCAN_BYTES, &self.file);
+        records.seek(SeekFrom::Start(HEADER_BYTES))?;
+        let mut lengths = Lengths::NONE;
+        let mut at = HEADER_BYTES;
+        while at < end {
+            let mut head = [0; 8];
+            records.read_exact(&mut head).map_err(broken)?;
+            let (key_length, data_length) = pair(&head);
+            let length = u64::from(key_length) + u64::from(data_length);
+            at += 8 + length;
+            let rest = match key_length {
+                0 => length,
+                _ => {
+                    let mut kind = [0];
+                    records.read_exact(&mut kind).map_err(broken)?;
+                    lengths.note(kind[0], key_length as usize);
+                    length - 1
+                }
+            };
+            records.seek_relative(rest.cast_signed())?;
+        }
+        if at == end && end <= self.size {
+            Ok(lengths)
+        } else {
+            Err(io::ErrorKind::InvalidData.into())
+        }
     }
 
     /// The data of the first record with `key`.

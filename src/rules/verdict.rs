@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::keys::{Peer, keys};
+use super::keys::{Lengths, Peer, search};
 use super::store::Reader;
 use crate::sys::file::Version;
 
@@ -57,7 +57,7 @@ impl Verdict {
 pub struct Rules {
     path: PathBuf,
     may_be_missing: bool,
-    current: Option<(Version, Reader)>,
+    current: Option<Current>,
 }
 
 impl Rules {
@@ -80,8 +80,8 @@ impl Rules {
     /// # Errors
     /// The file is missing, cannot be read or is damaged: nobody must be let in.
     pub fn verdict(&mut self, peer: Peer<'_>) -> io::Result<Verdict> {
-        let data = match self.reader()? {
-            Some(reader) => keys(peer, |key| reader.find(key))?,
+        let data = match self.current()? {
+            Some(current) => search(peer, &current.lengths, |key| current.reader.find(key.bytes))?,
             None => None,
         };
         Ok(data.map(|data| Verdict::of(&data)).unwrap_or_default())
@@ -89,7 +89,7 @@ impl Rules {
 
     /// The open file, opened again when the path leads to another one or the file was touched; `None` for a file that
     /// is missing and may be.
-    fn reader(&mut self) -> io::Result<Option<&Reader>> {
+    fn current(&mut self) -> io::Result<Option<&Current>> {
         let version = match std::fs::metadata(&self.path) {
             Ok(metadata) => Version::of(&metadata),
             Err(error) if error.kind() == io::ErrorKind::NotFound && self.may_be_missing => {
@@ -98,12 +98,30 @@ impl Rules {
             }
             Err(error) => return Err(error),
         };
-        if !matches!(&self.current, Some((known, _)) if *known == version) {
+        if self
+            .current
+            .as_ref()
+            .is_none_or(|current| current.version != version)
+        {
             self.current = None;
-            self.current = Some((version, Reader::open(&self.path)?));
+            let reader = Reader::open(&self.path)?;
+            let lengths = reader.lengths()?;
+            self.current = Some(Current {
+                version,
+                reader,
+                lengths,
+            });
         }
-        Ok(self.current.as_ref().map(|(_, reader)| reader))
+        Ok(self.current.as_ref())
     }
+}
+
+/// The file as it was when it was opened.
+#[derive(Debug)]
+struct Current {
+    version: Version,
+    reader: Reader,
+    lengths: Lengths,
 }
 
 #[cfg(test)]

@@ -22,6 +22,17 @@ const fn standard(number: RawFd) -> BorrowedFd<'static> {
     unsafe { BorrowedFd::borrow_raw(number) }
 }
 
+/// The inherited descriptor `number`, which must not be one that a value of ours owns.
+///
+/// # Errors
+/// It is not open (EBADF).
+pub fn inherited(number: RawFd) -> io::Result<BorrowedFd<'static>> {
+    // SAFETY: F_GETFD takes no pointer.
+    check(unsafe { libc::fcntl(number, libc::F_GETFD) })?;
+    // SAFETY: it is open, as the call above has shown, and stays so: no value owns it that could close it.
+    Ok(unsafe { BorrowedFd::borrow_raw(number) })
+}
+
 /// Reads once into `buffer`, again when interrupted; 0 is the end. read(2).
 pub fn read(fd: impl AsFd, buffer: &mut [u8]) -> io::Result<usize> {
     retry(|| Ok(nix::unistd::read(&fd, buffer)?))
@@ -111,12 +122,18 @@ pub fn copy_to(fd: BorrowedFd<'_>, number: RawFd) -> io::Result<()> {
     if fd.as_raw_fd() == number {
         return survive_exec(fd);
     }
-    retry(|| {
+    let answer = retry(|| {
         // SAFETY: dup2 takes no pointer. Whoever owned `number` loses it: callers give standard descriptors or 6 and
         // 7, which belong to the UCSPI contract and to no value of ours.
         check(unsafe { libc::dup2(fd.as_raw_fd(), number) })
-    })?;
-    Ok(())
+    });
+    match answer {
+        // `fd` is open, so it is `number` that is beyond the limit. fcntl(2) calls that EINVAL, and so does the original.
+        Err(error) if error.raw_os_error() == Some(libc::EBADF) => {
+            Err(io::Error::from_raw_os_error(libc::EINVAL))
+        }
+        answer => answer.map(drop),
+    }
 }
 
 fn survive_exec(fd: BorrowedFd<'_>) -> io::Result<()> {

@@ -10,6 +10,9 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
+/// SIGPIPE
+pub const PIPE: c_int = libc::SIGPIPE;
+
 /// Gives `signal` its default action.
 pub fn set_default(signal: c_int) {
     dispose(signal, libc::SIG_DFL);
@@ -42,6 +45,11 @@ pub fn is_ignored(signal: c_int) -> bool {
 pub struct Mask(pub(super) SigSet);
 
 impl Mask {
+    /// True when `signal` is in the set.
+    pub fn has(&self, signal: Signal) -> bool {
+        self.0.contains(signal)
+    }
+
     /// The same set without `signal`.
     pub fn without(mut self, signal: Signal) -> Self {
         self.0.remove(signal);

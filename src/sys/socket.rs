@@ -1,5 +1,6 @@
 //! TCP sockets: the calls and options that the standard library does not offer.
 
+use std::ffi::CString;
 use std::io;
 use std::mem::{MaybeUninit, size_of};
 use std::net::{IpAddr, SocketAddr};
@@ -30,6 +31,22 @@ pub fn stream(address: IpAddr) -> io::Result<OwnedFd> {
 /// Lets `socket` bind an address that old connections still use. SO_REUSEADDR, socket(7).
 pub fn reuse_address(socket: impl AsFd) -> io::Result<()> {
     Ok(setsockopt(&socket, sockopt::ReuseAddr, &true)?)
+}
+
+/// Lets an IPv6 socket serve IPv4 too, whatever the system's default is. IPV6_V6ONLY, ipv6(7).
+pub fn serve_ipv4_too(socket: impl AsFd) -> io::Result<()> {
+    Ok(setsockopt(&socket, sockopt::Ipv6V6Only, &false)?)
+}
+
+/// The number of the network interface called `name`. if_nametoindex(3).
+pub fn interface_number(name: &[u8]) -> io::Result<u32> {
+    Ok(nix::net::if_::if_nametoindex(name)?)
+}
+
+/// The name of the network interface with this number, or the number where it has gone. if_indextoname(3).
+pub fn interface_name(number: u32) -> Vec<u8> {
+    let name = nix::net::if_::if_indextoname(number);
+    name.map_or_else(|_| number.to_string().into(), CString::into_bytes)
 }
 
 /// Gives `socket` its local address. bind(2).

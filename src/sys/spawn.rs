@@ -164,7 +164,11 @@ extern "C" fn child(job: *mut c_void) -> c_int {
     // SAFETY: takes nothing, cannot fail.
     let pid = unsafe { libc::getpid() };
     for line in &mut *job.lines {
-        write(line.fill(pid));
+        if !write(line.fill(pid)) {
+            // A log without a reader left SIGPIPE pending, behind the mask; ignoring it discards it.
+            set_sigpipe(libc::SIG_IGN);
+            set_sigpipe(libc::SIG_DFL);
+        }
     }
     if let Some(limits) = job.limits {
         // SAFETY: a valid rlimit borrowed from the parent, which the call only reads. Limits are a process's own.
@@ -191,10 +195,15 @@ fn place(fd: RawFd, target: RawFd) {
     }
 }
 
-/// Writes one line in one call; there is nobody to tell when that fails.
-fn write(line: &[u8]) {
+/// Writes one line in one call; there is nobody to tell when that fails. Gives false then.
+fn write(line: &[u8]) -> bool {
     // SAFETY: pointer and length are of the same slice.
-    unsafe { libc::write(2, line.as_ptr().cast(), line.len()) };
+    unsafe { libc::write(2, line.as_ptr().cast(), line.len()) != -1 }
+}
+
+fn set_sigpipe(disposition: libc::sighandler_t) {
+    // SAFETY: no function is installed, and dispositions are the child's own: CLONE_SIGHAND is not asked for.
+    unsafe { libc::signal(libc::SIGPIPE, disposition) };
 }
 
 /// Writes `line`, `reason` and a line end in one call.

@@ -1,6 +1,7 @@
 //! tcpclient: connect to one of a host's addresses, describe the connection, become the program.
 
 use std::ffi::CString;
+use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
@@ -10,9 +11,11 @@ use tokio::task::LocalSet;
 
 use super::connect::connect;
 use super::environ::Changes;
-use super::host;
-use super::names::{Lookups, Names, look_up};
+use super::facts::{self, Facts, Order};
+use super::host::Reading;
+use super::names::{Lookups, look_up};
 use super::port;
+
 use crate::cli::{During, Error, FAILED, Voice, exec, reason};
 use crate::dns::Resolver;
 use crate::sys::{fd, process, signal};
@@ -22,10 +25,14 @@ use crate::sys::{fd, process, signal};
 pub struct Config {
     /// An address, a name, or `0` for this machine.
     pub host: Vec<u8>,
-    /// A number, or a service name.
-    pub port: Vec<u8>,
+    /// The port to connect to.
+    pub port: u16,
     /// The program to run, its name first.
     pub program: Vec<Vec<u8>>,
+    /// How the host is to be understood.
+    pub reading: Reading,
+    /// Show an IPv4 connection as IPv6.
+    pub as_ipv6: bool,
     /// The local address to connect from.
     pub local_ip: Option<IpAddr>,
     /// The local port to connect from; 0 for any.
@@ -42,8 +49,10 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             host: Vec::new(),
-            port: Vec::new(),
+            port: 0,
             program: Vec::new(),
+            reading: Reading::default(),
+            as_ipv6: false,
             local_ip: None,
             local_port: 0,
             timeouts: [Duration::from_secs(2), Duration::from_secs(58)],
@@ -70,15 +79,7 @@ pub fn forget_inherited() {
 /// # Errors
 /// 100 for a wrong operand, 111 otherwise, with the original's messages.
 pub fn run(config: &Config, voice: Voice) -> Result<(), Error> {
-    let port = port::port(&config.port)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .during("start")?;
-    let (connection, changes) =
-        LocalSet::new().block_on(&runtime, connection(config, port, voice))?;
-    // The runtime's descriptors are closed before the connection takes its numbers, which may be theirs.
-    drop(runtime);
+    let (connection, changes) = open(config, voice)?;
     let connection = fd::move_to(connection, READ).during("set up descriptor 6")?;
     fd::copy_to(connection, WRITE).during("set up descriptor 7")?;
     signal::set_default(libc::SIGPIPE);
@@ -90,88 +91,104 @@ pub fn run(config: &Config, voice: Voice) -> Result<(), Error> {
     exec(&config.program[0], &config.program, &environment)
 }
 
-/// Makes the connection, and the changes to the environment that describe it.
-async fn connection(config: &Config, port: u16, voice: Voice) -> Result<(OwnedFd, Changes), Error> {
+/// A connection to `host` and `port` about which nothing is looked up; messages and errors as in [`run`].
+///
+/// # Errors
+/// As [`run`], but for the program's.
+pub fn dial(host: Vec<u8>, port: &[u8], voice: Voice) -> Result<OwnedFd, Error> {
+    let config = Config {
+        host,
+        port: port::port(port)?,
+        lookups: Lookups {
+            local_host: Some(b"0".to_vec()),
+            remote_host: false,
+            ident: false,
+            ..Lookups::default()
+        },
+        ..Config::default()
+    };
+    Ok(open(&config, voice)?.0)
+}
+
+/// Makes the connection, and the changes to the environment that describe it. The runtime, and its descriptors, are gone
+/// afterwards.
+fn open(config: &Config, voice: Voice) -> Result<(OwnedFd, Changes), Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .during("start")?;
+    LocalSet::new().block_on(&runtime, connection(config, voice))
+}
+
+async fn connection(config: &Config, voice: Voice) -> Result<(OwnedFd, Changes), Error> {
     let resolver = Resolver::new(config.lookups.limit());
-    let addresses = addresses(&config.host, &resolver).await?;
-    let connection = first_that_connects(config, &addresses, port, voice).await?;
+    let host = &config.host[..];
+    let operand = if matches!(host, b"" | b"0") {
+        b"127.0.0.1"
+    } else {
+        host
+    };
+    let addresses = config.reading.addresses(operand, host, &resolver).await?;
+    let connection = first_that_connects(config, addresses, voice).await?;
     if config.no_delay {
         // As the original: a socket that does not take the option is used without it.
         let _ = connection.set_nodelay(true);
     }
     let local = connection.local_addr().during("get local address")?;
     let remote = connection.peer_addr().during("get remote address")?;
-    voice.tell(&[format!("connected to {} port {}", remote.ip(), remote.port()).as_bytes()]);
+    let shown = shown(remote, config);
+    voice.tell(&[format!("connected to {shown}").as_bytes()]);
     let names = look_up(&config.lookups, &resolver, local, remote).await;
+    let facts = Facts::of(local, remote, names, config.as_ipv6);
     let connection = connection.into_std().and_then(|connection| {
         connection.set_nonblocking(false)?;
         Ok(connection.into())
     });
-    Ok((
-        connection.during("set up descriptor 6")?,
-        describe(local, remote, &names),
-    ))
+    let connection = connection.during("set up descriptor 6")?;
+    Ok((connection, facts.changes(Order::PortFirst)))
 }
 
-/// The environment's entries for the connection, in the original's order.
-fn describe(local: SocketAddr, remote: SocketAddr, names: &Names) -> Changes {
-    let mut changes = Changes::default();
-    changes.set("PROTO", b"TCP");
-    changes.set("TCPLOCALPORT", local.port().to_string().as_bytes());
-    changes.set("TCPLOCALIP", local.ip().to_string().as_bytes());
-    changes.set_if_known("TCPLOCALHOST", names.local_host.as_deref());
-    changes.set("TCPREMOTEPORT", remote.port().to_string().as_bytes());
-    changes.set("TCPREMOTEIP", remote.ip().to_string().as_bytes());
-    changes.set_if_known("TCPREMOTEHOST", names.remote_host.as_deref());
-    changes.set_if_known("TCPREMOTEINFO", names.remote_info.as_deref());
-    changes
-}
-
-/// The addresses of the host operand; `0` and nothing are this machine.
-async fn addresses(host: &[u8], resolver: &Resolver) -> Result<Vec<IpAddr>, Error> {
-    let operand = if host.is_empty() || host == b"0" {
-        b"127.0.0.1"
-    } else {
-        host
-    };
-    host::addresses(operand, host, resolver).await
+/// An address and a port, as messages have them.
+fn shown(address: SocketAddr, config: &Config) -> String {
+    let ip = facts::shown(address.ip(), config.as_ipv6);
+    format!("{ip} port {}", address.port())
 }
 
 /// Tries the addresses in turn; those that were too slow get a second, longer try. A single address gets the time of
 /// both at once.
 async fn first_that_connects(
     config: &Config,
-    addresses: &[IpAddr],
-    port: u16,
+    addresses: Vec<SocketAddr>,
     voice: Voice,
 ) -> Result<TcpStream, Error> {
+    let mut candidates = addresses;
+    let local_ip = config.local_ip.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    let local = config.reading.local(local_ip, config.local_port)?;
+    if config.local_ip.is_some()
+        && candidates
+            .iter()
+            .any(|remote| remote.is_ipv4() == local.is_ipv4())
+    {
+        candidates.retain(|remote| remote.is_ipv4() == local.is_ipv4());
+    }
     let [first, second] = config.timeouts;
-    let rounds: &[Duration] = match addresses {
+    let rounds: &[Duration] = match candidates[..] {
         [_] => &[first + second],
         _ if second.is_zero() => &[first],
         _ => &[first, second],
     };
-    let mut candidates = addresses.to_vec();
-    for (round, limit) in rounds.iter().enumerate() {
+    for (round, &limit) in rounds.iter().enumerate() {
+        let is_last = round + 1 == rounds.len();
         let mut slow = Vec::new();
-        for ip in candidates {
-            let remote = SocketAddr::new(ip, port);
-            let local_ip = config.local_ip.unwrap_or(Ipv4Addr::UNSPECIFIED.into());
-            let local = SocketAddr::new(local_ip, config.local_port);
-            match connect(remote, local, *limit).await.during("bind socket")? {
+        for mut remote in candidates {
+            remote.set_port(config.port);
+            match connect(remote, local, limit).await.during("bind socket")? {
                 Ok(connection) => return Ok(connection),
-                Err(error)
-                    if error.kind() == std::io::ErrorKind::TimedOut && round + 1 < rounds.len() =>
-                {
-                    slow.push(ip)
-                }
+                Err(error) if error.kind() == ErrorKind::TimedOut && !is_last => slow.push(remote),
                 Err(error) => {
-                    let place = format!("{ip} port {port}: ");
-                    voice.warn(&[
-                        b"unable to connect to ",
-                        place.as_bytes(),
-                        reason(&error).as_bytes(),
-                    ]);
+                    let place = shown(remote, config);
+                    let why = reason(&error).as_bytes();
+                    voice.warn(&[b"unable to connect to ", place.as_bytes(), b": ", why]);
                 }
             }
         }

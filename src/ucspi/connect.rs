@@ -1,7 +1,7 @@
 //! Making one connection, bounded in time: for tcpclient and for asking ident servers.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use tokio::net::{TcpSocket, TcpStream};
@@ -27,8 +27,16 @@ pub(super) async fn connect(
         Ok(socket) => socket,
         Err(error) => return Ok(Err(error)),
     };
-    if !local.ip().is_unspecified() || local.port() != 0 {
+    if !local.ip().is_unspecified() {
         socket.bind(local)?;
+    } else if local.port() != 0 {
+        // The wildcard of the family of `remote`.
+        let any = if remote.is_ipv4() {
+            IpAddr::V4(Ipv4Addr::UNSPECIFIED)
+        } else {
+            Ipv6Addr::UNSPECIFIED.into()
+        };
+        socket.bind((any, local.port()).into())?;
     }
     let attempt = tokio::time::timeout(limit + SLACK, socket.connect(remote));
     Ok(attempt

@@ -5,100 +5,73 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 
 use super::children::Child;
-use super::environ::Changes;
-use super::log::{self, Facts};
+use super::facts::{Facts, Order, canonical, shown};
+use super::log;
 use super::names::{Names, look_up};
-use super::server::Server;
+use super::service::Service;
+use super::slots::Counted;
 use crate::cli::{FAILED, PERMANENT, reason};
 use crate::rules::Verdict;
 use crate::sys::{socket, watch};
 
-/// Serves one connection: returns when its program has ended, or when it was refused or dropped.
-pub(super) async fn serve(server: &Server, connection: OwnedFd, peer: SocketAddr) {
-    let undecided = server.undecided.enter();
-    let remote_ip = peer.ip().to_string();
-    let dropped = |doing: &[u8], error: &io::Error| {
-        let warn = |_| {
-            server.voice.warn(&[
-                DROPPING,
-                b"unable to ",
-                doing,
-                b": ",
-                reason(error).as_bytes(),
-            ])
-        };
-        conclude(server, remote_ip.as_bytes(), warn, FAILED);
+/// Serves one connection: returns when its program has ended, or when it was refused or dropped. `undecided` is let go
+/// as soon as the program runs.
+pub(super) async fn serve(
+    service: &Service,
+    connection: OwnedFd,
+    remote: SocketAddr,
+    undecided: Counted,
+) {
+    let remote = canonical(remote);
+    let remote_ip = shown(remote.ip(), service.config.as_ipv6);
+    let dropped = |doing: &[u8], error: io::Error| {
+        let why = |_| drop_line(service, doing, &error);
+        conclude(service, &remote_ip, why, FAILED);
     };
 
-    set_options(server, &connection);
-    if let Err(error) = banner(&connection, &server.config.banner).await {
-        return dropped(b"print banner", &error);
+    set_options(service, &connection, remote);
+    if let Err(error) = banner(&connection, &service.config.banner).await {
+        return dropped(b"print banner", error);
     }
-    let local = match server.local_address(&connection) {
-        Ok(address) => address,
-        Err(error) => return dropped(b"get local address", &error),
+    let local = match service.local_address(&connection) {
+        Ok(address) => canonical(address),
+        Err(error) => return dropped(b"get local address", error),
     };
-    let names = if server.config.lookups.are_needed() {
-        // In a box: a connection that needs none does not pay for their room.
-        Box::pin(look_up(
-            &server.config.lookups,
-            &server.resolver,
-            local,
-            peer,
-        ))
-        .await
-    } else {
-        Names {
-            local_host: server.config.lookups.local_host.clone(),
-            ..Names::default()
-        }
-    };
-    let (local_ip, remote_port) = (local.ip().to_string(), peer.port().to_string());
-    let facts = Facts {
-        local_ip: local_ip.as_bytes(),
-        local_port: server.local_port.as_bytes(),
-        local_host: names.local_host.as_deref(),
-        remote_ip: remote_ip.as_bytes(),
-        remote_port: remote_port.as_bytes(),
-        remote_host: names.remote_host.as_deref(),
-        remote_info: names.remote_info.as_deref(),
-    };
-    let verdict = match server.verdict(&facts) {
+    let names = names(service, local, remote).await;
+    let facts = Facts::of(local, remote, names, service.config.as_ipv6);
+    let verdict = match service.verdict(remote.ip(), &facts) {
         Ok(verdict) => verdict,
-        Err((file, error)) => return dropped(&[b"read ", &file[..]].concat(), &error),
+        Err((file, error)) => return dropped(&[b"read ", &file[..]].concat(), error),
     };
     if verdict.deny {
-        let deny = |number| {
-            server
-                .voice
-                .tell_line(log::decided(true, &facts).fill(number))
-        };
-        return conclude(server, remote_ip.as_bytes(), deny, PERMANENT);
+        let why = |number| service.log(log::decided(true, &facts), number);
+        return conclude(service, &remote_ip, why, PERMANENT);
     }
-    match spawn(server, &connection, &facts, &verdict) {
-        Err(error) => {
-            server
-                .voice
-                .warn(&[DROPPING, b"unable to fork: ", reason(&error).as_bytes()])
-        }
+    match spawn(service, &connection, &facts, &verdict) {
+        Err(error) => drop_line(service, b"fork", &error),
         Ok(child) => {
             drop((connection, undecided));
             let pid = child.pid;
             let status = child.ended().await;
-            server.voice.tell_line(log::ended(status).fill(pid));
+            service.log(log::ended(status), pid);
         }
     }
 }
 
 /// How a line about a connection that is given up begins; part of the log interface.
-pub(super) const DROPPING: &[u8] = b"warning: dropping connection, ";
+pub(super) const DROPPING: &[u8] = b"warning: dropping connection, unable to ";
 
-fn set_options(server: &Server, connection: &OwnedFd) {
+fn drop_line(service: &Service, doing: &[u8], error: &io::Error) {
+    let why = reason(error).as_bytes();
+    service.voice.warn(&[DROPPING, doing, b": ", why]);
+}
+
+fn set_options(service: &Service, connection: &OwnedFd, remote: SocketAddr) {
     // As the original: a socket that does not take an option is served without it.
-    if server.config.clear_ip_options {
+    if service.config.clear_ip_options && remote.is_ipv4() {
         let _ = socket::clear_ip_options(connection);
     }
-    if server.config.no_delay {
+    if service.config.no_delay {
         let _ = socket::no_delay(connection);
     }
 }
@@ -109,10 +82,8 @@ async fn banner(connection: &OwnedFd, mut text: &[u8]) -> io::Result<()> {
         match socket::send_now(connection, text) {
             Ok(sent) => text = &text[sent..],
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                watch::writable(connection.as_fd())?
-                    .writable()
-                    .await?
-                    .retain_ready();
+                let connection = watch::writable(connection.as_fd())?;
+                connection.writable().await?.retain_ready();
             }
             Err(error) => return Err(error),
         }
@@ -120,44 +91,46 @@ async fn banner(connection: &OwnedFd, mut text: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
+async fn names(service: &Service, local: SocketAddr, remote: SocketAddr) -> Names {
+    let lookups = &service.config.lookups;
+    if lookups.are_needed() {
+        // In a box: a connection that needs none does not pay for their room.
+        return Box::pin(look_up(lookups, &service.resolver, local, remote)).await;
+    }
+    Names {
+        local_host: lookups.local_host.clone(),
+        ..Names::default()
+    }
+}
+
 /// Makes the child, with all that is known of the connection in its environment.
 fn spawn(
-    server: &Server,
+    service: &Service,
     connection: &OwnedFd,
-    facts: &Facts<'_>,
+    facts: &Facts,
     verdict: &Verdict,
 ) -> io::Result<Child> {
-    let mut changes = Changes::default();
-    changes.set("PROTO", b"TCP");
-    changes.set("TCPLOCALIP", facts.local_ip);
-    changes.set("TCPLOCALPORT", facts.local_port);
-    changes.set_if_known("TCPLOCALHOST", facts.local_host);
-    changes.set("TCPREMOTEIP", facts.remote_ip);
-    changes.set("TCPREMOTEPORT", facts.remote_port);
-    changes.set_if_known("TCPREMOTEHOST", facts.remote_host);
-    changes.set_if_known("TCPREMOTEINFO", facts.remote_info);
+    let mut changes = facts.changes(Order::AddressFirst);
     // Last, so that a rule may override any of them.
     for setting in &verdict.settings {
         changes.setting(setting);
     }
     let mut lines = Vec::new();
-    if server.voice.tells_everything() {
-        lines.extend([log::from(facts.remote_ip), log::decided(false, facts)]);
+    if service.voice.tells_everything() {
+        lines.push(log::from(&facts.remote.ip));
+        lines.push(log::decided(false, facts));
     }
-    server.children.spawn(
-        connection.as_fd(),
-        changes.apply(&server.environment),
-        &mut lines,
-    )
+    let environment = changes.apply(&service.environment);
+    service
+        .children
+        .spawn(connection.as_fd(), environment, &mut lines)
 }
 
 /// Logs the life of a connection that no process served, under a number that no process can have: where it came from,
 /// what `why` says, and its end with exit code `code`.
-fn conclude(server: &Server, remote_ip: &[u8], why: impl FnOnce(i32), code: u8) {
-    let number = server.next_number();
-    server.voice.tell_line(log::from(remote_ip).fill(number));
+fn conclude(service: &Service, remote_ip: &str, why: impl FnOnce(i32), code: u8) {
+    let number = service.next_number();
+    service.log(log::from(remote_ip), number);
     why(number);
-    server
-        .voice
-        .tell_line(log::ended(i32::from(code) << 8).fill(number));
+    service.log(log::ended(i32::from(code) << 8), number);
 }

@@ -1,30 +1,120 @@
 //! The host operand: an address or a name, with the original's words for what can go wrong.
+//!
+//! IPv6 addresses may stand in brackets and may name an interface: `[fe80::1%eth0]`.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 
-use crate::cli::{Error, reason};
-use crate::dns::Resolver;
+use crate::cli::{During, Error, reason};
+use crate::dns::{Families, Resolver, literal};
+use crate::sys::socket;
 
-/// The addresses of `operand`, which is called `shown` in messages; at least one.
-///
-/// # Errors
-/// 111: it has none, or that could not be found out now.
-pub(super) async fn addresses(
-    operand: &[u8],
-    shown: &[u8],
-    resolver: &Resolver,
-) -> Result<Vec<IpAddr>, Error> {
-    let found = resolver.host(operand).await.map_err(|error| {
-        let text = [
-            b"temporarily unable to figure out IP address for ",
-            shown,
-            b": ",
-        ]
-        .concat();
-        Error::fatal([&text, reason(&error).as_bytes()].concat())
-    })?;
-    if found.is_empty() {
-        return Err(Error::fatal([b"no IP address for ", shown].concat()));
+/// How an operand is to be understood.
+#[derive(Debug, Default)]
+pub struct Reading {
+    /// `-4`: IPv6 does not exist.
+    pub ipv4_only: bool,
+    /// `-I`: the interface of link-local addresses.
+    pub interface: Option<Vec<u8>>,
+}
+
+/// Where a server listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// At one address, or at any address of one family.
+    Address(SocketAddr),
+    /// At any address of both families, on this port.
+    Anywhere(u16),
+}
+
+impl Reading {
+    /// Where the operand `host` says to listen: `0` and nothing are any IPv4 address, `::` any IPv6 address, `:0` both.
+    /// Of a name's addresses one is taken, an IPv4 address if there is one.
+    ///
+    /// # Errors
+    /// 111: no address, or that could not be found out now.
+    pub(super) async fn place(
+        &self,
+        host: &[u8],
+        port: u16,
+        resolver: &Resolver,
+    ) -> Result<Place, Error> {
+        let operand = match host {
+            b"" | b"0" => b"0.0.0.0",
+            b":0" | b"::" if self.ipv4_only => b"0.0.0.0",
+            b":0" => return Ok(Place::Anywhere(port)),
+            operand => operand,
+        };
+        // At least one.
+        let mut address = self.addresses(operand, host, resolver).await?[0];
+        address.set_port(port);
+        Ok(Place::Address(address))
     }
-    Ok(found)
+
+    /// The addresses of `operand`, which is called `shown` in messages: at least one, IPv4 first, those of each family
+    /// in random order. Their port is 0.
+    ///
+    /// # Errors
+    /// 111: it has none, or that could not be found out now; an interface does not exist.
+    pub(super) async fn addresses(
+        &self,
+        operand: &[u8],
+        shown: &[u8],
+        resolver: &Resolver,
+    ) -> Result<Vec<SocketAddr>, Error> {
+        let named = self.interface.as_deref();
+        if let Some((address, zone)) = literal::ipv6(operand) {
+            if self.ipv4_only && address.to_ipv4_mapped().is_none() {
+                return Err(Error::fatal("unable to bind: address family not supported"));
+            }
+            let scope = scope(zone.or(named))?;
+            return Ok(vec![scoped(address.into(), scope)]);
+        }
+        let families = if self.ipv4_only {
+            Families::V4
+        } else {
+            Families::Both
+        };
+        let found = resolver.host(operand, families).await.map_err(|error| {
+            let text = [
+                b"temporarily unable to figure out IP address for ",
+                shown,
+                b": ",
+            ];
+            Error::fatal([&text.concat(), reason(&error).as_bytes()].concat())
+        })?;
+        if found.is_empty() {
+            return Err(Error::fatal([b"no IP address for ", shown].concat()));
+        }
+        let scope = scope(named)?;
+        Ok(found.into_iter().map(|ip| scoped(ip, scope)).collect())
+    }
+}
+
+impl Reading {
+    /// The local address `ip` to connect from, with the interface that was given.
+    ///
+    /// # Errors
+    /// 111: the interface does not exist.
+    pub(super) fn local(&self, ip: IpAddr, port: u16) -> Result<SocketAddr, Error> {
+        let mut address = scoped(ip, scope(self.interface.as_deref())?);
+        address.set_port(port);
+        Ok(address)
+    }
+}
+
+/// The number of the interface called `name`; 0 for none.
+fn scope(name: Option<&[u8]>) -> Result<u32, Error> {
+    let Some(name) = name else { return Ok(0) };
+    socket::interface_number(name).during([b"find interface ", name].concat())
+}
+
+/// `ip` as an address that sockets take: a mapped one is IPv4, and only a link-local one has a scope.
+fn scoped(ip: IpAddr, scope: u32) -> SocketAddr {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => SocketAddr::from((ip, 0)),
+        IpAddr::V6(ip) => {
+            let scope = if ip.is_unicast_link_local() { scope } else { 0 };
+            SocketAddrV6::new(ip, 0, 0, scope).into()
+        }
+    }
 }

@@ -1,12 +1,13 @@
 //! The listener: the bound, listening socket, and what an error of accept(2) means.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 use tokio::io::unix::AsyncFd;
 
+use super::host::Place;
 use crate::cli::{During, Error, Voice, reason};
 use crate::sys::{socket, watch};
 
@@ -19,14 +20,35 @@ pub(super) struct Listener {
 }
 
 impl Listener {
-    /// Binds `address` and listens, with a queue of `backlog` connections.
+    /// Binds `place` and listens, with a queue of `backlog` connections. A kernel without IPv6 serves IPv4 where both
+    /// were asked for, with a warning.
     ///
     /// # Errors
     /// 111, with the original's messages.
-    pub(super) fn bind(address: SocketAddr, backlog: u32) -> Result<Self, Error> {
+    pub(super) fn bind(place: Place, backlog: u32, voice: Voice) -> Result<Self, Error> {
+        let any = |ip: IpAddr, port| SocketAddr::new(ip, port);
+        match place {
+            Place::Address(address) => Self::bind_one(address, false, backlog),
+            Place::Anywhere(port) if ipv6_is_missing() => {
+                voice.warn(&[b"warning: this kernel has no IPv6, serving IPv4 only"]);
+                Self::bind_one(any(Ipv4Addr::UNSPECIFIED.into(), port), false, backlog)
+            }
+            Place::Anywhere(port) => {
+                Self::bind_one(any(Ipv6Addr::UNSPECIFIED.into(), port), true, backlog)
+            }
+        }
+    }
+
+    fn bind_one(address: SocketAddr, is_dual: bool, backlog: u32) -> Result<Self, Error> {
+        if address.is_ipv6() && ipv6_is_missing() {
+            return Err(Error::fatal("unable to bind: this kernel has no IPv6"));
+        }
         let socket = socket::stream(address.ip()).during("create socket")?;
         // The original goes on without it, and so do we: binding says what matters.
         let _ = socket::reuse_address(&socket);
+        if is_dual {
+            socket::serve_ipv4_too(&socket).during("serve IPv4 too")?;
+        }
         socket::bind(&socket, address).during("bind")?;
         let address = socket::local_address(&socket).during("get local address")?;
         socket::listen(&socket, backlog).during("listen")?;
@@ -44,6 +66,19 @@ impl Listener {
             is_paused: false,
         })
     }
+}
+
+/// True when no IPv6 socket can be had, or IPv6 is switched off by net.ipv6.conf.all.disable_ipv6, with which the kernel
+/// binds the wildcard all the same, and then nobody comes. ip-sysctl.
+fn ipv6_is_missing() -> bool {
+    let switch = std::fs::read("/proc/sys/net/ipv6/conf/all/disable_ipv6");
+    switch.is_ok_and(|text| text.starts_with(b"1"))
+        || socket::stream(Ipv6Addr::UNSPECIFIED.into()).is_err_and(|error| {
+            matches!(
+                error.raw_os_error(),
+                Some(libc::EAFNOSUPPORT | libc::EINVAL)
+            )
+        })
 }
 
 /// Takes connections out of the listen queue.

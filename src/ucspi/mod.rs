@@ -1,7 +1,7 @@
 //! The contract between the network and a program: the connection on two descriptors, its facts in the environment.
 //!
-//! A server reads in this order: [`server`] binds, gives up privileges and accepts; `connection` is what happens to one
-//! connection; `children` makes the processes and learns how they ended. Source: tcpserver(1) and tcpclient(1) of the
+//! A server reads in this order: [`server`] binds and gives up privileges; `service` accepts; `connection` is what happens
+//! to one connection; `children` makes the processes and learns how they ended. Source: tcpserver(1) and tcpclient(1) of the
 //! original, and observed runs. This room asks the rules for a verdict and knows nothing of how they are stored.
 #![forbid(unsafe_code)]
 
@@ -9,9 +9,11 @@ pub mod account;
 
 mod children;
 pub mod client;
+pub mod clocks;
 mod connect;
 mod connection;
 mod environ;
+mod facts;
 mod host;
 pub mod ident;
 mod listener;
@@ -19,4 +21,5 @@ mod log;
 pub mod names;
 pub mod port;
 pub mod server;
+mod service;
 mod slots;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::ident;
-use crate::dns::Resolver;
+use crate::dns::{Families, Resolver};
 
 /// What the command line says about look-ups.
 #[derive(Debug)]
@@ -85,8 +85,16 @@ pub(super) async fn look_up(
             return None;
         }
         let name = resolver.name(remote.ip()).await.ok()??;
-        if lookups.paranoid && !resolver.addresses(&name).await.ok()?.contains(&remote.ip()) {
-            return None;
+        if lookups.paranoid {
+            let family = if remote.is_ipv4() {
+                Families::V4
+            } else {
+                Families::V6
+            };
+            let confirmed = resolver.addresses(&name, family).await.ok()?;
+            if !confirmed.contains(&remote.ip()) {
+                return None;
+            }
         }
         Some(name)
     };

@@ -1,73 +1,53 @@
-//! Counting: the slots that the concurrency limit gives out, and the connections that are not decided yet.
+//! Counting: the connections that are open, of how many that may be, and those that are not decided yet.
 
 use std::cell::Cell;
+use std::rc::Rc;
 
 use tokio::sync::Notify;
 
-/// How many connections are open, of how many that may be.
-#[derive(Debug)]
-pub(super) struct Slots {
-    pub(super) limit: u32,
-    taken: Count,
-}
+/// A number of things that are there, and the news that one has left. Clones count the same things.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Count(Rc<Shared>);
 
-impl Slots {
-    pub(super) fn new(limit: u32) -> Self {
-        Self {
-            limit,
-            taken: Count::default(),
-        }
-    }
-
-    /// Waits until a slot is free.
-    pub(super) async fn free(&self) {
-        self.taken.below(self.limit).await;
-    }
-
-    /// Waits until a slot is given back.
-    pub(super) async fn freed(&self) {
-        self.taken.left.notified().await;
-    }
-
-    /// Takes a slot; it is given back when the guard is dropped.
-    pub(super) fn take(&self) -> Counted<'_> {
-        self.taken.enter()
-    }
-
-    /// How many slots are taken.
-    pub(super) fn taken(&self) -> u32 {
-        self.taken.now.get()
-    }
-}
-
-/// A number of things that are there, and the news that one has left.
 #[derive(Debug, Default)]
-pub(super) struct Count {
+struct Shared {
     now: Cell<u32>,
     left: Notify,
 }
 
 /// One of the things counted, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Counted<'a>(&'a Count);
+pub(super) struct Counted(Count);
 
 impl Count {
-    pub(super) fn enter(&self) -> Counted<'_> {
-        self.now.set(self.now.get() + 1);
-        Counted(self)
+    /// Counts one more.
+    pub(super) fn enter(&self) -> Counted {
+        self.0.now.set(self.0.now.get() + 1);
+        Counted(self.clone())
+    }
+
+    /// How many are there.
+    pub(super) fn now(&self) -> u32 {
+        self.0.now.get()
     }
 
     /// Waits until fewer than `limit` are there.
     pub(super) async fn below(&self, limit: u32) {
-        while self.now.get() >= limit {
-            self.left.notified().await;
+        while self.now() >= limit {
+            self.left().await;
         }
+    }
+
+    /// Waits until one leaves.
+    pub(super) async fn left(&self) {
+        self.0.left.notified().await;
     }
 }
 
-impl Drop for Counted<'_> {
+impl Drop for Counted {
     fn drop(&mut self) {
-        self.0.now.set(self.0.now.get() - 1);
-        self.0.left.notify_waiters();
+        let shared = &self.0.0;
+        shared.now.set(shared.now.get() - 1);
+        shared.left.notify_waiters();
     }
 }

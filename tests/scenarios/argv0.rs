@@ -37,9 +37,10 @@ pub(crate) fn fill(book: &mut Book) {
     });
     book.add("arguments_are_passed_on_exactly", |s| {
         s.run(s.program([
-            "cat",
+            "sh",
             "name",
-            "/proc/self/cmdline",
+            "-c",
+            "tr '\\0' '|' </proc/$$/cmdline; :",
             "",
             "--",
             "-x",
@@ -52,7 +53,7 @@ pub(crate) fn fill(book: &mut Book) {
     });
     book.add("environment_passes_unchanged_and_in_order", |s| {
         let env = s
-            .program(["env", "name"])
+            .program(["cat", "name", "/proc/self/environ"])
             .env("Z", "1")
             .env("A", "2")
             .env("Z", "3")
@@ -117,6 +118,11 @@ pub(crate) fn fill(book: &mut Book) {
     book.add("failure_with_closed_stderr_is_only_a_status", |s| {
         s.run(s.program(["no-such-program", "name"]).closed(2));
         s.run(s.program([""; 0]).closed(2));
+    });
+    book.add("first_of_two_paths_counts", |s| {
+        exec::prepare(s);
+        let launch = s.program(["tool", "name"]).empty_env();
+        s.run(launch.env("PATH", "good").env("PATH", "better"));
     });
     for case in exec::CASES {
         book.add(case.name, |s| {

@@ -12,6 +12,7 @@ pub(crate) struct Scenario {
     /// Ours prints the original's lines and one more that begins so.
     pub(crate) adds: Option<&'static str>,
     pub(crate) needs_root: bool,
+    pub(crate) pending: Option<&'static str>,
 }
 
 impl Scenario {
@@ -30,6 +31,12 @@ impl Scenario {
     /// The scenario changes user or group ids; it is skipped, visibly, for anybody but root.
     pub(crate) fn needs_root(&mut self) -> &mut Self {
         self.needs_root = true;
+        self
+    }
+
+    /// Our program cannot do this yet, and why. It still runs, and a scenario that passes must lose this mark.
+    pub(crate) fn pending(&mut self, reason: &'static str) -> &mut Self {
+        self.pending = Some(reason);
         self
     }
 
@@ -76,6 +83,7 @@ impl Book {
             differs: Vec::new(),
             adds: None,
             needs_root: false,
+            pending: None,
         });
         self.scenarios.last_mut().expect("one was just added")
     }

@@ -62,18 +62,7 @@ impl Capture {
     ///
     /// When the deadline passes or the pipe ends first; the message shows what was there instead.
     pub(crate) fn wait_for(&self, text: &str, count: usize) {
-        let found = |bytes: &[u8]| {
-            let lines = bytes
-                .split_inclusive(|byte| *byte == b'\n')
-                .filter(|line| line.ends_with(b"\n"));
-            lines
-                .filter(|line| {
-                    line.windows(text.len())
-                        .any(|window| window == text.as_bytes())
-                })
-                .count()
-                >= count
-        };
+        let found = |bytes: &[u8]| lines_with(bytes, text) >= count;
         let what = format!("{count} lines with {text:?}");
         let bytes = self.wait(&what, |bytes, ended| ended || found(bytes));
         assert!(
@@ -81,6 +70,11 @@ impl Capture {
             "the output ended before {what}:\n{}",
             String::from_utf8_lossy(&bytes)
         );
+    }
+
+    /// How many finished lines contain `text` so far.
+    pub(crate) fn count(&self, text: &str) -> usize {
+        lines_with(&self.lock().bytes, text)
     }
 
     fn wait(&self, what: &str, done: impl Fn(&[u8], bool) -> bool) -> Vec<u8> {
@@ -106,4 +100,16 @@ impl Capture {
     fn lock(&self) -> MutexGuard<'_, Seen> {
         self.shared.0.lock().expect("no reader thread panics")
     }
+}
+
+fn lines_with(bytes: &[u8], text: &str) -> usize {
+    let lines = bytes
+        .split_inclusive(|byte| *byte == b'\n')
+        .filter(|line| line.ends_with(b"\n"));
+    lines
+        .filter(|line| {
+            line.windows(text.len())
+                .any(|window| window == text.as_bytes())
+        })
+        .count()
 }

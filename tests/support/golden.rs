@@ -40,7 +40,9 @@ impl Mode {
         match self {
             Self::Check => false,
             Self::WriteOriginal => side == Side::Oracle,
-            Self::WriteSubject => side == Side::Subject && !scenario.differs.is_empty(),
+            Self::WriteSubject => {
+                side == Side::Subject && !scenario.differs.is_empty() && scenario.pending.is_none()
+            }
         }
     }
 }

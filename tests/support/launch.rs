@@ -6,14 +6,14 @@
 //! signal mask, umask 022 and no descriptor above 2, whoever runs the tests.
 #![allow(
     unsafe_code,
-    reason = "only between fork and exec can a test prepare descriptors, signals and limits"
+    reason = "what happens between fork and exec is for the caller to vouch for"
 )]
 #![allow(
     clippy::disallowed_methods,
     reason = "this is the one place where tests make processes"
 )]
 
-use std::ffi::{CStr, CString, OsStr, c_char};
+use std::ffi::{CString, OsStr};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
@@ -23,10 +23,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
-use nix::sys::resource::{Resource, setrlimit};
-use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
-use nix::sys::stat::{Mode, umask};
+use nix::sys::resource::Resource;
+use nix::sys::signal::Signal;
+use nix::sys::stat::Mode;
 
+use super::child::{Exec, Step, start_from_defaults};
 use super::process::Process;
 
 /// A program about to be started.
@@ -55,18 +56,6 @@ pub(crate) enum Output {
     Captured,
     File(File),
     Closed,
-}
-
-/// One thing to do in the child before it becomes the program.
-enum Step {
-    Close(i32),
-    Inherit(OwnedFd, i32),
-    Ignore(Signal),
-    Block(Signal),
-    Limit(Resource, u64),
-    Umask(Mode),
-    Groups(Vec<libc::gid_t>),
-    Become(libc::uid_t),
 }
 
 impl Launch {
@@ -257,7 +246,11 @@ impl Launch {
         command.stdin(stdin);
         command.stdout(stdio(self.stdout, 1, &mut steps));
         command.stderr(stdio(self.stderr, 2, &mut steps));
-        let exec = Exec::new(&self.path, self.argv, self.env);
+        let exec = Exec::new(
+            c_string(self.path.as_os_str().as_bytes()),
+            self.argv,
+            self.env,
+        );
         let prepare = move || {
             start_from_defaults()?;
             for step in &steps {
@@ -277,119 +270,6 @@ impl Launch {
         }
         Ok(process)
     }
-}
-
-impl Step {
-    fn take(&self) -> io::Result<()> {
-        match self {
-            Self::Close(fd) => {
-                // SAFETY: in the child nothing owns this descriptor; closing one that is not open is harmless.
-                unsafe { libc::close(*fd) };
-            }
-            Self::Inherit(file, fd) => {
-                // SAFETY: `file` is open, and the harness keeps none of its own descriptors this low.
-                let result = unsafe { libc::dup2(file.as_raw_fd(), *fd) };
-                nix::errno::Errno::result(result)?;
-            }
-            Self::Ignore(signal) => disposition(*signal as i32, libc::SIG_IGN),
-            Self::Block(signal) => {
-                let mut set = SigSet::empty();
-                set.add(*signal);
-                sigprocmask(SigmaskHow::SIG_BLOCK, Some(&set), None)?;
-            }
-            Self::Limit(resource, limit) => setrlimit(*resource, *limit, *limit)?,
-            Self::Umask(mask) => {
-                umask(*mask);
-            }
-            Self::Groups(groups) => {
-                // SAFETY: the pointer and the count come from the same vector.
-                let result = unsafe { libc::setgroups(groups.len(), groups.as_ptr()) };
-                nix::errno::Errno::result(result)?;
-            }
-            Self::Become(id) => {
-                // SAFETY: an empty list needs no memory.
-                let result = unsafe { libc::setgroups(0, std::ptr::null()) };
-                nix::errno::Errno::result(result)?;
-                nix::unistd::setgid(nix::unistd::Gid::from_raw(*id))?;
-                nix::unistd::setuid(nix::unistd::Uid::from_raw(*id))?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// What `execve` needs, laid out before the fork.
-struct Exec {
-    path: CString,
-    argv: Pointers,
-    env: Pointers,
-}
-
-/// A null-terminated array of pointers to strings that it owns.
-struct Pointers {
-    array: Vec<*const c_char>,
-    _strings: Vec<CString>,
-}
-
-// SAFETY: the pointers lead to heap memory that the same value owns and nobody writes to.
-unsafe impl Send for Pointers {}
-// SAFETY: as above: shared reading only.
-unsafe impl Sync for Pointers {}
-
-impl Pointers {
-    fn new(strings: Vec<CString>) -> Self {
-        let array = strings
-            .iter()
-            .map(|string| string.as_ptr())
-            .chain([std::ptr::null()])
-            .collect();
-        Self {
-            array,
-            _strings: strings,
-        }
-    }
-}
-
-impl Exec {
-    fn new(path: &Path, argv: Vec<CString>, env: Vec<CString>) -> Self {
-        Self {
-            path: c_string(path.as_os_str().as_bytes()),
-            argv: Pointers::new(argv),
-            env: Pointers::new(env),
-        }
-    }
-
-    fn run(&self) -> io::Error {
-        let path: &CStr = &self.path;
-        // SAFETY: path is a C string, and both arrays end in a null pointer and own what they point to.
-        unsafe {
-            libc::execve(
-                path.as_ptr(),
-                self.argv.array.as_ptr(),
-                self.env.array.as_ptr(),
-            )
-        };
-        io::Error::last_os_error()
-    }
-}
-
-fn start_from_defaults() -> io::Result<()> {
-    for number in 1..=64 {
-        disposition(number, libc::SIG_DFL);
-    }
-    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?;
-    umask(Mode::from_bits_truncate(0o022));
-    let everything_above_2 = libc::CLOSE_RANGE_CLOEXEC;
-    // SAFETY: this only marks descriptors; none is closed before the exec.
-    let result =
-        unsafe { libc::close_range(3, libc::c_uint::MAX, everything_above_2.cast_signed()) };
-    nix::errno::Errno::result(result)?;
-    Ok(())
-}
-
-fn disposition(number: i32, to: libc::sighandler_t) {
-    // SAFETY: SIG_DFL and SIG_IGN install no code; a number without a settable signal is refused, which is fine.
-    unsafe { libc::signal(number, to) };
 }
 
 /// Held while a process is made and while a file is written.

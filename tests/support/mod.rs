@@ -11,12 +11,14 @@
 pub(crate) mod book;
 pub(crate) mod capture;
 pub(crate) mod cdb;
+pub(crate) mod child;
 pub(crate) mod diff;
 pub(crate) mod golden;
 pub(crate) mod inspect;
 pub(crate) mod launch;
 pub(crate) mod names;
 pub(crate) mod net;
+pub(crate) mod pidfd;
 pub(crate) mod probe;
 pub(crate) mod process;
 pub(crate) mod programs;

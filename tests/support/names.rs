@@ -31,6 +31,10 @@ impl Names {
         self.ports.insert(port.to_string(), name.into());
     }
 
+    pub(crate) fn is_known(&self, port: u16) -> bool {
+        self.ports.contains_key(&port.to_string())
+    }
+
     pub(crate) fn word_is(&mut self, word: &str, name: &str) {
         self.ports.insert(word.to_owned(), name.to_owned());
     }
@@ -39,9 +43,12 @@ impl Names {
         self.paths.push((path.to_owned(), name));
     }
 
-    /// The name of a word of a command line that is a known port, else the word.
-    pub(crate) fn word(&self, word: String) -> String {
-        self.ports.get(&word).cloned().unwrap_or(word)
+    /// The name of a word of a command line that is a known port or was given a name.
+    pub(crate) fn word(&self, word: &[u8]) -> Option<String> {
+        std::str::from_utf8(word)
+            .ok()
+            .and_then(|word| self.ports.get(word))
+            .cloned()
     }
 
     /// Replaces all that varies in one line.

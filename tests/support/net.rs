@@ -1,12 +1,8 @@
 //! The other end of the programs' connections: sockets bound to chosen loopback addresses, every wait bounded.
-#![allow(
-    unsafe_code,
-    reason = "no library call gets a descriptor out of another process"
-)]
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, SocketAddrV4, TcpListener, TcpStream};
-use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
+use std::os::fd::{AsRawFd as _, OwnedFd};
 
 use nix::sys::socket::{
     AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, bind, connect, getsockname, listen,
@@ -14,9 +10,11 @@ use nix::sys::socket::{
 };
 use nix::sys::time::{TimeVal, TimeValLike as _};
 
-use super::deadline;
+use super::{deadline, pidfd};
 
-/// Connects from `source` (any free port) to `port` on `target`.
+/// Connects from `source` to `port` on `target`, from any free port that is not `taken`.
+///
+/// The kernel soon gives the port of a closed connection away again, and then one number would have two names.
 ///
 /// # Errors
 ///
@@ -25,9 +23,17 @@ pub(crate) fn connect_from(
     source: Ipv4Addr,
     target: Ipv4Addr,
     port: u16,
+    taken: impl Fn(u16) -> bool,
 ) -> nix::Result<TcpStream> {
-    let socket = tcp_socket();
-    bind(socket.as_raw_fd(), &address(source, 0)).expect("every 127.x.y.z is ours to bind");
+    let mut refused = Vec::new();
+    let socket = loop {
+        let socket = tcp_socket();
+        bind(socket.as_raw_fd(), &address(source, 0)).expect("every 127.x.y.z is ours to bind");
+        if !taken(local_port(&socket)) {
+            break socket;
+        }
+        refused.push(socket);
+    };
     setsockopt(&socket, sockopt::SendTimeout, &time_limit()).expect("a connect can be bounded");
     connect(socket.as_raw_fd(), &address(target, port))?;
     Ok(bounded(TcpStream::from(socket)))
@@ -51,9 +57,7 @@ pub(crate) fn reserve_port(ip: Ipv4Addr) -> (OwnedFd, u16) {
     let socket = tcp_socket();
     setsockopt(&socket, sockopt::ReuseAddr, &true).expect("a new socket takes SO_REUSEADDR");
     bind(socket.as_raw_fd(), &address(ip, 0)).expect("a free port on the loopback interface");
-    let port = getsockname::<SockaddrIn>(socket.as_raw_fd())
-        .expect("a bound socket has a name")
-        .port();
+    let port = local_port(&socket);
     (socket, port)
 }
 
@@ -61,9 +65,7 @@ pub(crate) fn reserve_port(ip: Ipv4Addr) -> (OwnedFd, u16) {
 pub(crate) fn silent_listener(ip: Ipv4Addr) -> (OwnedFd, u16, Vec<OwnedFd>) {
     let socket = tcp_socket();
     bind(socket.as_raw_fd(), &address(ip, 0)).expect("a free port on the loopback interface");
-    let port = getsockname::<SockaddrIn>(socket.as_raw_fd())
-        .expect("a bound socket has a name")
-        .port();
+    let port = local_port(&socket);
     listen(&socket, Backlog::new(0).expect("0 is a backlog")).expect("a bound socket listens");
     let mut waiting = Vec::new();
     for _ in 0..4 {
@@ -121,25 +123,8 @@ pub(crate) fn receive_line(stream: &mut TcpStream) -> Vec<u8> {
 
 /// Whether descriptor `fd` of process `pid`, a socket, has TCP_NODELAY set.
 pub(crate) fn is_nodelay(pid: u32, fd: i32) -> bool {
-    let socket = descriptor_of(pid, fd).expect("a child's descriptors can be looked at");
+    let socket = pidfd::descriptor_of(pid, fd).expect("a child's descriptors can be looked at");
     nix::sys::socket::getsockopt(&socket, sockopt::TcpNoDelay).expect("it is a TCP socket")
-}
-
-/// A duplicate of another process's descriptor: pidfd_open(2), pidfd_getfd(2).
-fn descriptor_of(pid: u32, fd: i32) -> nix::Result<OwnedFd> {
-    // SAFETY: pidfd_open takes two numbers.
-    let process =
-        nix::errno::Errno::result(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })?;
-    let process = i32::try_from(process).expect("descriptors are small");
-    // SAFETY: the call has just made this descriptor, and nothing else owns it.
-    let process = unsafe { OwnedFd::from_raw_fd(process) };
-    // SAFETY: pidfd_getfd takes three numbers.
-    let copy = nix::errno::Errno::result(unsafe {
-        libc::syscall(libc::SYS_pidfd_getfd, process.as_raw_fd(), fd, 0)
-    })?;
-    let copy = i32::try_from(copy).expect("descriptors are small");
-    // SAFETY: as above.
-    Ok(unsafe { OwnedFd::from_raw_fd(copy) })
 }
 
 fn is_closed(error: &io::Error) -> bool {
@@ -167,6 +152,12 @@ fn tcp_socket() -> OwnedFd {
         None,
     )
     .expect("the system has TCP")
+}
+
+fn local_port(socket: &OwnedFd) -> u16 {
+    getsockname::<SockaddrIn>(socket.as_raw_fd())
+        .expect("a bound socket has a name")
+        .port()
 }
 
 fn address(ip: Ipv4Addr, port: u16) -> SockaddrIn {

@@ -160,6 +160,17 @@ impl Scene {
         self.transcript.borrow_mut().names.word_is(word, name);
     }
 
+    /// A loopback address that only this run of the tests uses; `OWNIP` in the transcript.
+    pub(crate) fn own_address(&mut self) -> Ipv4Addr {
+        let [_, high, middle, low] = std::process::id().to_be_bytes();
+        let ip = Ipv4Addr::new(127, 128 | (high & 0x7f), middle, low);
+        self.transcript
+            .borrow_mut()
+            .names
+            .path(&ip.to_string(), "OWNIP");
+        ip
+    }
+
     pub(crate) fn peer(&mut self, stream: std::net::TcpStream, label: &str) -> Peer {
         Peer::new(stream, label.to_owned(), Rc::clone(&self.transcript))
     }
@@ -238,7 +249,17 @@ impl Scene {
         }
     }
 
-    /// Size, mode and content of a file.
+    /// Whether a file is there, but not its size, which depends on when buffers were flushed.
+    pub(crate) fn note_leftover(&mut self, name: &str) {
+        let fate = if self.path(name).exists() {
+            "is left behind"
+        } else {
+            "is gone"
+        };
+        self.note(&format!("{name} {fate}"));
+    }
+
+    /// Size and content of a file.
     pub(crate) fn show_file(&mut self, name: &str) {
         const DUMPED_MAX_BYTES: usize = 4096;
         let Ok(bytes) = fs::read(self.path(name)) else {
@@ -261,8 +282,8 @@ impl Scene {
 
     fn record_start(&mut self, launch: &Launch) {
         let mut transcript = self.transcript.borrow_mut();
-        let words = launch.extra_env().chain(launch.argv()).map(quote);
-        let words: Vec<String> = words.map(|word| transcript.names.word(word)).collect();
+        let word = |bytes: &[u8]| transcript.names.word(bytes).unwrap_or_else(|| quote(bytes));
+        let words: Vec<String> = launch.extra_env().chain(launch.argv()).map(word).collect();
         let remarks = launch.description();
         let remarks = if remarks.is_empty() {
             String::new()

@@ -54,13 +54,13 @@ impl Server {
     }
 
     pub(crate) fn connect_between(&mut self, source: Ipv4Addr, target: Ipv4Addr) -> Peer {
-        let stream = net::connect_from(source, target, self.port).expect("the server listens");
+        let stream = self.socket(source, target).expect("the server listens");
         self.client(stream, source)
     }
 
     /// A client from 127.0.0.1 of a server that perhaps does not listen at all.
     pub(crate) fn connect_if_it_listens(&mut self) -> Option<Peer> {
-        match net::connect_from(LOCALHOST, LOCALHOST, self.port) {
+        match self.socket(LOCALHOST, LOCALHOST) {
             Ok(stream) => Some(self.client(stream, LOCALHOST)),
             Err(error) => {
                 self.transcript
@@ -69,6 +69,13 @@ impl Server {
                 None
             }
         }
+    }
+
+    fn socket(&self, source: Ipv4Addr, target: Ipv4Addr) -> nix::Result<TcpStream> {
+        let transcript = self.transcript.borrow();
+        net::connect_from(source, target, self.port, |port| {
+            transcript.names.is_known(port)
+        })
     }
 
     fn client(&mut self, stream: TcpStream, source: Ipv4Addr) -> Peer {
@@ -90,6 +97,17 @@ impl Server {
     /// Waits until `count` lines of the log contain `text`.
     pub(crate) fn wait_for(&self, text: &str, count: usize) {
         self.log().wait_for(text, count);
+    }
+
+    /// The first line of the log.
+    pub(crate) fn first_log_line(&self) -> String {
+        String::from_utf8_lossy(&self.log().first_line())
+            .trim_end()
+            .to_owned()
+    }
+
+    pub(crate) fn count_in_log(&self, text: &str) -> usize {
+        self.log().count(text)
     }
 
     /// Waits until `count` children have ended and the log says so (`-v` only).

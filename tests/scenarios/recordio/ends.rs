@@ -7,6 +7,9 @@ use super::{by_direction, record};
 use crate::support::book::Book;
 use crate::support::launch::{Input, Output};
 
+/// The recorder's end closes the program's stdin a moment before its stdout; a short line could still slip in between.
+const MORE_THAN_A_PIPE_HOLDS: &str = "echo one; read x; exec head -c 300000 /dev/zero";
+
 pub(crate) fn fill(book: &mut Book) {
     book.add("status_of_the_program_is_the_status", |s| {
         for script in ["cat >/dev/null; exit 7", "cat >/dev/null; kill -KILL $$"] {
@@ -39,27 +42,47 @@ pub(crate) fn fill(book: &mut Book) {
         s.record(&by_direction(outcome));
     });
     book.add(
-        "program_that_closes_its_input_loses_its_output_when_more_comes",
+        "program_that_closes_its_input_keeps_its_output_when_more_comes",
         |s| {
+            // The original's recorder ends as soon as it cannot pass on what came, which may be before or after it has seen
+            // a part of the output. Certain is only that more than a pipe holds never gets through.
             let gate = s.fifo("go");
-            let script = "exec <&-; echo ready; read x <go; echo lost; echo lost";
+            let script = "exec <&-; echo ready; read x <go; exec head -c 300000 /dev/zero";
             let mut process = s.start(s.program(["sh", "-c", script]).stdin(Input::Pipe));
-            let stdout = process.stdout.clone().expect("stdout is a pipe");
-            stdout.wait_for("ready", 1);
+            let (stdout, stderr) = (process.stdout.clone(), process.stderr.clone());
+            stdout.expect("stdout is a pipe").wait_for("ready", 1);
             let mut stdin = process.stdin.take().expect("stdin is a pipe");
             stdin.write_all(b"late\n").expect("the recorder reads");
-            // The recorder is gone when its end of stdout is; then the program writes on.
-            stdout.to_end();
+            stderr.expect("stderr is a pipe").wait_for(" < late ", 1);
             let _open = gate.open();
             let outcome = process.outcome();
-            s.record(&by_direction(outcome));
+            s.note(&format!(
+                "all of the output came: {}",
+                outcome.stdout.len() == "ready\n".len() + 300_000
+            ));
+            s.note(&crate::support::process::describe(outcome.status));
         },
-    );
+    )
+    .differs("recordio-closed-input");
+    book.add("conversation_is_passed_piece_by_piece", |s| {
+        let mut process = s.start(s.program(["cat"]).stdin(Input::Pipe));
+        let stderr = process.stderr.clone().expect("stderr is a pipe");
+        let mut stdin = process.stdin.take().expect("stdin is a pipe");
+        for piece in ["one\n", "two", " and more\n"] {
+            stdin
+                .write_all(piece.as_bytes())
+                .expect("the recorder reads");
+            stderr.wait_for(&format!(" > {}", piece.trim_end_matches('\n')), 1);
+        }
+        drop(stdin);
+        let outcome = process.outcome();
+        s.record(&by_direction(outcome));
+    });
     book.add("stdout_without_a_reader_ends_the_record", |s| {
         let (reader, writer) = std::io::pipe().expect("a pipe");
         drop(reader);
         let writer = File::from(std::os::fd::OwnedFd::from(writer));
-        let script = "echo one; read x; echo two";
+        let script = MORE_THAN_A_PIPE_HOLDS;
         record(
             s,
             s.program(["sh", "-c", script])
@@ -72,7 +95,7 @@ pub(crate) fn fill(book: &mut Book) {
             .write(true)
             .open("/dev/full")
             .expect("the system has /dev/full");
-        let script = "echo one; read x; echo two";
+        let script = MORE_THAN_A_PIPE_HOLDS;
         record(
             s,
             s.program(["sh", "-c", script])

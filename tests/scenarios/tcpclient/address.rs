@@ -87,15 +87,17 @@ pub(crate) fn fill(book: &mut Book) {
         s.run(s.program(["-HRl0", "-i", "192.0.2.1", "127.0.0.1", "80", "true"]));
     });
     book.add("local_port_is_bound", |s| {
-        let free = net::listener(std::net::Ipv4Addr::new(127, 0, 0, 9))
+        // Nobody else looks for a port on this address between our freeing it and tcpclient's binding it.
+        let ip = s.own_address();
+        let port = net::listener(ip)
             .local_addr()
             .expect("bound")
-            .port();
-        let port = free.to_string();
+            .port()
+            .to_string();
         s.name_word(&port, "CPORT1");
         run_connected(
             s,
-            &["-HRl0", "-i", "127.0.0.9", "-p", &port],
+            &["-HRl0", "-i", &ip.to_string(), "-p", &port],
             &["env"],
             as_it_is,
         );

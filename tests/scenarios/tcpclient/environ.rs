@@ -61,7 +61,7 @@ pub(crate) fn fill(book: &mut Book) {
         });
     });
     book.add("odd_entries_pass_through", |s| {
-        run_connected(s, &["-HRl0"], &["env"], |launch| {
+        run_connected(s, &["-HRl0"], &["cat", "/proc/self/environ"], |launch| {
             launch
                 .env_entry("noequal")
                 .env_entry("")

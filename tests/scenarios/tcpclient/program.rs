@@ -101,7 +101,15 @@ pub(crate) fn fill(book: &mut Book) {
         run_connected(
             s,
             &["-HRl0"],
-            &["cat", "/proc/self/cmdline", "--", "", "-x", "two words"],
+            &[
+                "sh",
+                "-c",
+                "tr '\\0' '|' </proc/$$/cmdline; :",
+                "",
+                "--",
+                "-x",
+                "two words",
+            ],
             as_it_is,
         );
     });

@@ -83,11 +83,5 @@ fn refuse(s: &mut Scene, rules: &[u8]) {
     s.write("rules.cdb", "an older database");
     s.run(s.program(["rules.cdb", "rules.tmp"]).input(rules));
     s.show_file("rules.cdb");
-    // Its size depends on how much was flushed before the error.
-    let left = if s.path("rules.tmp").exists() {
-        "rules.tmp is left behind"
-    } else {
-        "rules.tmp is gone"
-    };
-    s.note(left);
+    s.note_leftover("rules.tmp");
 }

@@ -109,13 +109,10 @@ pub(crate) fn fill(book: &mut Book) {
         s.run(s.program(["-HRl0", "1.2.3", "no-such-service", "true"]));
     });
     book.add("port_in_use_is_refused", |s| {
-        let busy = net::listener(Ipv4Addr::LOCALHOST)
-            .local_addr()
-            .expect("bound");
-        let listener = std::net::TcpListener::bind(busy).expect("it was free a moment ago");
-        s.name_port(busy.port(), "BUSYPORT");
-        s.run(s.program(["-vHRl0", "127.0.0.1", &busy.port().to_string(), "true"]));
-        drop(listener);
+        let busy = net::listener(Ipv4Addr::LOCALHOST);
+        let port = busy.local_addr().expect("bound").port();
+        s.name_port(port, "BUSYPORT");
+        s.run(s.program(["-vHRl0", "127.0.0.1", &port.to_string(), "true"]));
     });
     book.add("port_may_be_taken_over_as_soon_as_nobody_listens", |s| {
         let mut first = s.serve(listening(s, &["-1HRl0"], &["cat"]));

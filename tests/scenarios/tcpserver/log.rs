@@ -90,6 +90,7 @@ pub(crate) fn fill(book: &mut Book) {
             "blank_control_and_percent_are_question_marks_in_the_log",
             "a b\tc%d\u{1}e\u{7f}f",
         ),
+        ("line_feed_is_a_question_mark_in_the_log", "a\nb\r\n"),
         ("colon_is_a_question_mark_in_the_log", "a:b::c"),
         (
             "eight_bit_bytes_are_question_marks_in_the_log",

@@ -23,6 +23,21 @@ pub(crate) fn fill(book: &mut Book) {
         server.wait_for_ends(1);
         server.terminate();
     });
+    book.add("port_that_nobody_reads_is_not_noticed", |s| {
+        let (_reserved, port) = net::reserve_port(std::net::Ipv4Addr::LOCALHOST);
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let writer = std::fs::File::from(std::os::fd::OwnedFd::from(writer));
+        let launch = s.program(["-1vHRl0", "127.0.0.1", &port.to_string(), "echo", "served"]);
+        let mut server = s.serve_on(
+            port,
+            launch.stdout(crate::support::launch::Output::File(writer)),
+        );
+        server.wait_for("tcpserver: status: ", 1);
+        server.connect().receive_all();
+        server.wait_for_ends(1);
+        server.terminate();
+    });
     book.add("port_that_cannot_be_printed_is_not_noticed", |s| {
         let (_reserved, port) = net::reserve_port(std::net::Ipv4Addr::LOCALHOST);
         let full = std::fs::File::options()

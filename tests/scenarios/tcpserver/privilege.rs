@@ -95,7 +95,8 @@ pub(crate) fn fill(book: &mut Book) {
         book.add(name, move |s| {
             attempt(s, &["-1vHRl0", option, "4294967296"], as_it_is)
         })
-        .differs("strict-numbers");
+        .differs("strict-numbers")
+        .needs_root();
     }
 }
 

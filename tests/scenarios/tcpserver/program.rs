@@ -15,7 +15,15 @@ pub(crate) fn fill(book: &mut Book) {
         one_connection(
             s,
             &["-1HRl0"],
-            &["cat", "/proc/self/cmdline", "--", "", "-x", "two words"],
+            &[
+                "sh",
+                "-c",
+                "tr '\\0' '|' </proc/$$/cmdline; :",
+                "",
+                "--",
+                "-x",
+                "two words",
+            ],
             as_it_is,
         );
     });

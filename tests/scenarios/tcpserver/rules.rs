@@ -173,6 +173,44 @@ fn changes(book: &mut Book) {
         server.wait_for_ends(3);
         server.terminate();
     });
+    book.add(
+        "rules_rewritten_in_place_take_effect_at_the_next_connection",
+        |s| {
+            // Same file, same size, and written within one tick of the clock.
+            s.rules("one.cdb", ":allow,RULES=\"one\"\n");
+            s.rules("two.cdb", ":allow,RULES=\"two\"\n");
+            fs::copy(s.path("one.cdb"), s.path("rules.cdb")).expect("a copy");
+            let mut server = s.serve(listening(
+                s,
+                &["-1vHRl0", "-x", "rules.cdb"],
+                &["printenv", "RULES"],
+            ));
+            server.connect().receive_all();
+            server.wait_for_ends(1);
+            fs::copy(s.path("two.cdb"), s.path("rules.cdb")).expect("a copy");
+            server.connect().receive_all();
+            server.wait_for_ends(2);
+            server.terminate();
+        },
+    );
+    book.add("rules_cut_short_in_place_drop_the_next_connection", |s| {
+        s.rules("rules.cdb", ":allow\n");
+        let mut server = s.serve(listening(
+            s,
+            &["-1vHRl0", "-x", "rules.cdb"],
+            &["echo", "served"],
+        ));
+        server.connect().receive_all();
+        server.wait_for_ends(1);
+        let file = fs::File::options()
+            .write(true)
+            .open(s.path("rules.cdb"))
+            .expect("the rules are there");
+        file.set_len(1000).expect("a file can be cut");
+        server.connect().receive_all();
+        server.wait_for_ends(2);
+        server.terminate();
+    });
     book.add("rules_that_disappear_drop_the_next_connection", |s| {
         s.rules("rules.cdb", ":allow\n");
         let mut server = s.serve(listening(
@@ -241,6 +279,18 @@ fn failures(book: &mut Book) {
         })
         .differs("empty-cdb");
     }
+    book.add("device_as_rules_drops_the_connection", |s| {
+        with_bad_rules(s, "-x", "/dev/null")
+    })
+    .differs("empty-cdb");
+    book.add(
+        "variable_too_long_for_the_system_drops_the_connection",
+        |s| {
+            let data = [&b"+X="[..], &b"v".repeat(140_000), b"\0"].concat();
+            s.write("rules.cdb", cdb::file(&[(b"127.0.0.1", &data)]));
+            with_bad_rules(s, "-x", "rules.cdb");
+        },
+    );
     book.add("directory_as_rules_drops_the_connection", |s| {
         s.directory("rules.cdb");
         one_logged_connection(

@@ -5,6 +5,7 @@ use nix::sys::signal::Signal;
 use super::{as_it_is, listening};
 use crate::support::book::Book;
 use crate::support::launch::Launch;
+use crate::support::pidfd;
 use crate::support::probe;
 use crate::support::scene::Scene;
 
@@ -115,6 +116,41 @@ pub(crate) fn fill(book: &mut Book) {
             });
         },
     );
+    book.add("blocked_sigterm_stays_blocked_in_server_and_program", |s| {
+        let launch = listening(s, &["-1HRl0"], &probe::SIGNALS).blocking(Signal::SIGTERM);
+        let mut server = s.serve(launch);
+        server.signal(Signal::SIGTERM);
+        server.connect().receive_signals();
+        server.signal(Signal::SIGKILL);
+        server.finish();
+    });
+    book.add(
+        "child_that_the_server_did_not_make_is_none_of_its_business",
+        |s| {
+            let server = s.sibling("tcpserver", [""; 0]).path().display().to_string();
+            s.name_word(&server, "tcpserver");
+            let gate = s.fifo("go");
+            // The shell starts a child and then becomes the server, which inherits the child.
+            let script =
+                "(read x <go) & echo $! >&2; exec \"$0\" -1vHRl0 127.0.0.1 0 sh -c 'echo $$'";
+            let mut server = s.serve(Launch::new("/bin/sh".into(), "sh", ["-c", script, &server]));
+            let stranger = server
+                .first_log_line()
+                .parse()
+                .expect("the shell prints its child's pid");
+            let _open = gate.open();
+            pidfd::wait_for_end_of(stranger);
+            let pid = String::from_utf8_lossy(&server.connect().take_line())
+                .trim()
+                .to_owned();
+            server.wait_for(&format!("tcpserver: end {pid} status 0"), 1);
+            s.note(&format!(
+                "ends in the log: {}",
+                server.count_in_log("tcpserver: end ")
+            ));
+        },
+    )
+    .differs("foreign-children");
     book.add(
         "ends_are_logged_when_sigchld_was_blocked_and_ignored",
         |s| {

@@ -1,0 +1,18 @@
+//! `addcr`: puts a CR before each LF.
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use ucspi_tcp::cli::{self, CommandLine};
+use ucspi_tcp::filter::{carriage_return, stream};
+
+const COMMAND_LINE: CommandLine = CommandLine {
+    name: "addcr",
+    synopsis: "",
+    purpose: "put a carriage return before each line feed",
+    options: &[],
+};
+
+fn main() -> ExitCode {
+    cli::main(&COMMAND_LINE, |_, _| stream(carriage_return::add, |_| {}))
+}

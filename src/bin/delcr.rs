@@ -1,0 +1,25 @@
+//! `delcr`: drops the CR before each LF.
+#![forbid(unsafe_code)]
+
+use std::cell::RefCell;
+use std::process::ExitCode;
+
+use ucspi_tcp::cli::{self, CommandLine};
+use ucspi_tcp::filter::{carriage_return::Delete, stream};
+
+const COMMAND_LINE: CommandLine = CommandLine {
+    name: "delcr",
+    synopsis: "",
+    purpose: "drop the carriage return before each line feed",
+    options: &[],
+};
+
+fn main() -> ExitCode {
+    cli::main(&COMMAND_LINE, |_, _| {
+        let delete = RefCell::new(Delete::default());
+        stream(
+            |bytes, out| delete.borrow_mut().change(bytes, out),
+            |out| delete.borrow_mut().finish(out),
+        )
+    })
+}

@@ -1,0 +1,23 @@
+//! `finger@ [ host [ user ] ]`: shows what is told about a user there (port 79, RFC 1288).
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use ucspi_tcp::cli::{self, CommandLine};
+use ucspi_tcp::filter::{Show, converse};
+
+const COMMAND_LINE: CommandLine = CommandLine {
+    name: "finger@",
+    synopsis: "[ host [ user ] ]",
+    purpose: "show what a host tells about a user",
+    options: &[],
+};
+
+fn main() -> ExitCode {
+    cli::main(&COMMAND_LINE, |arguments, voice| {
+        let host = arguments.operand().unwrap_or(b"0".to_vec());
+        let user = arguments.operand().unwrap_or_default();
+        let request = [&user[..], b"\r\n"].concat();
+        converse(host, b"79", &request, &mut Show::default(), voice)
+    })
+}

@@ -1,0 +1,20 @@
+//! `fixcrio program [ arg ... ]`: runs a program and puts a CR before each LF that has none, both ways.
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use ucspi_tcp::cli::{self, CommandLine};
+use ucspi_tcp::filter::{carriage_return::Fix, wrap};
+
+const COMMAND_LINE: CommandLine = CommandLine {
+    name: "fixcrio",
+    synopsis: "program [ arg ... ]",
+    purpose: "put a carriage return before each line feed without one, in a program's input and output",
+    options: &[],
+};
+
+fn main() -> ExitCode {
+    cli::main(&COMMAND_LINE, |arguments, _| {
+        wrap(&arguments.program()?, |_| Fix::default())
+    })
+}

@@ -1,0 +1,26 @@
+//! `mconnect-io`: connects descriptors 0 and 1 with a line-based server on 7 and 6.
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use ucspi_tcp::cli::{self, CommandLine};
+use ucspi_tcp::filter::mconnect;
+use ucspi_tcp::sys::{fd, signal};
+
+const COMMAND_LINE: CommandLine = CommandLine {
+    name: "mconnect-io",
+    synopsis: "",
+    purpose: "talk to a line-based server on descriptors 6 and 7",
+    options: &[],
+};
+
+fn main() -> ExitCode {
+    cli::main(&COMMAND_LINE, |_, _| {
+        signal::ignore(signal::PIPE);
+        // As the original, without a network there is nothing to do.
+        if let (Ok(input), Ok(output)) = (fd::inherited(6), fd::inherited(7)) {
+            let _ = mconnect(input, output);
+        }
+        Ok(())
+    })
+}

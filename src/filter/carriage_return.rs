@@ -1,0 +1,193 @@
+//! Carriage returns: put before line feeds, or taken away.
+//!
+//! Each change takes bytes in pieces of any size and appends what becomes of them; it remembers what it must from one
+//! piece to the next. Source: addcr(1), delcr(1), fixcrio(1) of the original, and observed runs.
+
+use memchr::memchr_iter;
+
+use super::pump::Observer;
+
+/// addcr: a CR before every LF, also where there is one already.
+pub fn add(bytes: &[u8], out: &mut Vec<u8>) {
+    let mut start = 0;
+    for line_feed in memchr_iter(b'\n', bytes) {
+        out.extend_from_slice(&bytes[start..line_feed]);
+        out.extend_from_slice(b"\r\n");
+        start = line_feed + 1;
+    }
+    out.extend_from_slice(&bytes[start..]);
+}
+
+/// delcr: one CR directly before an LF is dropped, any other one is kept.
+#[derive(Debug, Default)]
+pub struct Delete {
+    /// The last byte was a CR, which is held back.
+    holds_cr: bool,
+}
+
+impl Delete {
+    /// Changes a piece.
+    pub fn change(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
+        let Some((&first, _)) = bytes.split_first() else {
+            return;
+        };
+        if std::mem::take(&mut self.holds_cr) && first != b'\n' {
+            out.push(b'\r');
+        }
+        let mut rest = bytes;
+        if let [before @ .., b'\r'] = rest {
+            self.holds_cr = true;
+            rest = before;
+        }
+        let mut start = 0;
+        for cr in memchr_iter(b'\r', rest) {
+            if rest.get(cr + 1) == Some(&b'\n') {
+                out.extend_from_slice(&rest[start..cr]);
+                start = cr + 1;
+            }
+        }
+        out.extend_from_slice(&rest[start..]);
+    }
+
+    /// At the end: what was held back.
+    pub fn finish(&mut self, out: &mut Vec<u8>) {
+        if std::mem::take(&mut self.holds_cr) {
+            out.push(b'\r');
+        }
+    }
+}
+
+/// fixcrio: in both directions a CR before each LF that has none.
+#[derive(Debug, Default)]
+pub struct Fix {
+    /// For each direction: the last byte was a CR.
+    after_cr: [bool; 2],
+    changed: Vec<u8>,
+}
+
+impl Observer for Fix {
+    fn packet(&mut self, way: usize, bytes: &mut Vec<u8>) {
+        self.changed.clear();
+        let mut start = 0;
+        for line_feed in memchr_iter(b'\n', bytes) {
+            let has_cr = match line_feed {
+                0 => self.after_cr[way],
+                at => bytes[at - 1] == b'\r',
+            };
+            if !has_cr {
+                self.changed.extend_from_slice(&bytes[start..line_feed]);
+                self.changed.push(b'\r');
+                start = line_feed;
+            }
+        }
+        self.changed.extend_from_slice(&bytes[start..]);
+        if let Some(last) = bytes.last() {
+            self.after_cr[way] = *last == b'\r';
+        }
+        std::mem::swap(bytes, &mut self.changed);
+    }
+
+    fn end(&mut self, _: usize) {}
+}
+
+/// mconnect-io: a CR before every LF on the way to the network, nothing on the way back.
+#[derive(Debug)]
+pub struct AddOneWay {
+    /// The direction that is changed.
+    pub way: usize,
+}
+
+impl Observer for AddOneWay {
+    fn packet(&mut self, way: usize, bytes: &mut Vec<u8>) {
+        if way == self.way {
+            let mut changed = Vec::with_capacity(bytes.len() + bytes.len() / 16 + 1);
+            add(bytes, &mut changed);
+            *bytes = changed;
+        }
+    }
+
+    fn end(&mut self, _: usize) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::pump::Observer;
+    use super::{Delete, Fix, add};
+
+    /// `bytes` cut before each of the places in `cuts`.
+    fn pieces(bytes: &[u8], cuts: &[usize]) -> Vec<Vec<u8>> {
+        let mut ends: Vec<usize> = cuts.iter().map(|cut| cut % (bytes.len() + 1)).collect();
+        ends.extend([0, bytes.len()]);
+        ends.sort_unstable();
+        ends.windows(2)
+            .map(|pair| bytes[pair[0]..pair[1]].to_vec())
+            .collect()
+    }
+
+    fn added(bytes: &[u8], cuts: &[usize]) -> Vec<u8> {
+        let mut out = Vec::new();
+        pieces(bytes, cuts)
+            .iter()
+            .for_each(|piece| add(piece, &mut out));
+        out
+    }
+
+    fn deleted(bytes: &[u8], cuts: &[usize]) -> Vec<u8> {
+        let (mut change, mut out) = (Delete::default(), Vec::new());
+        pieces(bytes, cuts)
+            .iter()
+            .for_each(|piece| change.change(piece, &mut out));
+        change.finish(&mut out);
+        out
+    }
+
+    fn fixed(bytes: &[u8], cuts: &[usize]) -> Vec<u8> {
+        let mut change = Fix::default();
+        let mut out = Vec::new();
+        for mut piece in pieces(bytes, cuts) {
+            change.packet(0, &mut piece);
+            out.extend(piece);
+        }
+        out
+    }
+
+    #[test]
+    fn bytes_are_those_of_the_original() {
+        assert_eq!(added(b"a\nb\r\nc", &[]), b"a\r\nb\r\r\nc");
+        assert_eq!(deleted(b"a\r\nb\r\r\nc\rd\r", &[]), b"a\nb\r\nc\rd\r");
+        assert_eq!(fixed(b"a\nb\r\nc\n", &[]), b"a\r\nb\r\nc\r\n");
+    }
+
+    /// Byte by byte, as plainly as can be.
+    fn model(bytes: &[u8]) -> [Vec<u8>; 3] {
+        let (mut add, mut delete, mut fix) = (Vec::new(), Vec::new(), Vec::new());
+        for (at, &byte) in bytes.iter().enumerate() {
+            let before = at.checked_sub(1).map(|before| bytes[before]);
+            if byte == b'\n' {
+                add.push(b'\r');
+                if before != Some(b'\r') {
+                    fix.push(b'\r');
+                }
+            }
+            add.push(byte);
+            fix.push(byte);
+            if byte != b'\r' || bytes.get(at + 1) != Some(&b'\n') {
+                delete.push(byte);
+            }
+        }
+        [add, delete, fix]
+    }
+
+    proptest! {
+        #[test]
+        fn no_split_of_reads_changes_the_outcome(
+            bytes in proptest::collection::vec(prop_oneof![Just(b'\r'), Just(b'\n'), any::<u8>()], 0..200),
+            cuts in proptest::collection::vec(any::<usize>(), 0..8),
+        ) {
+            let outcome = [added(&bytes, &cuts), deleted(&bytes, &cuts), fixed(&bytes, &cuts)];
+            prop_assert_eq!(outcome, model(&bytes));
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! What is known of a connection, as a program sees it. Source: tcp-environ(5) of the originals, and observed runs.
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::environ::Changes;
+use super::names::Names;
+use crate::sys::socket;
+
+/// One end of a connection, as text.
+#[derive(Debug)]
+pub(super) struct End {
+    /// Dotted, or compressed and lower case (RFC 5952).
+    pub(super) ip: String,
+    pub(super) port: String,
+    /// `None` when the name is not known.
+    pub(super) host: Option<Vec<u8>>,
+}
+
+/// What is known of a connection.
+#[derive(Debug)]
+pub(super) struct Facts {
+    /// The program sees an IPv6 connection.
+    pub(super) is_ipv6: bool,
+    pub(super) local: End,
+    pub(super) remote: End,
+    /// What the ident server said.
+    pub(super) info: Option<Vec<u8>>,
+    /// The interface of a link-local connection.
+    interface: Option<Vec<u8>>,
+}
+
+/// The order in which a program puts the address and the port of an end into the environment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    /// tcpserver
+    AddressFirst,
+    /// tcpclient
+    PortFirst,
+}
+
+impl Facts {
+    /// The facts of the connection between two addresses. With `as_ipv6` an IPv4 connection is shown as IPv6.
+    pub(super) fn of(local: SocketAddr, remote: SocketAddr, names: Names, as_ipv6: bool) -> Self {
+        let scope = [local, remote].into_iter().find_map(scope);
+        let end = |address: SocketAddr, host| End {
+            ip: shown(address.ip(), as_ipv6),
+            port: address.port().to_string(),
+            host,
+        };
+        Self {
+            is_ipv6: as_ipv6 || remote.is_ipv6(),
+            local: end(local, names.local_host),
+            remote: end(remote, names.remote_host),
+            info: names.remote_info,
+            interface: scope.map(socket::interface_name),
+        }
+    }
+
+    /// The changes to the environment that tell a program. What is not known, or not meant for this kind of connection,
+    /// is removed: a stale value must not pass for one of ours.
+    pub(super) fn changes(&self, order: Order) -> Changes {
+        let mut changes = Changes::default();
+        changes.set("PROTO", if self.is_ipv6 { b"TCP6" } else { b"TCP" });
+        self.end(&mut changes, "LOCAL", &self.local, order);
+        changes.set_if_known("TCP6INTERFACE", self.interface.as_deref());
+        self.end(&mut changes, "REMOTE", &self.remote, order);
+        self.both(&mut changes, "REMOTEINFO", self.info.as_deref());
+        changes
+    }
+
+    fn end(&self, changes: &mut Changes, side: &str, end: &End, order: Order) {
+        let ip = ("IP", end.ip.as_bytes());
+        let port = ("PORT", end.port.as_bytes());
+        let pair = match order {
+            Order::AddressFirst => [ip, port],
+            Order::PortFirst => [port, ip],
+        };
+        for (name, value) in pair {
+            self.both(changes, &[side, name].concat(), Some(value));
+        }
+        self.both(changes, &[side, "HOST"].concat(), end.host.as_deref());
+    }
+
+    /// `TCPname`, and `TCP6name` on IPv6 connections.
+    fn both(&self, changes: &mut Changes, name: &str, value: Option<&[u8]>) {
+        changes.set_if_known(&["TCP", name].concat(), value);
+        changes.set_if_known(&["TCP6", name].concat(), value.filter(|_| self.is_ipv6));
+    }
+}
+
+/// The text of `ip`; with `as_ipv6`, that of its mapped form.
+pub(super) fn shown(ip: IpAddr, as_ipv6: bool) -> String {
+    match ip {
+        IpAddr::V4(ip) if as_ipv6 => ip.to_ipv6_mapped().to_string(),
+        ip => ip.to_string(),
+    }
+}
+
+fn scope(address: SocketAddr) -> Option<u32> {
+    match address {
+        SocketAddr::V6(address) if address.scope_id() != 0 => Some(address.scope_id()),
+        _ => None,
+    }
+}
+
+/// `address` with IPv4 as IPv4, also where a socket for both families gave it.
+pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
+    match address.ip().to_canonical() {
+        IpAddr::V4(ip) => SocketAddr::from((ip, address.port())),
+        IpAddr::V6(_) => address,
+    }
+}

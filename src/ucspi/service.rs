@@ -1,0 +1,179 @@
+//! The service: what all connections share, and the loop that accepts them.
+//!
+//! One thread does it all. Each connection is a task that runs `connection::serve`; a slot is taken from accept until
+//! that returns. SIGCHLD and SIGTERM are events in the same loop.
+
+use std::cell::{Cell, RefCell};
+use std::ffi::CString;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::rc::Rc;
+use std::task::Poll;
+
+use nix::sys::signal::Signal;
+use tokio::io::unix::AsyncFd;
+
+use super::children::Children;
+use super::connection;
+use super::facts::Facts;
+use super::listener::{Acceptor, Listener};
+use super::server::Config;
+use super::slots::Count;
+use crate::cli::{During, Error, Voice};
+use crate::dns::Resolver;
+use crate::rules::{Peer, Rules, Verdict};
+use crate::sys::signal::Events;
+use crate::sys::spawn::PidLine;
+use crate::sys::{socket, watch};
+
+/// What all connections of a server share.
+pub(super) struct Service {
+    pub(super) config: Config,
+    pub(super) voice: Voice,
+    pub(super) resolver: Resolver,
+    pub(super) children: Children,
+    pub(super) rules: Option<RefCell<Rules>>,
+    /// Where the server listens.
+    pub(super) address: SocketAddr,
+    /// What was inherited.
+    pub(super) environment: Vec<CString>,
+    /// Connections, from accept to their end.
+    pub(super) open: Count,
+    /// Connections whose program does not run yet.
+    pub(super) undecided: Count,
+    /// Connections that no process served, so far.
+    pub(super) refused: Cell<i32>,
+}
+
+/// No process id is larger. PID_MAX_LIMIT, proc(5) under /proc/sys/kernel/pid_max.
+const PID_MAX: i32 = 1 << 22;
+
+impl Service {
+    /// Accepts until SIGTERM, if that is among `signals`; then closes the listener at once and returns when the connections that are still being
+    /// decided have their program, or at the second SIGTERM. Programs that run go on.
+    ///
+    /// # Errors
+    /// 111: the runtime cannot watch the descriptors.
+    pub(super) async fn run(
+        self: Rc<Self>,
+        listener: Listener,
+        signals: &[Signal],
+    ) -> Result<(), Error> {
+        let events = Events::of(signals).and_then(watch::readable);
+        let events = events.during("start")?;
+        let mut acceptor = listener.watch().during("start")?;
+        tokio::select! {
+            () = self.accept(&mut acceptor) => {}
+            () = self.until_terminated(&events) => {}
+        }
+        drop(acceptor);
+        tokio::select! {
+            () = self.undecided.below(1) => {}
+            () = self.until_terminated(&events) => {}
+            // A peer that does not read its banner has no limit of its own.
+            () = tokio::time::sleep(self.config.lookups.limit()) => {}
+        }
+        Ok(())
+    }
+
+    /// The accept loop: a slot, a connection, a task for it.
+    async fn accept(self: &Rc<Self>, acceptor: &mut Acceptor) {
+        loop {
+            self.open.below(self.config.limit).await;
+            let (connection, remote) = acceptor.accept(self.voice, || self.open.left()).await;
+            let slot = self.open.enter();
+            let undecided = self.undecided.enter();
+            self.tell_status();
+            let service = Rc::clone(self);
+            tokio::task::spawn_local(async move {
+                connection::serve(&service, connection, remote, undecided).await;
+                drop(slot);
+                service.tell_status();
+            });
+            // The connection goes first: its program starts before the next one is accepted.
+            yield_once().await;
+        }
+    }
+
+    /// Reaps children until SIGTERM.
+    async fn until_terminated(&self, events: &AsyncFd<Events>) {
+        while let Ok(mut ready) = events.readable().await {
+            while let Ok(Some(signal)) = events.get_ref().next() {
+                match signal {
+                    libc::SIGTERM => return,
+                    _ => self.children.reap(),
+                }
+            }
+            ready.clear_ready();
+        }
+    }
+
+    /// Says how many connections are open, of how many that may be.
+    pub(super) fn tell_status(&self) {
+        let status = format!("status: {}/{}", self.open.now(), self.config.limit);
+        self.voice.tell(&[status.as_bytes()]);
+    }
+
+    /// Under `-v`, writes a line about the process or connection `number`.
+    pub(super) fn log(&self, mut line: PidLine, number: i32) {
+        self.voice.tell_line(line.fill(number));
+    }
+
+    /// The address at which `connection` came in, with the port that the server has.
+    ///
+    /// # Errors
+    /// The system does not say.
+    pub(super) fn local_address(&self, connection: &OwnedFd) -> io::Result<SocketAddr> {
+        let mut address = self.address;
+        if address.ip().is_unspecified() {
+            address = socket::local_address(connection)?;
+            address.set_port(self.address.port());
+        }
+        Ok(address)
+    }
+
+    /// What the rules say about a connection from `ip`.
+    ///
+    /// # Errors
+    /// The rules cannot be read: the file and why.
+    pub(super) fn verdict(
+        &self,
+        ip: IpAddr,
+        facts: &Facts,
+    ) -> Result<Verdict, (Vec<u8>, io::Error)> {
+        let Some(rules) = &self.rules else {
+            return Ok(Verdict::default());
+        };
+        let ip = ip.to_string();
+        let peer = Peer {
+            ip: ip.as_bytes(),
+            host: facts.remote.host.as_deref(),
+            info: facts.info.as_deref(),
+        };
+        let mut rules = rules.borrow_mut();
+        let verdict = rules.verdict(peer);
+        verdict.map_err(|error| (rules.path().as_os_str().as_bytes().to_vec(), error))
+    }
+
+    /// A number for a connection that no process serves; no process has it.
+    pub(super) fn next_number(&self) -> i32 {
+        let number = (self.refused.get() + 1) % (i32::MAX - PID_MAX);
+        self.refused.set(number);
+        PID_MAX + number
+    }
+}
+
+/// Lets the tasks that are ready run, without asking the kernel for events.
+async fn yield_once() {
+    let mut yielded = false;
+    std::future::poll_fn(|context| {
+        if std::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}

@@ -1,0 +1,44 @@
+//! Other processes than our own children: their end, and their descriptors. pidfd_open(2), pidfd_getfd(2).
+#![allow(unsafe_code, reason = "neither std nor nix has these calls")]
+
+use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
+
+use nix::errno::Errno;
+
+use super::deadline;
+
+/// Waits until the process has ended, whether or not somebody has reaped it.
+pub(crate) fn wait_for_end_of(pid: u32) {
+    let process = match open(pid) {
+        Err(Errno::ESRCH) => return,
+        process => process.expect("any process can be watched"),
+    };
+    let mut waiting = libc::pollfd {
+        fd: process.as_raw_fd(),
+        events: libc::POLLIN,
+        revents: 0,
+    };
+    let limit = i32::try_from(deadline().as_millis()).expect("the deadline is short");
+    // SAFETY: the pointer leads to one pollfd, which outlives the call.
+    let ready = unsafe { libc::poll(&raw mut waiting, 1, limit) };
+    assert_eq!(ready, 1, "process {pid} did not end in time");
+}
+
+/// A duplicate of another process's descriptor.
+pub(crate) fn descriptor_of(pid: u32, fd: i32) -> nix::Result<OwnedFd> {
+    let process = open(pid)?;
+    // SAFETY: pidfd_getfd takes three numbers.
+    owned(unsafe { libc::syscall(libc::SYS_pidfd_getfd, process.as_raw_fd(), fd, 0) })
+}
+
+fn open(pid: u32) -> nix::Result<OwnedFd> {
+    // SAFETY: pidfd_open takes two numbers.
+    owned(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })
+}
+
+/// The descriptor that a system call has just returned, or its error.
+fn owned(result: libc::c_long) -> nix::Result<OwnedFd> {
+    let fd = i32::try_from(Errno::result(result)?).expect("descriptors are small");
+    // SAFETY: both callers pass the descriptor that their call has just made, and nothing else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
