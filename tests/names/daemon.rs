@@ -82,13 +82,13 @@ impl Daemon {
     }
 
     pub(crate) fn connect(&self, from: Ipv4Addr) -> TcpStream {
-        net::connect_from(from, HERE, self.port).expect("the server listens")
+        net::connect_from(from, HERE, self.port, |_| false).expect("the server listens")
     }
 
     /// Waits until nobody listens any more.
     pub(crate) fn wait_until_refused(&self) {
         let limit = std::time::Instant::now() + deadline();
-        while net::connect_from(POLLER, HERE, self.port).is_ok() {
+        while net::connect_from(POLLER, HERE, self.port, |_| false).is_ok() {
             assert!(std::time::Instant::now() < limit, "the server listens on");
             std::thread::yield_now();
         }

@@ -7,6 +7,7 @@ pub(crate) const CNAME: u16 = 5;
 pub(crate) const SOA: u16 = 6;
 pub(crate) const PTR: u16 = 12;
 pub(crate) const TXT: u16 = 16;
+pub(crate) const AAAA: u16 = 28;
 
 pub(crate) const SERVFAIL: u16 = 2;
 pub(crate) const NXDOMAIN: u16 = 3;
@@ -60,6 +61,7 @@ impl Question {
             A => "A",
             PTR => "PTR",
             TXT => "TXT",
+            AAAA => "AAAA",
             _ => "other",
         };
         let over = if self.over_tcp { " over TCP" } else { "" };

@@ -216,6 +216,28 @@ fn packets(book: &mut Book) {
         });
     })
     .differs("records-of-others");
+    book.add("question_may_come_back_in_another_case", |s| {
+        scripted(s, |question, _| {
+            let mut packet = right(question).bytes();
+            packet[12..40].make_ascii_uppercase();
+            vec![Act::Say(packet)]
+        });
+    });
+    book.add("bytes_behind_the_answer_do_not_matter", |s| {
+        scripted(s, |question, _| {
+            let mut packet = right(question).bytes();
+            packet.extend_from_slice(&[0xff; 40]);
+            vec![Act::Say(packet)]
+        });
+    });
+    book.add("missing_additional_records_make_no_answer", |s| {
+        scripted(s, |question, _| {
+            let mut packet = right(question).bytes();
+            packet[11] = 1;
+            vec![Act::Say(packet)]
+        });
+    })
+    .differs("broken-answers");
     book.add("other_records_are_passed_over", |s| {
         scripted(s, |question, _| {
             let reply = question

@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use super::{asking, show_questions};
+use super::{asking, but_ipv6, show_questions};
 use crate::names::nameserver::{Act, NameServer};
 use crate::names::packet::{self, A, CNAME, Question, REFUSED, SERVFAIL};
 use crate::names::zone::Zone;
@@ -347,7 +347,7 @@ fn qualify(s: &mut Scene, from: &From, text: &str, host: &str) {
         From::ResolvConf => launch,
     });
     // In the order in which they were asked: one after the other on both sides.
-    s.note_lines("asked", &server.asked());
+    s.note_lines("asked", &but_ipv6(server.asked()));
 }
 
 fn failures(book: &mut Book) {
@@ -400,6 +400,29 @@ fn failures(book: &mut Book) {
 }
 
 fn packets(book: &mut Book) {
+    book.add("name_is_found_when_only_ipv4_questions_are_answered", |s| {
+        let server = NameServer::scripted(NAME_SERVER, |question, _| {
+            let reply = question.reply().with(A, 60, &THERE.octets());
+            match question.kind {
+                A => vec![Act::Say(reply.bytes())],
+                _ => Vec::new(),
+            }
+        });
+        reached(s, &["-v"], "there.test", asking);
+        show_questions(s, &[&server]);
+    });
+    book.add("name_is_found_when_ipv6_questions_fail", |s| {
+        let server = NameServer::scripted(NAME_SERVER, |question, _| {
+            let reply = question.reply();
+            let reply = match question.kind {
+                A => reply.with(A, 60, &THERE.octets()),
+                _ => reply.code(SERVFAIL),
+            };
+            vec![Act::Say(reply.bytes())]
+        });
+        reached(s, &["-v"], "there.test", asking);
+        show_questions(s, &[&server]);
+    });
     type Packet = fn(&Question) -> Vec<u8>;
     let there = THERE.octets();
     let cases: [(&str, Packet, Option<&'static str>); 4] = [

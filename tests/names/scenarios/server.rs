@@ -167,6 +167,18 @@ fn whom_to_ask(book: &mut Book) {
             "nameserver\t \t127.0.0.53 # x\nnameserver 192.0.2.1",
         ),
         (
+            "server_address_may_have_leading_zeros",
+            "nameserver 127.000.0.053\n",
+        ),
+        (
+            "server_address_may_end_in_anything",
+            "nameserver 127.0.0.53;x\n",
+        ),
+        (
+            "server_line_may_end_in_a_carriage_return",
+            "nameserver 127.0.0.53\r\n",
+        ),
+        (
             "lines_that_name_no_server_are_passed_over",
             " nameserver 192.0.2.1\nnameservers 192.0.2.1\nnameserver\nnameserver x\nnameserver 0.0.0.0\nNAMESERVER 192.0.2.1\nnameserver 127.0.0.53\n",
         ),
@@ -189,6 +201,7 @@ fn whom_to_ask(book: &mut Book) {
             ".127.0.0.53.192.0.2.1.",
         ),
         ("cache_variable_may_end_in_anything", "127.0.0.53,x"),
+        ("cache_variable_may_have_leading_zeros", "127.000.0.053"),
         ("cache_variable_skips_zeros", "0.0.0.0.127.0.0.53"),
     ] {
         book.add(name, move |s| {
