@@ -12,8 +12,12 @@ use std::path::{Path, PathBuf};
 use code::{code_only, word};
 
 /// A room, and the rooms that it may name.
-const ROOMS: [(&str, &[&str]); 7] = [
-    ("bin", &["filter", "ucspi", "rules", "dns", "cli", "sys"]),
+const ROOMS: [(&str, &[&str]); 8] = [
+    (
+        "bin",
+        &["filter", "smtp", "ucspi", "rules", "dns", "cli", "sys"],
+    ),
+    ("smtp", &["dns", "cli", "sys"]),
     ("filter", &["ucspi", "rules", "dns", "cli", "sys"]),
     ("ucspi", &["rules", "dns", "cli", "sys"]),
     ("rules", &["cli", "sys"]),

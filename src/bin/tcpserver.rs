@@ -86,6 +86,16 @@ const COMMAND_LINE: CommandLine = CommandLine {
             "seconds",
             "give all look-ups of a connection this long (default 30, or -t)",
         ),
+        Opt::value(
+            "drain",
+            "seconds",
+            "at SIGTERM, wait for the programs, at most this long",
+        ),
+        Opt::value(
+            "kill",
+            "seconds",
+            "then send them SIGTERM, and after this long SIGKILL",
+        ),
     ],
 };
 
@@ -138,6 +148,8 @@ fn run(arguments: &mut Arguments, voice: &mut Voice) -> Result<(), Error> {
             "l" => config.lookups.local_host = Some(option.value.bytes()),
             "t" => config.lookups.ident_timeout = option.value.seconds()?,
             "I" => config.reading.interface = Some(option.value.bytes()),
+            "drain" => config.drain.get_or_insert_default().wait = option.value.seconds()?,
+            "kill" => config.drain.get_or_insert_default().kill = Some(option.value.seconds()?),
             "lookup-timeout" => config.lookups.timeout = Some(option.value.seconds()?),
             _ => return Err(Error::usage()),
         }

@@ -4,6 +4,8 @@ use std::ffi::c_int;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
+use std::time::{Duration, Instant};
+
 use nix::poll::PollTimeout;
 pub use nix::poll::{PollFd, PollFlags};
 
@@ -173,6 +175,17 @@ pub fn occupy(number: RawFd) {
 pub fn poll(fds: &mut [PollFd<'_>]) -> io::Result<()> {
     retry(|| Ok(nix::poll::poll(fds, PollTimeout::NONE)?))?;
     Ok(())
+}
+
+/// Waits until one of `fds` is ready, at most for `limit`; false when nothing came. poll(2).
+pub fn poll_within(fds: &mut [PollFd<'_>], limit: Duration) -> io::Result<bool> {
+    let deadline = Instant::now() + limit;
+    retry(|| {
+        // Rounded up: a wait that ends a moment early would be followed by one of no length.
+        let left = deadline.saturating_duration_since(Instant::now()) + Duration::from_micros(999);
+        let left = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+        Ok(nix::poll::poll(fds, left)? > 0)
+    })
 }
 
 /// Calls again as long as a signal interrupts.

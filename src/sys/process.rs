@@ -87,6 +87,14 @@ pub fn reap() -> io::Result<Option<(Pid, c_int)>> {
     }
 }
 
+/// Sends `signal` to the process `pid`. kill(2).
+pub fn send(pid: Pid, signal: nix::sys::signal::Signal) -> io::Result<()> {
+    Ok(nix::sys::signal::kill(
+        nix::unistd::Pid::from_raw(pid),
+        signal,
+    )?)
+}
+
 /// Ends the process at once, without destructors or buffers. _exit(2).
 pub fn exit_now(status: c_int) -> ! {
     // SAFETY: the call takes no pointer and does not return.

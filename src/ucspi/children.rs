@@ -6,6 +6,7 @@ use std::ffi::CStr;
 use std::io;
 use std::os::fd::BorrowedFd;
 
+use nix::sys::signal::Signal;
 use tokio::sync::oneshot;
 
 use crate::sys::process::{self, Pid};
@@ -60,6 +61,14 @@ impl Children {
             if let Some(ended) = self.running.borrow_mut().remove(&pid) {
                 let _ = ended.send(status);
             }
+        }
+    }
+
+    /// Sends `signal` to every child that is running.
+    pub(super) fn send(&self, signal: Signal) {
+        for &pid in self.running.borrow().keys() {
+            // It has not been reaped, so the number is still its own.
+            let _ = process::send(pid, signal);
         }
     }
 }

@@ -1,6 +1,5 @@
 //! tcpclient: connect to one of a host's addresses, describe the connection, become the program.
 
-use std::ffi::CString;
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::OwnedFd;
@@ -83,11 +82,7 @@ pub fn run(config: &Config, voice: Voice) -> Result<(), Error> {
     let connection = fd::move_to(connection, READ).during("set up descriptor 6")?;
     fd::copy_to(connection, WRITE).during("set up descriptor 7")?;
     signal::set_default(libc::SIGPIPE);
-    let environment: Vec<CString> = changes
-        .apply(&process::environment())
-        .into_iter()
-        .map(Into::into)
-        .collect();
+    let environment = changes.made(&process::environment());
     exec(&config.program[0], &config.program, &environment)
 }
 

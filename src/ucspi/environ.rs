@@ -6,6 +6,13 @@ use std::ffi::{CStr, CString};
 
 use crate::sys::exec::c_string;
 
+/// `inherited` with `name` set to `value`.
+pub fn with(inherited: &[CString], name: &str, value: &[u8]) -> Vec<CString> {
+    let mut changes = Changes::default();
+    changes.set(name, value);
+    changes.made(inherited)
+}
+
 /// Changes to make, in order: each removes the first entry of its name, and a setting is put last.
 #[derive(Debug, Default)]
 pub(super) struct Changes(Vec<CString>);
@@ -27,6 +34,11 @@ impl Changes {
     /// Makes the change `name=value`.
     pub(super) fn setting(&mut self, setting: &[u8]) {
         self.0.push(c_string(setting));
+    }
+
+    /// `inherited` with the changes made, as entries of their own.
+    pub(super) fn made(&self, inherited: &[CString]) -> Vec<CString> {
+        self.apply(inherited).into_iter().map(Into::into).collect()
     }
 
     /// `inherited` with the changes made.

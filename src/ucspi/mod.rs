@@ -12,7 +12,7 @@ pub mod client;
 pub mod clocks;
 mod connect;
 mod connection;
-mod environ;
+pub mod environ;
 mod facts;
 mod host;
 pub mod ident;

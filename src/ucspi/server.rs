@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::rc::Rc;
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use tokio::task::LocalSet;
@@ -55,6 +56,8 @@ pub struct Config {
     pub lookups: Lookups,
     /// Say on descriptor 1 which port it is.
     pub print_port: bool,
+    /// What to do with running programs at SIGTERM; nothing is to let them go on and end.
+    pub drain: Option<Drain>,
     /// The only group to keep; 0 changes nothing.
     pub gid: u32,
     /// The user to become; 0 changes nothing.
@@ -78,10 +81,20 @@ impl Default for Config {
             no_delay: false,
             lookups: Lookups::default(),
             print_port: false,
+            drain: None,
             gid: 0,
             uid: 0,
         }
     }
+}
+
+/// How a server ends that waits for its programs.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Drain {
+    /// How long to wait for them.
+    pub wait: Duration,
+    /// Send SIGTERM to those that are left then, and SIGKILL after so long.
+    pub kill: Option<Duration>,
 }
 
 /// Listens, and serves connections until SIGTERM.

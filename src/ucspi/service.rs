@@ -11,15 +11,17 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::rc::Rc;
 use std::task::Poll;
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use tokio::io::unix::AsyncFd;
+use tokio::time::timeout;
 
 use super::children::Children;
 use super::connection;
 use super::facts::Facts;
 use super::listener::{Acceptor, Listener};
-use super::server::Config;
+use super::server::{Config, Drain};
 use super::slots::Count;
 use crate::cli::{During, Error, Voice};
 use crate::dns::Resolver;
@@ -47,12 +49,16 @@ pub(super) struct Service {
     pub(super) refused: Cell<i32>,
 }
 
+/// How long a killed child may take to be gone; one that the kernel holds longer is left behind.
+const KILL_LIMIT: Duration = Duration::from_secs(5);
+
 /// No process id is larger. PID_MAX_LIMIT, proc(5) under /proc/sys/kernel/pid_max.
 const PID_MAX: i32 = 1 << 22;
 
 impl Service {
-    /// Accepts until SIGTERM, if that is among `signals`; then closes the listener at once and returns when the connections that are still being
-    /// decided have their program, or at the second SIGTERM. Programs that run go on.
+    /// Accepts until SIGTERM, if that is among `signals`. Then closes the listener at once and returns when the connections
+    /// that are still being decided have their program, and the running ones go on; or, if that was asked for, when all
+    /// have ended. A second SIGTERM ends it at once.
     ///
     /// # Errors
     /// 111: the runtime cannot watch the descriptors.
@@ -69,13 +75,41 @@ impl Service {
             () = self.until_terminated(&events) => {}
         }
         drop(acceptor);
+        let leaving = async {
+            match self.config.drain {
+                None => self.decide().await,
+                Some(drain) => self.drain(drain).await,
+            }
+        };
         tokio::select! {
-            () = self.undecided.below(1) => {}
+            () = leaving => {}
             () = self.until_terminated(&events) => {}
-            // A peer that does not read its banner has no limit of its own.
-            () = tokio::time::sleep(self.config.lookups.limit()) => {}
         }
         Ok(())
+    }
+
+    /// Waits until no connection is undecided, as long as look-ups may take: a peer that does not read its banner has no
+    /// limit of its own.
+    async fn decide(&self) {
+        let limit = self.config.lookups.limit();
+        let _ = timeout(limit, self.undecided.below(1)).await;
+    }
+
+    /// Waits until all connections have ended, at most as long as was asked for; what is left then is ended, if that was
+    /// asked for.
+    async fn drain(&self, drain: Drain) {
+        let left = self.open.now();
+        self.voice.tell(&[format!("draining {left}").as_bytes()]);
+        let all_ended = || self.open.below(1);
+        if timeout(drain.wait, all_ended()).await.is_ok() {
+            return;
+        }
+        let Some(patience) = drain.kill else { return };
+        self.children.send(Signal::SIGTERM);
+        if timeout(patience, all_ended()).await.is_err() {
+            self.children.send(Signal::SIGKILL);
+            let _ = timeout(KILL_LIMIT, all_ended()).await;
+        }
     }
 
     /// The accept loop: a slot, a connection, a task for it.

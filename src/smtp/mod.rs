@@ -1,0 +1,10 @@
+//! Mail that nobody wants: whether a client is on a block list, and what an SMTP server says to one that is.
+//!
+//! Source: rblsmtpd(1) of the originals, and observed runs.
+#![forbid(unsafe_code)]
+
+mod lists;
+mod refuse;
+
+pub use lists::{Lists, Verdict};
+pub use refuse::refuse;
