@@ -5,10 +5,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use tokio::task::LocalSet;
-use ucspi_tcp::dns::Resolver;
+use ucspi_tcp::dns::{Families, Resolver};
 
 use super::nameserver::{Act, NameServer};
-use super::packet::{self, CNAME, NXDOMAIN, PTR, Question, Reply, SERVFAIL, SOA, TXT};
+use super::packet::{self, A, AAAA, CNAME, NXDOMAIN, PTR, Question, Reply, SERVFAIL, SOA, TXT};
 use super::zone::Zone;
 use super::{HERE, NAME_SERVER, SECOND_NAME_SERVER, THERE, world};
 use crate::support::deadline;
@@ -69,6 +69,11 @@ pub(crate) fn tests() -> Vec<(&'static str, fn())> {
         (
             "answer_longer_than_512_bytes_is_read",
             answer_longer_than_512_bytes_is_read,
+        ),
+        ("both_families_are_found", both_families_are_found),
+        (
+            "family_that_is_not_answered_is_not_waited_for",
+            family_that_is_not_answered_is_not_waited_for,
         ),
     ]
 }
@@ -343,4 +348,45 @@ fn answer_longer_than_512_bytes_is_read() {
         vec![Act::Say(reply.bytes())]
     });
     assert_eq!(run(name(&resolver(), THERE)), some("there.test"));
+}
+
+fn both_families_are_found() {
+    let server = NameServer::of(
+        NAME_SERVER,
+        Zone::default().a("there.test", &[THERE]).record(
+            "there.test",
+            AAAA,
+            Ipv6Addr::LOCALHOST.octets().to_vec(),
+        ),
+    );
+    let mut found = run(resolver().addresses(b"there.test", Families::Both)).expect("both answers");
+    found.sort();
+    assert_eq!(found, [IpAddr::V4(THERE), Ipv6Addr::LOCALHOST.into()]);
+    assert_eq!(server.asked_for(), ["A there.test", "AAAA there.test"]);
+}
+
+fn family_that_is_not_answered_is_not_waited_for() {
+    world::etc("resolv.conf", "nameserver 127.0.0.53\n");
+    for silent in [A, AAAA] {
+        let zone = Zone::default().a("there.test", &[THERE]).record(
+            "there.test",
+            AAAA,
+            Ipv6Addr::LOCALHOST.octets().to_vec(),
+        );
+        let _server = NameServer::scripted(NAME_SERVER, move |question, _| {
+            if question.kind == silent {
+                return Vec::new();
+            }
+            vec![Act::Say(zone.answer(question).bytes())]
+        });
+        // Longer than this test may take.
+        let resolver = Resolver::new(10 * deadline());
+        let found = run(resolver.addresses(b"there.test", Families::Both));
+        let other = if silent == A {
+            IpAddr::V6(Ipv6Addr::LOCALHOST)
+        } else {
+            IpAddr::V4(THERE)
+        };
+        assert_eq!(found.expect("one family is answered"), [other]);
+    }
 }
