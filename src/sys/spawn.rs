@@ -161,8 +161,11 @@ extern "C" fn child(job: *mut c_void) -> c_int {
     for target in 0..=1 {
         place(job.connection, target);
     }
-    // SAFETY: takes nothing, cannot fail.
-    let pid = unsafe { libc::getpid() };
+    let pid = match job.lines {
+        [] => 0,
+        // SAFETY: takes nothing, cannot fail.
+        _ => unsafe { libc::getpid() },
+    };
     for line in &mut *job.lines {
         if !write(line.fill(pid)) {
             // A log without a reader left SIGPIPE pending, behind the mask; ignoring it discards it.
