@@ -2,7 +2,7 @@
 //!
 //! fork(2) copies page tables, which costs more than all the rest of a connection's life. So the child shares our
 //! memory until it execs, and the thread that made it sleeps until then (CLONE_VM, CLONE_VFORK). The contract of such
-//! a child, kept by [`child`] alone:
+//! a child, kept by `child` alone:
 //!
 //! * everything it needs was prepared before: argument and environment arrays, program files, log lines with room for
 //!   the pid;
