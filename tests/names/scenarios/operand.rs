@@ -142,6 +142,13 @@ fn addresses(book: &mut Book) {
         reached(s, &["-v"], "there.test", asking);
         show_questions(s, &[&server]);
     });
+    book.add("unreadable_hosts_file_is_none", |s| {
+        world::etc_folder("hosts");
+        world::etc("resolv.conf", "nameserver 127.0.0.53\n");
+        let server = NameServer::of(NAME_SERVER, Zone::default().a("there.test", &[THERE]));
+        reached(s, &["-v"], "there.test", |launch| launch);
+        show_questions(s, &[&server]);
+    });
     book.add("names_not_in_the_hosts_file_are_looked_up", |s| {
         world::etc("hosts", "127.0.0.3 else.test\n");
         world::etc("resolv.conf", "nameserver 127.0.0.53\n");
