@@ -60,11 +60,11 @@ struct Shared {
 type Key = (Name, RecordType);
 
 /// Records of one kind, in the order of the answer; none when there are none.
-type Records = Rc<[RData]>;
+pub(super) type Records = Rc<[RData]>;
 
 #[derive(Debug)]
-struct Answer {
-    records: Records,
+pub(super) struct Answer {
+    pub(super) records: Records,
     expires: Instant,
 }
 
@@ -259,7 +259,7 @@ impl Shared {
 }
 
 /// The records that `message` has for `question`, under its name or one that aliases lead to.
-fn read(message: &Message, question: &Question) -> Answer {
+pub(super) fn read(message: &Message, question: &Question) -> Answer {
     let mut owner = &question.name;
     let mut ttl = TTL_MAX;
     for _ in 0..ALIASES_MAX {
