@@ -1,0 +1,33 @@
+//! A whole file of rules: it is refused, or what was compiled is a database in which every rule is found.
+#![no_main]
+
+use std::collections::HashMap;
+use std::os::unix::ffi::OsStrExt;
+
+use libfuzzer_sys::fuzz_target;
+use ucspi_tcp::rules::{Reader, compile, parse};
+
+fuzz_target!(|text: &[u8]| {
+    let name = format!("ucspi-tcp-fuzz-rules.{}", std::process::id());
+    let cdb = std::env::temp_dir().join(name);
+    let tmp = cdb.with_extension("tmp");
+    let compiled = compile(text, cdb.as_os_str().as_bytes(), tmp.as_os_str().as_bytes());
+    let rules = text.split_inclusive(|&byte| byte == b'\n').map(parse);
+    let rules: Result<Vec<_>, _> = rules.collect();
+    assert_eq!(compiled.is_ok(), rules.is_ok());
+    let Ok(rules) = rules else { return };
+    // The first of a key counts.
+    let mut wanted = HashMap::new();
+    for rule in rules.iter().flatten() {
+        let each = |key: &[u8]| {
+            wanted.entry(key.to_vec()).or_insert(&rule.data);
+            Ok::<(), ()>(())
+        };
+        rule.keys(each).unwrap();
+    }
+    let reader = Reader::open(&cdb).unwrap();
+    reader.lengths().unwrap();
+    for (key, data) in wanted {
+        assert_eq!(reader.find(&key).unwrap().as_ref(), Some(data));
+    }
+});
