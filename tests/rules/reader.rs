@@ -16,6 +16,9 @@ pub(crate) fn find<'file>(file: &'file [u8], key: &[u8]) -> Result<Option<&'file
     }
     let entry = u64::from(hash % 256) * 8;
     let (table, slots) = (number(file, entry)?, number(file, entry + 4)?);
+    if slots == 0 {
+        return Ok(None);
+    }
     if table + slots * 8 > file.len() as u64 {
         return Err(Damaged);
     }
