@@ -6,6 +6,7 @@ mod known;
 mod laws;
 mod lookup;
 mod model;
+mod originals;
 mod reader;
 mod written;
 
