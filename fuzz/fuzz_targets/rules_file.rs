@@ -1,4 +1,4 @@
-//! A whole file of rules: it is refused, or what was compiled is a database in which every rule is found.
+//! A whole file of rules without a fault: it is compiled to a database in which every rule is found.
 #![no_main]
 
 use std::collections::HashMap;
@@ -8,14 +8,16 @@ use libfuzzer_sys::fuzz_target;
 use ucspi_tcp::rules::{Reader, compile, parse};
 
 fuzz_target!(|text: &[u8]| {
+    let rules = text.split_inclusive(|&byte| byte == b'\n').map(parse);
+    // A file with a fault is for the target `rule_line`: the writer keeps what it has (a descriptor too) until the end
+    // of the process then, which a fuzzer does not wait for.
+    let Ok(rules) = rules.collect::<Result<Vec<_>, _>>() else {
+        return;
+    };
     let name = format!("ucspi-tcp-fuzz-rules.{}", std::process::id());
     let cdb = std::env::temp_dir().join(name);
     let tmp = cdb.with_extension("tmp");
-    let compiled = compile(text, cdb.as_os_str().as_bytes(), tmp.as_os_str().as_bytes());
-    let rules = text.split_inclusive(|&byte| byte == b'\n').map(parse);
-    let rules: Result<Vec<_>, _> = rules.collect();
-    assert_eq!(compiled.is_ok(), rules.is_ok());
-    let Ok(rules) = rules else { return };
+    compile(text, cdb.as_os_str().as_bytes(), tmp.as_os_str().as_bytes()).unwrap();
     // The first of a key counts.
     let mut wanted = HashMap::new();
     for rule in rules.iter().flatten() {

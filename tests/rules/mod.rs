@@ -1,6 +1,7 @@
 //! What these tests share: compiling, opening, asking.
 
 mod bytes;
+mod damaged;
 mod dice;
 mod known;
 mod laws;

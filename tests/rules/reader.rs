@@ -56,3 +56,23 @@ fn part(file: &[u8], at: u64, bytes: u64) -> Result<&[u8], Damaged> {
     let range = usize::try_from(at).and_then(|from| usize::try_from(at + bytes).map(|to| from..to));
     range.ok().and_then(|range| file.get(range)).ok_or(Damaged)
 }
+
+/// The keys of all records, if they follow each other from the header to the first hash table without a gap.
+#[allow(dead_code, reason = "the fuzz target has no use for it")]
+pub(crate) fn keys(file: &[u8]) -> Result<Vec<&[u8]>, Damaged> {
+    let tables: Result<Vec<u64>, Damaged> = (0..256).map(|entry| number(file, entry * 8)).collect();
+    let end = tables?.into_iter().min().ok_or(Damaged)?;
+    let mut keys = Vec::new();
+    let mut at = 2048;
+    while at < end {
+        let (key_bytes, data_bytes) = (number(file, at)?, number(file, at + 4)?);
+        part(file, at + 8, key_bytes + data_bytes)?;
+        keys.push(part(file, at + 8, key_bytes)?);
+        at += 8 + key_bytes + data_bytes;
+    }
+    if at == end && end <= file.len() as u64 {
+        Ok(keys)
+    } else {
+        Err(Damaged)
+    }
+}
