@@ -20,11 +20,10 @@ use super::page::{Block, Page};
 use super::programs;
 use super::temp::TempDir;
 
-const STAND_INS: [(&str, &str); 6] = [
+const STAND_INS: [(&str, &str); 5] = [
     ("qmail-smtpd", "echo 220 stand-in"),
     ("git", "echo git"),
     ("rsync", "echo rsync"),
-    ("who", "echo joe"),
     ("softlimit", "shift 2; exec \"$@\""),
     ("multilog", "mkdir \"$2\" && exec cat > \"$2/current\""),
 ];
