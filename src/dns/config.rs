@@ -2,7 +2,7 @@
 //! `/etc/resolv.conf`, the host's name. Source: the original's manual pages and observed runs, resolv.conf(5).
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
@@ -16,6 +16,8 @@ const DNSREWRITE: &str = "/etc/dnsrewrite";
 const PORT: u16 = 53;
 /// The original's bound.
 const SERVERS_MAX: usize = 16;
+/// The longest text of an IPv6 address, one that ends in an IPv4 address.
+const IPV6_TEXT_BYTES: usize = 45;
 
 /// The name servers to ask, in order. Never empty.
 #[derive(Debug)]
@@ -130,34 +132,65 @@ pub(super) fn listed(text: &[u8]) -> Vec<IpAddr> {
         while let [b'.' | b' ' | b'\t', after @ ..] = rest {
             rest = after;
         }
-        // The longest beginning that is an address; none is longer than an IPv6 address with an IPv4 tail.
-        let longest = (1..=rest.len().min(45)).rev().find_map(|length| {
-            let address = std::str::from_utf8(&rest[..length])
-                .ok()?
-                .parse::<IpAddr>()
-                .ok()?;
-            Some((address, length))
-        });
-        let Some((address, length)) = longest else {
+        let Some((address, after)) = first_address(rest) else {
             return found;
         };
         if !address.is_unspecified() {
             found.push(address);
         }
-        rest = &rest[length..];
+        rest = after;
     }
 }
 
-/// The addresses in the `nameserver` lines of a resolv.conf.
+/// The addresses in the `nameserver` lines of a resolv.conf. What follows an address does not count, unless it says that
+/// only an interface makes it one.
 pub(super) fn name_servers(text: &[u8]) -> Vec<IpAddr> {
     let lines = text
         .split(|&byte| byte == b'\n')
         .filter_map(|line| argument(line, b"nameserver"));
-    let words = lines.filter_map(|argument| words(argument).next());
-    let addresses = words.filter_map(|word| std::str::from_utf8(word).ok()?.parse::<IpAddr>().ok());
+    let addresses = lines
+        .filter_map(|argument| first_address(words(argument).next()?))
+        .filter(|(_, after)| !after.starts_with(b"%"))
+        .map(|(address, _)| address);
     addresses
         .filter(|address| !address.is_unspecified())
         .collect()
+}
+
+/// The address that `text` begins with, and what follows it.
+fn first_address(text: &[u8]) -> Option<(IpAddr, &[u8])> {
+    if let Some((address, after)) = first_ipv4(text) {
+        return Some((address.into(), after));
+    }
+    let end = text
+        .iter()
+        .position(|byte| !byte.is_ascii_hexdigit() && !b":.".contains(byte))
+        .unwrap_or(text.len());
+    // No longer one is an address. A dot may belong to it or separate it from the next.
+    (1..=end.min(IPV6_TEXT_BYTES)).rev().find_map(|length| {
+        let (begin, after) = text.split_at(length);
+        let is_cut = after
+            .first()
+            .is_some_and(|byte| byte.is_ascii_hexdigit() || *byte == b':');
+        let address: Ipv6Addr = std::str::from_utf8(begin).ok()?.parse().ok()?;
+        (!is_cut).then_some((address.into(), after))
+    })
+}
+
+/// As [`first_address`]: four decimal numbers, which may have leading zeros.
+fn first_ipv4(text: &[u8]) -> Option<(Ipv4Addr, &[u8])> {
+    let mut octets = [0; 4];
+    let mut rest = text;
+    for (index, octet) in octets.iter_mut().enumerate() {
+        if index > 0 {
+            rest = rest.strip_prefix(b".")?;
+        }
+        let end = rest.iter().position(|byte| !byte.is_ascii_digit());
+        let (digits, after) = rest.split_at(end.unwrap_or(rest.len()));
+        *octet = u8::try_from(crate::cli::number(digits)?).ok()?;
+        rest = after;
+    }
+    Some((octets.into(), rest))
 }
 
 /// The rest of the first `search` or `domain` line of a resolv.conf.
@@ -198,6 +231,16 @@ mod tests {
             ("127.0.0.1.::1", "127.0.0.1 ::1"),
             ("::1 fe80::1", "::1 fe80::1"),
             ("0.0.0.0 10.0.0.1", "10.0.0.1"),
+            ("127.000.0.053.010.0.0.1", "127.0.0.53 10.0.0.1"),
+            ("10.0.0.1,10.0.0.2", "10.0.0.1"),
+            ("127.0.0.256", ""),
+            ("10.0.0.1234 10.0.0.1", ""),
+            ("10.0.0", ""),
+            ("fe80::12345", ""),
+            (
+                "1:2:3:4:5:6:1.2.3.4.10.0.0.1",
+                "1:2:3:4:5:6:102:304 10.0.0.1",
+            ),
             ("10.0.0.1 junk 10.0.0.2", "10.0.0.1"),
             ("junk", ""),
             ("", ""),
@@ -210,6 +253,12 @@ mod tests {
     fn name_server_lines_start_at_the_first_column() {
         let conf = b"# x\nnameserver 10.0.0.1\n nameserver 10.0.0.2\nnameserver\t \t::1 # x\nnameservers 1.1.1.1\nnameserver 0.0.0.0\nnameserver x\n";
         assert_eq!(text(&name_servers(conf)), "10.0.0.1 ::1");
+    }
+
+    #[test]
+    fn what_follows_a_name_server_does_not_count() {
+        let conf = b"nameserver 010.0.0.1\nnameserver 10.0.0.2;x\nnameserver fe80::1%lo\nnameserver ::1#53\r\n";
+        assert_eq!(text(&name_servers(conf)), "10.0.0.1 10.0.0.2 ::1");
     }
 
     #[test]

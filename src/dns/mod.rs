@@ -8,6 +8,8 @@
 #![forbid(unsafe_code)]
 
 mod config;
+#[doc(hidden)]
+pub mod foreign;
 mod hosts;
 pub mod literal;
 mod name;

@@ -56,7 +56,7 @@ impl Question {
     }
 
     /// The message in `packet`, if it is an answer to this question under `id`.
-    fn answered_by(&self, packet: &[u8], id: u16) -> Option<Message> {
+    pub(super) fn answered_by(&self, packet: &[u8], id: u16) -> Option<Message> {
         // Before anything is built from foreign bytes.
         if packet.get(..2)? != id.to_be_bytes() {
             return None;
@@ -171,11 +171,11 @@ impl Attempt {
     }
 }
 
-/// An answer that says something: others mean that this server cannot help.
+/// An answer that says something: others mean that this server cannot help, which the original calls a temporary failure.
 fn usable(message: Message) -> io::Result<Message> {
     match message.metadata.response_code {
         ResponseCode::NoError | ResponseCode::NXDomain => Ok(message),
-        _ => Err(io::Error::from_raw_os_error(libc::ETIMEDOUT)),
+        _ => Err(io::Error::from_raw_os_error(libc::EAGAIN)),
     }
 }
 

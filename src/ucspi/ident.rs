@@ -54,12 +54,12 @@ struct Reply {
 
 impl Reply {
     /// Takes more bytes. Gives the outcome when it is clear: the text after the third colon up to the line feed, without
-    /// blanks, tabs and CRs, or nothing when the reply is too long.
+    /// blanks, tabs and CRs, and up to a NUL, or nothing when the reply is too long.
     fn feed(&mut self, bytes: &[u8]) -> Option<Option<Vec<u8>>> {
         for &byte in bytes {
             self.length += 1;
             match byte {
-                b'\n' => return Some(Some(std::mem::take(&mut self.info))),
+                b'\n' => return Some(Some(self.outcome())),
                 _ if self.length == REPLY_BYTES => return Some(None),
                 b' ' | b'\t' | b'\r' => {}
                 b':' if self.colons < 3 => self.colons += 1,
@@ -67,12 +67,21 @@ impl Reply {
                 byte => {
                     self.info.push(byte);
                     if self.info.len() == INFO_BYTES {
-                        return Some(Some(std::mem::take(&mut self.info)));
+                        return Some(Some(self.outcome()));
                     }
                 }
             }
         }
         None
+    }
+
+    /// The info as rules, log and program see it: no variable can hold a NUL, and none of them may see more than another.
+    fn outcome(&mut self) -> Vec<u8> {
+        let mut info = std::mem::take(&mut self.info);
+        if let Some(end) = info.iter().position(|&byte| byte == 0) {
+            info.truncate(end);
+        }
+        info
     }
 }
 
@@ -120,6 +129,13 @@ mod tests {
     fn at_most_257_bytes_are_kept() {
         let reply = [b"::: ", &[b'x'; 400][..], b"\n"].concat();
         assert_eq!(parsed(&reply), Some(vec![b'x'; 257]));
+    }
+
+    #[test]
+    fn info_ends_at_a_nul() {
+        assert_eq!(parsed(b":::joe\0root\n"), Some(b"joe".to_vec()));
+        let reply = [b":::joe\0", &[b'x'; 400][..], b"\n"].concat();
+        assert_eq!(parsed(&reply), Some(b"joe".to_vec()));
     }
 
     #[test]

@@ -1,0 +1,145 @@
+//! A world of its own for each test: a network with only the loopback interface, an `/etc`, a host name.
+//!
+//! Namespaces belong to threads: each test runs in a thread of its own, and what it starts inherits them.
+#![allow(unsafe_code, reason = "no library call sets an interface up")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the test starts itself again, with a longer deadline"
+)]
+
+use std::cell::Cell;
+use std::ffi::OsStr;
+use std::fs;
+use std::os::fd::AsRawFd as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
+use nix::unistd::{getegid, geteuid, sethostname};
+
+use crate::support::temp::TempDir;
+use crate::support::trials::Verdict;
+
+/// The original needs 59 seconds to give up a name server.
+const DEADLINE_SECONDS: &str = "120";
+
+/// What programs need of the real `/etc`.
+const KEPT: [&str; 7] = [
+    "services",
+    "protocols",
+    "passwd",
+    "group",
+    "nsswitch.conf",
+    "ld.so.cache",
+    "ld.so.conf",
+];
+
+thread_local! {
+    static IS_OURS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// To be called first, while there is only one thread: gives the tests time, descriptors and, where they do not run as
+/// root, the right to make namespaces.
+pub(crate) fn prepare() {
+    if std::env::var_os("UCSPI_DEADLINE").is_none() {
+        let program = std::env::current_exe().expect("a test binary knows its own path");
+        let error = std::process::Command::new(program)
+            .args(std::env::args_os().skip(1))
+            .env("UCSPI_DEADLINE", DEADLINE_SECONDS)
+            .env_remove("DNSCACHEIP")
+            .env_remove("DNSREWRITEFILE")
+            .env_remove("LOCALDOMAIN")
+            .exec();
+        panic!("the test cannot start itself: {error}");
+    }
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("limits can be read");
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard).expect("up to the hard limit");
+    let (uid, gid) = (geteuid(), getegid());
+    if !uid.is_root() && unshare(CloneFlags::CLONE_NEWUSER).is_ok() {
+        // Failing here shows when a test enters its world.
+        let _ = fs::write("/proc/self/setgroups", "deny");
+        let _ = fs::write("/proc/self/uid_map", format!("0 {uid} 1"));
+        let _ = fs::write("/proc/self/gid_map", format!("0 {gid} 1"));
+    }
+}
+
+/// Runs `test` in a new world.
+pub(crate) fn within(test: impl Fn() -> Verdict + Send + Sync) -> Verdict {
+    let run = || {
+        let etc = TempDir::new();
+        match enter(etc.path()) {
+            Ok(()) => test(),
+            Err(why) if is_required() => Verdict::Failed(why),
+            Err(why) => Verdict::Skipped(why),
+        }
+    };
+    std::thread::scope(|scope| scope.spawn(run).join())
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+fn is_required() -> bool {
+    std::env::var_os("UCSPI_NETNS_REQUIRED").as_deref() == Some(OsStr::new("1"))
+}
+
+/// Moves this thread into a new world, in which `etc` is `/etc`.
+fn enter(etc: &Path) -> Result<(), String> {
+    let flags = CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWUTS;
+    unshare(flags).map_err(|error| format!("no namespaces here: {}", error.desc()))?;
+    let nothing = None::<&str>;
+    let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
+    mount(nothing, "/", nothing, private, nothing)
+        .map_err(|error| format!("cannot keep mounts private: {}", error.desc()))?;
+    for name in KEPT {
+        if let Ok(content) = fs::read(Path::new("/etc").join(name)) {
+            fs::write(etc.join(name), content).expect("the new /etc is ours");
+        }
+    }
+    mount(Some(etc), "/etc", nothing, MsFlags::MS_BIND, nothing)
+        .map_err(|error| format!("cannot mount an /etc: {}", error.desc()))?;
+    sethostname("host").map_err(|error| format!("cannot set the host name: {}", error.desc()))?;
+    loopback_up().map_err(|error| format!("cannot set the loopback interface up: {error}"))?;
+    IS_OURS.set(true);
+    Ok(())
+}
+
+/// Writes the file `/etc/<name>` of this world.
+pub(crate) fn etc(name: &str, content: impl AsRef<[u8]>) {
+    assert!(IS_OURS.get(), "this /etc is not ours");
+    fs::write(Path::new("/etc").join(name), content).expect("this /etc is ours");
+}
+
+/// Makes a folder where a file is expected.
+pub(crate) fn etc_folder(name: &str) {
+    assert!(IS_OURS.get(), "this /etc is not ours");
+    fs::create_dir(Path::new("/etc").join(name)).expect("this /etc is ours");
+}
+
+/// Gives this world another host name.
+pub(crate) fn host_name(name: &str) {
+    assert!(IS_OURS.get(), "this host is not ours");
+    sethostname(name).expect("this host is ours");
+}
+
+/// netdevice(7), "SIOCSIFFLAGS".
+fn loopback_up() -> std::io::Result<()> {
+    let any = socket(
+        AddressFamily::Inet,
+        SockType::Datagram,
+        SockFlag::SOCK_CLOEXEC,
+        None,
+    )?;
+    // SAFETY: all bytes zero is a valid ifreq.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    for (to, from) in request.ifr_name.iter_mut().zip(*b"lo") {
+        *to = from.cast_signed();
+    }
+    let flags = i16::try_from(libc::IFF_UP | libc::IFF_RUNNING).expect("they are small");
+    request.ifr_ifru.ifru_flags = flags;
+    // SAFETY: the request is a valid ifreq that lives through the call.
+    let result = unsafe { libc::ioctl(any.as_raw_fd(), libc::SIOCSIFFLAGS, &raw mut request) };
+    nix::errno::Errno::result(result)?;
+    Ok(())
+}

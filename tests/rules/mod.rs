@@ -1,0 +1,82 @@
+//! What these tests share: compiling, opening, asking.
+
+mod bytes;
+mod damaged;
+mod dice;
+mod known;
+mod laws;
+mod lookup;
+mod model;
+mod originals;
+mod reader;
+mod written;
+
+use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use ucspi_tcp::rules::{Instruction, Lengths, Peer, Reader, compile, instructions, search};
+
+use crate::support::temp::TempDir;
+
+/// A folder for compiled files.
+struct Folder(TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        Self(TempDir::new())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// Compiles `text` with our library; the path of the database.
+    fn compile(&self, text: &str) -> PathBuf {
+        let (cdb, tmp) = (self.path("rules.cdb"), self.path("rules.tmp"));
+        let bytes = |path: &Path| path.as_os_str().as_bytes().to_vec();
+        compile(text.as_bytes(), &bytes(&cdb), &bytes(&tmp))
+            .unwrap_or_else(|error| panic!("{error:?}\n{text}"));
+        cdb
+    }
+
+    /// The bytes that our library compiles `text` to.
+    fn compiled(&self, text: &str) -> Vec<u8> {
+        fs::read(self.compile(text)).expect("it was just written")
+    }
+
+    /// The open database of `text`.
+    fn reader(&self, text: &str) -> Reader {
+        Reader::open(&self.compile(text)).expect("it was just written")
+    }
+}
+
+/// A peer without a name.
+fn at(ip: &str) -> Peer<'_> {
+    Peer {
+        ip: ip.as_bytes(),
+        host: None,
+        info: None,
+    }
+}
+
+/// The data of the rule that `peer` obeys, with the lengths that a server reads and with all that there are: there is
+/// no difference.
+fn found(reader: &Reader, peer: Peer<'_>) -> Option<Vec<u8>> {
+    let some = reader.lengths().expect("the file is whole");
+    let hit = |lengths: &Lengths| {
+        search(peer, lengths, |key| reader.find(key.bytes)).expect("the file is whole")
+    };
+    let found = hit(&some);
+    assert_eq!(found, hit(&Lengths::ALL), "{peer:?}");
+    found
+}
+
+/// The first setting of the rule that `peer` obeys.
+fn setting(reader: &Reader, peer: Peer<'_>) -> Option<String> {
+    let data = found(reader, peer)?;
+    instructions(&data).find_map(|instruction| match instruction {
+        Instruction::Set(text) => Some(String::from_utf8_lossy(text).into_owned()),
+        Instruction::Deny => None,
+    })
+}
