@@ -9,7 +9,7 @@ use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
-use std::path::Path;
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -30,6 +30,8 @@ const NEGATIVE_TTL_MAX: Duration = Duration::from_secs(300);
 const NEGATIVE_TTL: Duration = Duration::from_secs(10);
 /// How many answers are remembered.
 const ANSWERS_MAX: usize = 4096;
+/// How much longer a family of addresses is waited for when there are some of the other.
+const SECOND_FAMILY: Duration = Duration::from_secs(1);
 /// How many aliases may lead from a name to its records.
 const ALIASES_MAX: usize = 16;
 
@@ -97,7 +99,8 @@ impl Resolver {
         let is_address = has_mark && literal::addresses(operand).is_some();
         let mut found = Vec::new();
         if !is_address && !config::is_given_a_cache() {
-            let hosts = config::read(Path::new("/etc/hosts"))?.unwrap_or_default();
+            // A hosts file that cannot be read is none: without it the name servers are asked, as the original always does.
+            let hosts = std::fs::read("/etc/hosts").unwrap_or_default();
             found = hosts::addresses(&hosts, operand);
             found.retain(|address| address.is_ipv4() || families == Families::Both);
         }
@@ -118,19 +121,27 @@ impl Resolver {
     }
 
     /// The addresses of the full name `name`, of one family or of both. Where one family cannot be found out now, the
-    /// other one is the answer.
+    /// other one is the answer; and when one has addresses, the other is not waited for much longer.
     ///
     /// # Errors
     /// No server gave a usable answer, or the name is too long (EPROTO).
     pub async fn addresses(&self, name: &[u8], families: Families) -> io::Result<Vec<IpAddr>> {
         let name = name::parse(name)?;
+        let mut v4 = pin!(self.family(name.clone(), RecordType::A));
+        let mut v6 = pin!(self.family(name, RecordType::AAAA));
         let (v4, v6) = match families {
-            Families::V4 => return self.family(name, RecordType::A).await,
-            Families::V6 => return self.family(name, RecordType::AAAA).await,
-            Families::Both => tokio::join!(
-                self.family(name.clone(), RecordType::A),
-                self.family(name, RecordType::AAAA)
-            ),
+            Families::V4 => return v4.await,
+            Families::V6 => return v6.await,
+            Families::Both => tokio::select! {
+                first = &mut v4 => {
+                    let second = second_family(&first, v6).await;
+                    (first, second)
+                }
+                first = &mut v6 => {
+                    let second = second_family(&first, v4).await;
+                    (second, first)
+                }
+            },
         };
         match (v4, v6) {
             (Ok(v4), Ok(v6)) => Ok([v4, v6].concat()),
@@ -223,6 +234,18 @@ impl Resolver {
             landing.news.notify_waiters();
         });
         flight
+    }
+}
+
+/// The addresses of the second family; none when the first one has some and these take too long. Some name servers never
+/// answer when asked for IPv6 addresses.
+async fn second_family(
+    first: &io::Result<Vec<IpAddr>>,
+    second: impl Future<Output = io::Result<Vec<IpAddr>>>,
+) -> io::Result<Vec<IpAddr>> {
+    match first {
+        Ok(found) if !found.is_empty() => timeout(SECOND_FAMILY, second).await?,
+        _ => second.await,
     }
 }
 

@@ -196,15 +196,19 @@ impl Reader {
         if start + key_length + data_length > self.size {
             return Err(io::ErrorKind::InvalidData.into());
         }
-        let mut record =
-            vec![
-                0;
-                key.len() + usize::try_from(data_length).map_err(|_| io::ErrorKind::InvalidData)?
-            ];
+        // The key comes first: many slots may lead to one record, and not each of them may cost all of its data.
+        let mut found = vec![0; key.len()];
+        self.file.read_exact_at(&mut found, start).map_err(broken)?;
+        if found != key {
+            return Ok(None);
+        }
+        let data_bytes = usize::try_from(data_length).map_err(|_| io::ErrorKind::InvalidData)?;
+        let mut data = vec![0; data_bytes];
+        let data_start = start + key_length;
         self.file
-            .read_exact_at(&mut record, start)
+            .read_exact_at(&mut data, data_start)
             .map_err(broken)?;
-        Ok((&record[..key.len()] == key).then(|| record.split_off(key.len())))
+        Ok(Some(data))
     }
 
     fn pair_at(&self, position: u64) -> io::Result<(u32, u32)> {

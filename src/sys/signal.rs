@@ -4,11 +4,13 @@
 
 use std::ffi::c_int;
 use std::io;
-use std::mem::MaybeUninit;
+use std::mem::{MaybeUninit, size_of};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+
+use super::fd;
 
 /// SIGPIPE
 pub const PIPE: c_int = libc::SIGPIPE;
@@ -82,12 +84,27 @@ impl Events {
         )?))
     }
 
-    /// The next pending signal's number, or `None` when there is none.
-    pub fn next(&self) -> io::Result<Option<c_int>> {
-        let event = self.0.read_signal()?;
-        Ok(event.and_then(|event| c_int::try_from(event.ssi_signo).ok()))
+    /// The numbers of the signals that are pending, each once, at most as many as are waited for; none when none is.
+    pub fn pending(&self) -> io::Result<Vec<c_int>> {
+        const EVENT_BYTES: usize = size_of::<libc::signalfd_siginfo>();
+        let mut room = [0; EVENTS_MAX * EVENT_BYTES];
+        match fd::read(self, &mut room) {
+            Ok(length) => {
+                let events = room[..length].chunks_exact(EVENT_BYTES);
+                // Its number is the first field. signalfd(2)
+                let numbers = events.filter_map(|event| event.first_chunk());
+                Ok(numbers
+                    .map(|&number| c_int::from_ne_bytes(number))
+                    .collect())
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
     }
 }
+
+/// How many kinds of signals a program waits for: each is pending at most once, so one read empties the descriptor.
+const EVENTS_MAX: usize = 2;
 
 impl AsFd for Events {
     fn as_fd(&self) -> BorrowedFd<'_> {

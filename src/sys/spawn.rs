@@ -2,7 +2,7 @@
 //!
 //! fork(2) copies page tables, which costs more than all the rest of a connection's life. So the child shares our
 //! memory until it execs, and the thread that made it sleeps until then (CLONE_VM, CLONE_VFORK). The contract of such
-//! a child, kept by [`child`] alone:
+//! a child, kept by `child` alone:
 //!
 //! * everything it needs was prepared before: argument and environment arrays, program files, log lines with room for
 //!   the pid;
@@ -161,8 +161,11 @@ extern "C" fn child(job: *mut c_void) -> c_int {
     for target in 0..=1 {
         place(job.connection, target);
     }
-    // SAFETY: takes nothing, cannot fail.
-    let pid = unsafe { libc::getpid() };
+    let pid = match job.lines {
+        [] => 0,
+        // SAFETY: takes nothing, cannot fail.
+        _ => unsafe { libc::getpid() },
+    };
     for line in &mut *job.lines {
         if !write(line.fill(pid)) {
             // A log without a reader left SIGPIPE pending, behind the mask; ignoring it discards it.

@@ -57,9 +57,13 @@ impl Children {
     ///
     /// A child that we did not make (one of the process that we were before an exec) is reaped and means nothing.
     pub(super) fn reap(&self) {
+        let mut running = self.running.borrow_mut();
         while let Ok(Some((pid, status))) = process::reap() {
-            if let Some(ended) = self.running.borrow_mut().remove(&pid) {
+            if let Some(ended) = running.remove(&pid) {
                 let _ = ended.send(status);
+            }
+            if running.is_empty() {
+                return;
             }
         }
     }

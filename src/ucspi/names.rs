@@ -21,7 +21,7 @@ pub struct Lookups {
     pub ident: bool,
     /// How long to wait for the ident server.
     pub ident_timeout: Duration,
-    /// How long all look-ups of a connection may take, if it is given; see [`Self::limit`].
+    /// How long all look-ups of a connection may take, if it is given; see `limit`.
     pub timeout: Option<Duration>,
 }
 

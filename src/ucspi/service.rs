@@ -69,12 +69,13 @@ impl Service {
     ) -> Result<(), Error> {
         let events = Events::of(signals).and_then(watch::readable);
         let events = events.during("start")?;
-        let mut acceptor = listener.watch().during("start")?;
-        tokio::select! {
-            () = self.accept(&mut acceptor) => {}
-            () = self.until_terminated(&events) => {}
-        }
-        drop(acceptor);
+        let acceptor = listener.watch().during("start")?;
+        // A task like those of the connections, so that it takes turns with them.
+        let accepting = tokio::task::spawn_local(Rc::clone(&self).accept(acceptor));
+        self.until_terminated(&events).await;
+        // The listener is closed when the task is gone.
+        accepting.abort();
+        let _ = accepting.await;
         let leaving = async {
             match self.config.drain {
                 None => self.decide().await,
@@ -113,14 +114,14 @@ impl Service {
     }
 
     /// The accept loop: a slot, a connection, a task for it.
-    async fn accept(self: &Rc<Self>, acceptor: &mut Acceptor) {
+    async fn accept(self: Rc<Self>, mut acceptor: Acceptor) {
         loop {
             self.open.below(self.config.limit).await;
             let (connection, remote) = acceptor.accept(self.voice, || self.open.left()).await;
             let slot = self.open.enter();
             let undecided = self.undecided.enter();
             self.tell_status();
-            let service = Rc::clone(self);
+            let service = Rc::clone(&self);
             tokio::task::spawn_local(async move {
                 connection::serve(&service, connection, remote, undecided).await;
                 drop(slot);
@@ -134,13 +135,13 @@ impl Service {
     /// Reaps children until SIGTERM.
     async fn until_terminated(&self, events: &AsyncFd<Events>) {
         while let Ok(mut ready) = events.readable().await {
-            while let Ok(Some(signal)) = events.get_ref().next() {
-                match signal {
-                    libc::SIGTERM => return,
-                    _ => self.children.reap(),
-                }
-            }
+            // Cleared first: one that comes now is a new event.
             ready.clear_ready();
+            let pending = events.get_ref().pending().unwrap_or_default();
+            if pending.contains(&libc::SIGTERM) {
+                return;
+            }
+            self.children.reap();
         }
     }
 

@@ -5,72 +5,33 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use tokio::task::LocalSet;
-use ucspi_tcp::dns::Resolver;
+use ucspi_tcp::dns::{Families, Resolver};
 
 use super::nameserver::{Act, NameServer};
-use super::packet::{self, CNAME, NXDOMAIN, PTR, Question, Reply, SERVFAIL, SOA, TXT};
+use super::packet::{self, A, AAAA, CNAME, NXDOMAIN, PTR, Question, Reply, SERVFAIL, SOA, TXT};
 use super::zone::Zone;
 use super::{HERE, NAME_SERVER, SECOND_NAME_SERVER, THERE, world};
 use crate::support::deadline;
 
-pub(crate) fn tests() -> Vec<(&'static str, fn())> {
-    vec![
-        (
-            "loopback_address_is_asked_for",
-            loopback_address_is_asked_for,
-        ),
-        ("ipv6_address_is_asked_for", ipv6_address_is_asked_for),
-        (
-            "text_of_64_kilobytes_comes_over_tcp",
-            text_of_64_kilobytes_comes_over_tcp,
-        ),
-        ("texts_are_joined_by_record", texts_are_joined_by_record),
-        (
-            "same_question_in_flight_is_asked_once",
-            same_question_in_flight_is_asked_once,
-        ),
-        (
-            "question_goes_on_when_its_first_asker_has_gone",
-            question_goes_on_when_its_first_asker_has_gone,
-        ),
-        (
-            "answer_is_remembered_for_its_time",
-            answer_is_remembered_for_its_time,
-        ),
-        (
-            "answer_for_no_time_is_not_remembered",
-            answer_for_no_time_is_not_remembered,
-        ),
-        (
-            "nothing_is_remembered_for_the_time_of_the_zone",
-            nothing_is_remembered_for_the_time_of_the_zone,
-        ),
-        ("failure_is_not_remembered", failure_is_not_remembered),
-        (
-            "changed_resolv_conf_is_read_again",
-            changed_resolv_conf_is_read_again,
-        ),
-        (
-            "dead_server_is_asked_once_before_the_next",
-            dead_server_is_asked_once_before_the_next,
-        ),
-        (
-            "no_server_answers_within_the_limit",
-            no_server_answers_within_the_limit,
-        ),
-        (
-            "chain_of_aliases_is_followed_so_far",
-            chain_of_aliases_is_followed_so_far,
-        ),
-        (
-            "answer_behind_a_flood_of_forgeries_is_found",
-            answer_behind_a_flood_of_forgeries_is_found,
-        ),
-        (
-            "answer_longer_than_512_bytes_is_read",
-            answer_longer_than_512_bytes_is_read,
-        ),
-    ]
+tests! {
+    loopback_address_is_asked_for,
+    ipv6_address_is_asked_for,
+    text_of_64_kilobytes_comes_over_tcp,
+    texts_are_joined_by_record,
+    same_question_in_flight_is_asked_once,
+    question_goes_on_when_its_first_asker_has_gone,
+    answer_is_remembered_for_its_time,
+    answer_for_no_time_is_not_remembered,
+    nothing_is_remembered_for_the_time_of_the_zone,
+    failure_is_not_remembered,
+    changed_resolv_conf_is_read_again,
+    dead_server_is_asked_once_before_the_next,
+    no_server_answers_within_the_limit,
+    chain_of_aliases_is_followed_so_far,
+    answer_behind_a_flood_of_forgeries_is_found,
+    answer_longer_than_512_bytes_is_read,
+    both_families_are_found,
+    family_that_is_not_answered_is_not_waited_for,
 }
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -343,4 +304,45 @@ fn answer_longer_than_512_bytes_is_read() {
         vec![Act::Say(reply.bytes())]
     });
     assert_eq!(run(name(&resolver(), THERE)), some("there.test"));
+}
+
+fn both_families_are_found() {
+    let server = NameServer::of(
+        NAME_SERVER,
+        Zone::default().a("there.test", &[THERE]).record(
+            "there.test",
+            AAAA,
+            Ipv6Addr::LOCALHOST.octets().to_vec(),
+        ),
+    );
+    let mut found = run(resolver().addresses(b"there.test", Families::Both)).expect("both answers");
+    found.sort();
+    assert_eq!(found, [IpAddr::V4(THERE), Ipv6Addr::LOCALHOST.into()]);
+    assert_eq!(server.asked_for(), ["A there.test", "AAAA there.test"]);
+}
+
+fn family_that_is_not_answered_is_not_waited_for() {
+    world::etc("resolv.conf", "nameserver 127.0.0.53\n");
+    for silent in [A, AAAA] {
+        let zone = Zone::default().a("there.test", &[THERE]).record(
+            "there.test",
+            AAAA,
+            Ipv6Addr::LOCALHOST.octets().to_vec(),
+        );
+        let _server = NameServer::scripted(NAME_SERVER, move |question, _| {
+            if question.kind == silent {
+                return Vec::new();
+            }
+            vec![Act::Say(zone.answer(question).bytes())]
+        });
+        // Longer than this test may take.
+        let resolver = Resolver::new(10 * deadline());
+        let found = run(resolver.addresses(b"there.test", Families::Both));
+        let other = if silent == A {
+            IpAddr::V6(Ipv6Addr::LOCALHOST)
+        } else {
+            IpAddr::V4(THERE)
+        };
+        assert_eq!(found.expect("one family is answered"), [other]);
+    }
 }

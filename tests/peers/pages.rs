@@ -24,7 +24,7 @@ fn efingerd_tells_about_users() -> Result<(), String> {
         let mode = std::fs::Permissions::from_mode(0o755);
         std::fs::set_permissions(format!("/etc/{file}"), mode).expect("this /etc is ours");
     }
-    let (_server, _) = place.serve(79, &[&efingerd, "-n", "-u"], |launch| launch);
+    let (_server, _) = place.serve(79, &[&efingerd, "-nuf"], |launch| launch);
     for (args, told) in [
         (&["127.0.0.1"][..], "list (null) 127.0.0.1"),
         (&["127.0.0.1", "root"], "luser (null) 127.0.0.1 root"),

@@ -1,0 +1,99 @@
+//! Starting programs and reading what they cost.
+
+use std::io::Read;
+use std::mem::MaybeUninit;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+/// User and system time of a process and of the children that it has waited for, in seconds.
+pub(crate) type Cpu = f64;
+
+/// Runs `command` to its end and gives what it cost.
+pub(crate) fn cost(command: &mut Command) -> Cpu {
+    let mut child = command.spawn().expect("the program starts");
+    wait(&mut child)
+}
+
+/// Waits for `child` and gives what it cost.
+pub(crate) fn wait(child: &mut Child) -> Cpu {
+    let pid = i32::try_from(child.id()).expect("a pid");
+    let mut status = 0;
+    let mut usage = MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: both pointers are of locals with room for what the call writes; the child is ours and not waited for.
+    let waited = unsafe { libc::wait4(pid, &raw mut status, 0, usage.as_mut_ptr()) };
+    assert_eq!(waited, pid, "the child can be waited for");
+    // SAFETY: zeroed bytes are a valid rusage, and the call has filled it.
+    let usage = unsafe { usage.assume_init() };
+    #[allow(
+        clippy::cast_precision_loss,
+        reason = "seconds and microseconds of a short run"
+    )]
+    let seconds = |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 / 1e6;
+    seconds(usage.ru_utime) + seconds(usage.ru_stime)
+}
+
+/// A server that runs.
+pub(crate) struct Server {
+    child: Child,
+    pub port: u16,
+}
+
+impl Server {
+    /// Starts `tcpserver` of `folder` with `options`, serving `program`; its log goes to `log`.
+    pub(crate) fn start(folder: &Path, options: &[&str], program: &Path, log: Stdio) -> Self {
+        let mut command = Command::new(folder.join("tcpserver"));
+        command
+            .arg("-1")
+            .args(options)
+            .args(["127.0.0.1", "0"])
+            .arg(program);
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log);
+        command.process_group(0);
+        let mut child = command.spawn().expect("tcpserver starts");
+        let mut line = String::new();
+        let mut stdout = child.stdout.take().expect("stdout is a pipe");
+        stdout
+            .read_to_string(&mut line)
+            .expect("tcpserver says its port");
+        Self {
+            child,
+            port: line.trim().parse().expect("a port"),
+        }
+    }
+
+    /// The log, when it goes to a pipe.
+    pub(crate) fn log(&mut self) -> impl Read + Send + use<> {
+        self.child.stderr.take().expect("the log is a pipe")
+    }
+
+    /// Memory that only this server uses, with its page tables, in kilobytes.
+    pub(crate) fn memory(&self) -> f64 {
+        let read = |file: &str| {
+            std::fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).expect("/proc")
+        };
+        let field = |text: &str, name: &str| -> f64 {
+            let line = text
+                .lines()
+                .find_map(|line| line.strip_prefix(name))
+                .expect("the field");
+            line.split_whitespace()
+                .next()
+                .expect("a number")
+                .parse()
+                .expect("a number")
+        };
+        field(&read("smaps_rollup"), "Private_Dirty:") + field(&read("status"), "VmPTE:")
+    }
+
+    /// Ends the server and gives what it and its children cost.
+    pub(crate) fn end(mut self) -> Cpu {
+        let pid = i32::try_from(self.child.id()).expect("a pid");
+        // SAFETY: takes no pointer; the process is ours and not waited for.
+        unsafe { libc::kill(pid, libc::SIGTERM) };
+        wait(&mut self.child)
+    }
+}

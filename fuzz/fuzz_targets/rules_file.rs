@@ -1,0 +1,35 @@
+//! A whole file of rules without a fault: it is compiled to a database in which every rule is found.
+#![no_main]
+
+use std::collections::HashMap;
+use std::os::unix::ffi::OsStrExt;
+
+use libfuzzer_sys::fuzz_target;
+use ucspi_tcp::rules::{Reader, compile, parse};
+
+fuzz_target!(|text: &[u8]| {
+    let rules = text.split_inclusive(|&byte| byte == b'\n').map(parse);
+    // A file with a fault is for the target `rule_line`: the writer keeps what it has (a descriptor too) until the end
+    // of the process then, which a fuzzer does not wait for.
+    let Ok(rules) = rules.collect::<Result<Vec<_>, _>>() else {
+        return;
+    };
+    let name = format!("ucspi-tcp-fuzz-rules.{}", std::process::id());
+    let cdb = std::env::temp_dir().join(name);
+    let tmp = cdb.with_extension("tmp");
+    compile(text, cdb.as_os_str().as_bytes(), tmp.as_os_str().as_bytes()).unwrap();
+    // The first of a key counts.
+    let mut wanted = HashMap::new();
+    for rule in rules.iter().flatten() {
+        let each = |key: &[u8]| {
+            wanted.entry(key.to_vec()).or_insert(&rule.data);
+            Ok::<(), ()>(())
+        };
+        rule.keys(each).unwrap();
+    }
+    let reader = Reader::open(&cdb).unwrap();
+    reader.lengths().unwrap();
+    for (key, data) in wanted {
+        assert_eq!(reader.find(&key).unwrap().as_ref(), Some(data));
+    }
+});

@@ -1,0 +1,78 @@
+//! A second reader of cdb files, over bytes in memory, written from the description of the format alone. Also used by
+//! the fuzz target `cdb`.
+
+/// The structure does not hold: something leads out of the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Damaged;
+
+/// The data of the first record with `key` that its hash table leads to.
+pub(crate) fn find<'file>(file: &'file [u8], key: &[u8]) -> Result<Option<&'file [u8]>, Damaged> {
+    if file.len() < 2048 {
+        return Err(Damaged);
+    }
+    let mut hash: u32 = 5381;
+    for byte in key {
+        hash = (hash << 5).wrapping_add(hash) ^ u32::from(*byte);
+    }
+    let entry = u64::from(hash % 256) * 8;
+    let (table, slots) = (number(file, entry)?, number(file, entry + 4)?);
+    if slots == 0 {
+        return Ok(None);
+    }
+    if table + slots * 8 > file.len() as u64 {
+        return Err(Damaged);
+    }
+    for step in 0..slots {
+        let slot = table + (u64::from(hash >> 8) + step) % slots * 8;
+        let (slot_hash, record) = (number(file, slot)?, number(file, slot + 4)?);
+        if record == 0 {
+            return Ok(None);
+        }
+        if slot_hash != u64::from(hash) {
+            continue;
+        }
+        let (key_bytes, data_bytes) = (number(file, record)?, number(file, record + 4)?);
+        if key_bytes != key.len() as u64 {
+            continue;
+        }
+        let data = record + 8 + key_bytes;
+        let body = part(file, record + 8, key_bytes + data_bytes)?;
+        if body.starts_with(key) {
+            return part(file, data, data_bytes).map(Some);
+        }
+    }
+    Ok(None)
+}
+
+fn number(file: &[u8], at: u64) -> Result<u64, Damaged> {
+    let bytes = part(file, at, 4)?;
+    Ok(bytes
+        .iter()
+        .rev()
+        .fold(0, |number, byte| number << 8 | u64::from(*byte)))
+}
+
+fn part(file: &[u8], at: u64, bytes: u64) -> Result<&[u8], Damaged> {
+    let range = usize::try_from(at).and_then(|from| usize::try_from(at + bytes).map(|to| from..to));
+    range.ok().and_then(|range| file.get(range)).ok_or(Damaged)
+}
+
+/// The keys of all records, if they follow each other from the header to the first hash table without a gap.
+#[allow(dead_code, reason = "the fuzz target has no use for it")]
+pub(crate) fn keys(file: &[u8]) -> Result<Vec<&[u8]>, Damaged> {
+    let tables: Result<Vec<u64>, Damaged> = (0..256).map(|entry| number(file, entry * 8)).collect();
+    let end = tables?.into_iter().min().ok_or(Damaged)?;
+    let mut keys = Vec::new();
+    let mut at = 2048;
+    while at < end {
+        let (key_bytes, data_bytes) = (number(file, at)?, number(file, at + 4)?);
+        part(file, at + 8, key_bytes + data_bytes)?;
+        keys.push(part(file, at + 8, key_bytes)?);
+        at += 8 + key_bytes + data_bytes;
+    }
+    if at == end && end <= file.len() as u64 {
+        Ok(keys)
+    } else {
+        Err(Damaged)
+    }
+}
