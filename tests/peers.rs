@@ -11,8 +11,6 @@ mod mail;
 mod own_net;
 #[path = "peers/pages.rs"]
 mod pages;
-#[path = "peers/start.rs"]
-mod start;
 mod support;
 
 use std::ffi::OsStr;

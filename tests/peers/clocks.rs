@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::Test;
-use super::start::{Place, find, text, wait_for_port};
+use crate::support::place::{Place, find, text, wait_for_port};
 
 pub(crate) const TESTS: &[(&str, Test)] = &[
     ("date@::xinetd_tells_the_time", date_of_xinetd),

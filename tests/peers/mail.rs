@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use super::Test;
-use super::start::{Place, find, ours, text, wait_for_port};
+use crate::support::place::{Place, find, ours, text, wait_for_port};
 use crate::support::process::{Outcome, Process};
 
 pub(crate) const TESTS: &[(&str, Test)] = &[

@@ -3,8 +3,8 @@
 use std::os::unix::fs::PermissionsExt as _;
 
 use super::Test;
-use super::start::{Place, find, ours, text};
 use crate::own_net::world;
+use crate::support::place::{Place, find, ours, text};
 
 pub(crate) const TESTS: &[(&str, Test)] = &[
     (

@@ -4,11 +4,11 @@ use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::support::deadline;
-use crate::support::launch::Launch;
-use crate::support::process::{Outcome, Process};
-use crate::support::programs::Programs;
-use crate::support::temp::TempDir;
+use super::deadline;
+use super::launch::Launch;
+use super::process::{Outcome, Process};
+use super::programs::Programs;
+use super::temp::TempDir;
 
 /// Where a program of another package is.
 ///
