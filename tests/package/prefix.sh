@@ -1,13 +1,13 @@
 # DESTDIR and PREFIX, as distributions use them.
-tree=/tmp/tree
+tree=/mnt/tree
 unpack "$tree" "$version"
-cd /tmp
+cd /mnt
 
 touch before
-exits 0 env DESTDIR=/tmp/dest PREFIX=/usr "$tree/package/install"
+exits 0 env DESTDIR=/mnt/dest PREFIX=/usr "$tree/package/install"
 "$tree/package/manifest" | while read -r mode source target; do
-  cmp -s "$tree/$source" "/tmp/dest/usr/$target" || fail "$target is not there"
-  equal "$(stat -c %a "/tmp/dest/usr/$target")" "$mode"
+  cmp -s "$tree/$source" "/mnt/dest/usr/$target" || fail "$target is not there"
+  equal "$(stat -c %a "/mnt/dest/usr/$target")" "$mode"
 done
 equal "$(find dest -type f | wc -l)" "$("$tree/package/manifest" | wc -l)"
 equal "$(find /usr /opt /etc /var -xdev -newer before -name "tcpserver*")" ""

@@ -20,7 +20,7 @@ exits 0 "$old/package/rts"
 equal "$(cat said)" ""
 ok "package/rts is silent about the installed programs"
 
-cd /tmp
+cd /mnt
 tcpserver -v -RHl0 127.0.0.1 7000 cat 2> log &
 server=$!
 eventually echoes 127.0.0.1 7000
