@@ -1,5 +1,5 @@
 //! Two networks joined by a wire.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "not every test of the network uses all of it")]
 use crate::support::trials::Verdict;
 
 pub(crate) type Test = fn();
