@@ -72,6 +72,11 @@ impl Capture {
         );
     }
 
+    /// The bytes so far.
+    pub(crate) fn so_far(&self) -> Vec<u8> {
+        self.lock().bytes.clone()
+    }
+
     /// How many finished lines contain `text` so far.
     pub(crate) fn count(&self, text: &str) -> usize {
         lines_with(&self.lock().bytes, text)
