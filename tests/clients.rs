@@ -1,0 +1,29 @@
+//! The programs whose ports are fixed: scenarios as in `tests/oracle.rs`, and tests against scripted servers, each in a
+//! network that the test makes itself.
+//!
+//! Where the system does not permit namespaces each test says that it was skipped; with `UCSPI_NETNS_REQUIRED=1` it fails
+//! instead. The other variables are those of `tests/oracle.rs`.
+
+mod own_net;
+mod scenarios;
+mod support;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use own_net::world;
+use support::{play, trials};
+
+fn main() -> ExitCode {
+    world::prepare();
+    support::launch::occupy_low_descriptors();
+    let trials = play::trials(
+        &Arc::new(scenarios::all()),
+        |scenario| scenario.needs_network,
+        |run| world::within(run),
+    );
+    let args = std::env::args_os()
+        .skip(1)
+        .map(|arg| arg.to_string_lossy().into_owned());
+    trials::main(args, trials)
+}

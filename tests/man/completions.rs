@@ -1,0 +1,54 @@
+//! `completions/` is what `package/complete` makes.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use super::programs;
+use super::temp::TempDir;
+
+pub(crate) fn compare() {
+    let folder = TempDir::new();
+    let bin = folder.path().join("bin");
+    fs::create_dir(&bin).expect("an empty folder");
+    programs::install(&bin);
+    let made = folder.path().join("made");
+    let script = programs::root().join("package/complete");
+    let made_path = made.to_str().expect("a plain path");
+    let outcome = programs::run_script(&script, &[made_path], folder.path(), &bin);
+    assert!(outcome.status.success(), "{}", outcome.text());
+    let made = files(&made);
+    let kept = files(&programs::root().join("completions"));
+    let names: Vec<_> = made.keys().collect();
+    assert_eq!(names, kept.keys().collect::<Vec<_>>());
+    for (name, text) in &made {
+        assert!(
+            Some(text) == kept.get(name),
+            "completions/{name} is out of date: package/complete completions"
+        );
+    }
+    let expected = programs::names().into_iter();
+    let expected: Vec<String> = expected
+        .filter(|name| programs::has_options(name))
+        .collect();
+    let found: Vec<String> = kept
+        .keys()
+        .filter_map(|name| name.strip_prefix("bash/"))
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(found, expected, "programs with options");
+}
+
+/// All files two levels down, by name.
+fn files(folder: &Path) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    for shell in ["bash", "fish", "zsh"] {
+        for entry in fs::read_dir(folder.join(shell)).expect("a folder for each shell") {
+            let path = entry.expect("a folder that can be read").path();
+            let name = path.file_name().expect("a name").to_string_lossy();
+            let text = fs::read_to_string(&path).expect("text");
+            found.insert(format!("{shell}/{name}"), text);
+        }
+    }
+    found
+}
