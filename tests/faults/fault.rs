@@ -71,7 +71,10 @@ pub(crate) fn may_trace(world: &World) -> bool {
 /// exit status are the program's.
 pub(crate) fn traced(world: &World, fault: Option<&Fault>, program: &str, args: &[&str]) -> Launch {
     let _ = fs::remove_file(world.path("trace"));
-    let mut words = vec!["-D".to_owned(), "-o".to_owned(), "trace".to_owned()];
+    // -b: a program that it becomes is let go.
+    let mut words: Vec<String> = ["-D", "-b", "execve", "-o", "trace"]
+        .map(str::to_owned)
+        .to_vec();
     words.extend(fault.map(Fault::option));
     words.push(world.our(program));
     words.extend(args.iter().map(|&arg| arg.to_owned()));
@@ -140,8 +143,11 @@ impl Calls {
         injected.map(String::as_str).collect()
     }
 
-    pub(crate) fn text(&self) -> String {
-        self.0.join("\n")
+    /// The lines of `call`.
+    pub(crate) fn text(&self, call: &str) -> String {
+        let lines = self.0.iter().filter(|line| is_call(line, call));
+        let lines: Vec<&str> = lines.map(String::as_str).collect();
+        lines.join("\n")
     }
 }
 
@@ -151,5 +157,7 @@ fn is_call(line: &str, call: &str) -> bool {
 }
 
 fn is_the_end(line: &str) -> bool {
-    line.starts_with("+++ exited with") || line.starts_with("+++ killed by")
+    line.starts_with("+++ exited with")
+        || line.starts_with("+++ killed by")
+        || line.contains("<detached ...>")
 }

@@ -7,9 +7,12 @@
 //! ports that are spoken for; no test asserts how long anything takes.
 
 mod child;
+mod client;
 mod fault;
+mod filters;
 mod matrix;
 mod network;
+mod rules;
 mod server;
 mod service;
 

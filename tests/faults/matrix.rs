@@ -55,7 +55,7 @@ impl Row {
             "{} with {:?} does not occur:\n{}",
             self.call,
             self.with,
-            base.text()
+            base.text(self.call)
         );
         let mut faults = Vec::new();
         for failure in self.failures {
@@ -156,7 +156,7 @@ fn checked(
                 seen.log.contains(&message),
                 "no {message:?} in the log:\n{}\n{}",
                 seen.log,
-                seen.calls.text()
+                seen.calls.text(fault.call)
             );
         }
         return Some(seen.outcome);
