@@ -108,7 +108,6 @@ const ROWS: &[Row] = &[
     row("read", "read(0, ", &["EIO", "EAGAIN"]).saying("unable to read input: {}\n"),
     row("read", "read(0, ", &["EINTR"]).spanning(&[1, 3]),
     row("write", "write(4, ", &["ENOSPC", "EIO", "EACCES"])
-        .spanning(&[1, 2])
         .saying("unable to write to rules.tmp: {}\n"),
     row("write", "write(4, ", &["EDQUOT", "EFBIG", "retval=0"]),
     row("write", "write(4, ", &["EINTR"]).spanning(&[1, 3]),
