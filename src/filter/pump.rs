@@ -33,6 +33,8 @@ pub struct Flow<'fd> {
     writing: Writing,
     /// The end of this flow, or a failed write, ends the other one too.
     is_last: bool,
+    /// A failed write loses its bytes, and nothing else.
+    may_lose: bool,
     /// What was read and not yet written starts at `written`.
     packet: Vec<u8>,
     written: usize,
@@ -65,6 +67,7 @@ impl<'fd> Flow<'fd> {
             to: Some(to),
             writing,
             is_last,
+            may_lose: false,
             packet: Vec::new(),
             written: 0,
         })
@@ -82,6 +85,14 @@ impl<'fd> Flow<'fd> {
         })
     }
 
+    /// The same flow, which goes on when nobody takes what it brings.
+    pub fn lossy(self) -> Self {
+        Self {
+            may_lose: true,
+            ..self
+        }
+    }
+
     /// What has to happen next, or `None` at the end.
     fn interest(&self) -> Option<PollFd<'_>> {
         let to = self.to.as_ref()?;
@@ -96,10 +107,12 @@ impl<'fd> Flow<'fd> {
     fn step(&mut self, way: usize, observer: &mut impl Observer, room: &mut [u8]) -> bool {
         let Some(to) = &self.to else { return false };
         if self.written < self.packet.len() {
-            return self.write(to.as_fd()).is_ok_and(|written| {
-                self.written += written;
-                true
-            });
+            match self.write(to.as_fd()) {
+                Ok(written) => self.written += written,
+                Err(_) if self.may_lose => self.written = self.packet.len(),
+                Err(_) => return false,
+            }
+            return true;
         }
         self.written = 0;
         self.packet.clear();

@@ -13,69 +13,25 @@ use super::zone::Zone;
 use super::{HERE, NAME_SERVER, SECOND_NAME_SERVER, THERE, world};
 use crate::support::deadline;
 
-pub(crate) fn tests() -> Vec<(&'static str, fn())> {
-    vec![
-        (
-            "loopback_address_is_asked_for",
-            loopback_address_is_asked_for,
-        ),
-        ("ipv6_address_is_asked_for", ipv6_address_is_asked_for),
-        (
-            "text_of_64_kilobytes_comes_over_tcp",
-            text_of_64_kilobytes_comes_over_tcp,
-        ),
-        ("texts_are_joined_by_record", texts_are_joined_by_record),
-        (
-            "same_question_in_flight_is_asked_once",
-            same_question_in_flight_is_asked_once,
-        ),
-        (
-            "question_goes_on_when_its_first_asker_has_gone",
-            question_goes_on_when_its_first_asker_has_gone,
-        ),
-        (
-            "answer_is_remembered_for_its_time",
-            answer_is_remembered_for_its_time,
-        ),
-        (
-            "answer_for_no_time_is_not_remembered",
-            answer_for_no_time_is_not_remembered,
-        ),
-        (
-            "nothing_is_remembered_for_the_time_of_the_zone",
-            nothing_is_remembered_for_the_time_of_the_zone,
-        ),
-        ("failure_is_not_remembered", failure_is_not_remembered),
-        (
-            "changed_resolv_conf_is_read_again",
-            changed_resolv_conf_is_read_again,
-        ),
-        (
-            "dead_server_is_asked_once_before_the_next",
-            dead_server_is_asked_once_before_the_next,
-        ),
-        (
-            "no_server_answers_within_the_limit",
-            no_server_answers_within_the_limit,
-        ),
-        (
-            "chain_of_aliases_is_followed_so_far",
-            chain_of_aliases_is_followed_so_far,
-        ),
-        (
-            "answer_behind_a_flood_of_forgeries_is_found",
-            answer_behind_a_flood_of_forgeries_is_found,
-        ),
-        (
-            "answer_longer_than_512_bytes_is_read",
-            answer_longer_than_512_bytes_is_read,
-        ),
-        ("both_families_are_found", both_families_are_found),
-        (
-            "family_that_is_not_answered_is_not_waited_for",
-            family_that_is_not_answered_is_not_waited_for,
-        ),
-    ]
+tests! {
+    loopback_address_is_asked_for,
+    ipv6_address_is_asked_for,
+    text_of_64_kilobytes_comes_over_tcp,
+    texts_are_joined_by_record,
+    same_question_in_flight_is_asked_once,
+    question_goes_on_when_its_first_asker_has_gone,
+    answer_is_remembered_for_its_time,
+    answer_for_no_time_is_not_remembered,
+    nothing_is_remembered_for_the_time_of_the_zone,
+    failure_is_not_remembered,
+    changed_resolv_conf_is_read_again,
+    dead_server_is_asked_once_before_the_next,
+    no_server_answers_within_the_limit,
+    chain_of_aliases_is_followed_so_far,
+    answer_behind_a_flood_of_forgeries_is_found,
+    answer_longer_than_512_bytes_is_read,
+    both_families_are_found,
+    family_that_is_not_answered_is_not_waited_for,
 }
 
 const LIMIT: Duration = Duration::from_secs(60);

@@ -11,6 +11,7 @@ use nix::sys::socket::{
     AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, bind, connect, listen, socket,
 };
 
+use super::world;
 use crate::support::deadline;
 
 const PORT: u16 = 113;
@@ -31,7 +32,7 @@ impl Identd {
         ip: Ipv4Addr,
         script: impl Fn(&str, &mut TcpStream) + Send + Sync + 'static,
     ) -> Self {
-        let listener = TcpListener::bind((ip, PORT)).expect("port 113 is free in our own world");
+        let listener = world::bound(|| TcpListener::bind((ip, PORT)));
         let (is_over, asked) = (
             Arc::<AtomicBool>::default(),
             Arc::<Mutex<Vec<_>>>::default(),

@@ -3,8 +3,20 @@
 //! `world` makes the network, `packet`, `zone` and `nameserver` the answers of DNS, `identd` those of ident; `scenarios`
 //! are compared with the original, the other files test what ours promises beyond it.
 
+/// Lists the tests of a file: functions that panic when something is wrong.
+macro_rules! tests {
+    ($($name:ident,)*) => {
+        pub(crate) fn tests() -> super::Tests {
+            vec![$((stringify!($name), $name as fn())),*]
+        }
+    };
+}
+
 pub(crate) mod asking;
 pub(crate) mod daemon;
+pub(crate) mod descriptors;
+pub(crate) mod ends;
+pub(crate) mod gate;
 pub(crate) mod golden;
 pub(crate) mod identd;
 pub(crate) mod many;
@@ -29,11 +41,16 @@ pub(crate) const SECOND_NAME_SERVER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 54);
 
 pub(crate) type Test = Box<dyn Fn() -> Verdict + Send + Sync>;
 /// Tests with their names.
-type Tests = Vec<(&'static str, fn())>;
+pub(crate) type Tests = Vec<(&'static str, fn())>;
 
 /// The tests that are no scenarios.
 pub(crate) fn tests() -> Vec<(String, Test)> {
-    let rooms: [(&str, Tests); 2] = [("asking", asking::tests()), ("many", many::tests())];
+    let rooms: [(&str, Tests); 4] = [
+        ("asking", asking::tests()),
+        ("many", many::tests()),
+        ("ends", ends::tests()),
+        ("descriptors", descriptors::tests()),
+    ];
     let mut all: Vec<(String, Test)> = Vec::new();
     for (room, tests) in rooms {
         for (name, test) in tests {

@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::packet::Question;
+use super::world;
 use super::zone::Zone;
 use crate::support::deadline;
 
@@ -51,8 +52,8 @@ impl NameServer {
             news: Condvar::new(),
             is_over: AtomicBool::new(false),
         });
-        let udp = UdpSocket::bind((ip, PORT)).expect("port 53 is free in a world of our own");
-        let tcp = TcpListener::bind((ip, PORT)).expect("port 53 is free in a world of our own");
+        let udp = world::bound(|| UdpSocket::bind((ip, PORT)));
+        let tcp = world::bound(|| TcpListener::bind((ip, PORT)));
         let threads = vec![
             std::thread::spawn({
                 let shared = Arc::clone(&shared);

@@ -13,6 +13,7 @@ use std::fs;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
@@ -20,6 +21,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use nix::unistd::{getegid, geteuid, sethostname};
 
+use crate::support::deadline;
 use crate::support::temp::TempDir;
 use crate::support::trials::Verdict;
 
@@ -97,6 +99,12 @@ fn enter(etc: &Path) -> Result<(), String> {
             fs::write(etc.join(name), content).expect("the new /etc is ours");
         }
     }
+    // Where Debian says which of several programs awk is.
+    if let Ok(awk) = fs::read_link("/etc/alternatives/awk") {
+        fs::create_dir(etc.join("alternatives"))
+            .and_then(|()| std::os::unix::fs::symlink(awk, etc.join("alternatives/awk")))
+            .expect("the new /etc is ours");
+    }
     mount(Some(etc), "/etc", nothing, MsFlags::MS_BIND, nothing)
         .map_err(|error| format!("cannot mount an /etc: {}", error.desc()))?;
     sethostname("host").map_err(|error| format!("cannot set the host name: {}", error.desc()))?;
@@ -109,6 +117,19 @@ fn enter(etc: &Path) -> Result<(), String> {
 pub(crate) fn etc(name: &str, content: impl AsRef<[u8]>) {
     assert!(IS_OURS.get(), "this /etc is not ours");
     fs::write(Path::new("/etc").join(name), content).expect("this /etc is ours");
+}
+
+/// Binds a port of this world. Nobody else has it, but what another test has just forked may still hold the descriptor of
+/// an earlier owner, until its exec.
+pub(crate) fn bound<T>(bind: impl Fn() -> std::io::Result<T>) -> T {
+    let limit = Instant::now() + deadline();
+    loop {
+        match bind() {
+            Ok(socket) => return socket,
+            Err(error) => assert!(Instant::now() < limit, "the port stays taken: {error}"),
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 /// Makes a folder where a file is expected.

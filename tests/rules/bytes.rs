@@ -62,10 +62,7 @@ fn rules_of_old_compile_to_the_bytes_of_the_original() {
         let text = written::text(&rules, dice);
         let args = ["original.cdb", "original.tmp"];
         let launch = Launch::new(original.path("tcprules"), "tcprules", args).input(&text);
-        let outcome = launch
-            .spawn(folder.0.path())
-            .expect("it is there")
-            .outcome();
+        let outcome = launch.spawn(&folder.0).expect("it is there").outcome();
         assert!(outcome.status.success(), "{text}");
         let theirs = fs::read(folder.path("original.cdb")).expect("it was just written");
         assert!(folder.compiled(&text) == theirs, "{text}");

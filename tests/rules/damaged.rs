@@ -203,7 +203,7 @@ fn server_drops_the_connection_when_the_rules_are_damaged_and_lives_on() {
         "served",
     ];
     let launch = Launch::new(Programs::subject().path("tcpserver"), "tcpserver", args);
-    let mut server = launch.spawn(folder.0.path()).expect("it is there");
+    let mut server = launch.spawn(&folder.0).expect("it is there");
     let line = server.stdout.as_ref().expect("a pipe").first_line();
     let port: u16 = String::from_utf8_lossy(&line)
         .trim()

@@ -15,20 +15,22 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
+use nix::unistd::mkdtemp;
 use ucspi_tcp::rules::{Instruction, Lengths, Peer, Reader, compile, instructions, search};
 
-use crate::support::temp::TempDir;
-
-/// A folder for compiled files.
-struct Folder(TempDir);
+/// A folder for compiled files, in memory where there is such a file system: tcprules waits for the disk.
+struct Folder(PathBuf);
 
 impl Folder {
     fn new() -> Self {
-        Self(TempDir::new())
+        let memory = Path::new("/dev/shm");
+        let made = mkdtemp(&memory.join("ucspi-tcp-test.XXXXXX"));
+        let made = made.or_else(|_| mkdtemp(&std::env::temp_dir().join("ucspi-tcp-test.XXXXXX")));
+        Self(made.expect("there is a place for temporary files"))
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
+        self.0.join(name)
     }
 
     /// Compiles `text` with our library; the path of the database.
@@ -48,6 +50,13 @@ impl Folder {
     /// The open database of `text`.
     fn reader(&self, text: &str) -> Reader {
         Reader::open(&self.compile(text)).expect("it was just written")
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // A folder left behind harms no later test.
+        let _ = fs::remove_dir_all(&self.0);
     }
 }
 

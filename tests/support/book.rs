@@ -1,5 +1,9 @@
 //! A scenario: a sentence about a program, and the steps that show whether it is true.
 
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
 use super::scene::Scene;
 
 pub(crate) type Steps = Box<dyn Fn(&mut Scene) + Send + Sync>;
@@ -12,6 +16,9 @@ pub(crate) struct Scenario {
     /// Ours prints the original's lines and one more that begins so.
     pub(crate) adds: Option<&'static str>,
     pub(crate) needs_root: bool,
+    pub(crate) needs_network: bool,
+    /// The original has no such program, or not this part of it.
+    pub(crate) is_ours_alone: bool,
     pub(crate) pending: Option<&'static str>,
 }
 
@@ -32,6 +39,18 @@ impl Scenario {
     pub(crate) fn needs_root(&mut self) -> &mut Self {
         self.needs_root = true;
         self
+    }
+
+    /// The scenario uses fixed ports: `tests/clients.rs` plays it in a network that it makes itself.
+    pub(crate) fn needs_network(&mut self) -> &mut Self {
+        self.needs_network = true;
+        self
+    }
+
+    /// Only ours can do this; `id` is a heading of `docs/differences.md`.
+    pub(crate) fn ours_alone(&mut self, id: &'static str) -> &mut Self {
+        self.is_ours_alone = true;
+        self.differs(id)
     }
 
     /// Our program cannot do this yet, and why. It still runs, and a scenario that passes must lose this mark.
@@ -83,8 +102,36 @@ impl Book {
             differs: Vec::new(),
             adds: None,
             needs_root: false,
+            needs_network: false,
+            is_ours_alone: false,
             pending: None,
         });
         self.scenarios.last_mut().expect("one was just added")
+    }
+}
+
+/// Every id given to `.differs` has a heading `### id` in `docs/differences.md`.
+pub(crate) fn all_explained(scenarios: &[Scenario]) -> Result<(), String> {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/differences.md");
+    let text = fs::read_to_string(&page).map_err(|error| format!("{}: {error}", page.display()))?;
+    let headings: BTreeSet<&str> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("### "))
+        .map(str::trim)
+        .collect();
+    let used = scenarios
+        .iter()
+        .flat_map(|scenario| scenario.differs.iter().map(move |id| (*id, scenario)));
+    let missing: Vec<String> = used
+        .filter(|(id, _)| !headings.contains(id))
+        .map(|(id, scenario)| format!("### {id} (used by {})", scenario.title()))
+        .collect();
+    if missing.is_empty() {
+        Ok(())
+    } else {
+        Err(format!(
+            "docs/differences.md lacks:\n{}",
+            missing.join("\n")
+        ))
     }
 }

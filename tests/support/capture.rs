@@ -72,6 +72,18 @@ impl Capture {
         );
     }
 
+    /// The bytes so far.
+    pub(crate) fn so_far(&self) -> Vec<u8> {
+        self.lock().bytes.clone()
+    }
+
+    /// Waits until `count` bytes have come, or the end.
+    pub(crate) fn wait_for_bytes(&self, count: usize) {
+        self.wait(&format!("{count} bytes"), |bytes, ended| {
+            ended || bytes.len() >= count
+        });
+    }
+
     /// How many finished lines contain `text` so far.
     pub(crate) fn count(&self, text: &str) -> usize {
         lines_with(&self.lock().bytes, text)

@@ -3,6 +3,7 @@
 //! `<scenario>.log` is what our program must print. Where it deliberately differs from the original, what the original
 //! prints stands next to it in `<scenario>.original.log`.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -112,5 +113,38 @@ pub(crate) fn compare(path: &Path, transcript: &str) -> Result<(), String> {
             diff::lines(&golden, transcript)
         )),
         Err(_) => Err(format!("there is no {shown}; this run:\n{transcript}")),
+    }
+}
+
+/// A record that no scenario compares itself with protects nothing. Recording afresh removes such records.
+pub(crate) fn no_orphans(scenarios: &[Scenario], remove: bool) -> Result<(), String> {
+    let known: BTreeSet<_> = scenarios
+        .iter()
+        .flat_map(|scenario| [path(scenario, Side::Subject), path(scenario, Side::Oracle)])
+        .collect();
+    let found = fs::read_dir(folder())
+        .into_iter()
+        .flatten()
+        .flat_map(|folder| {
+            fs::read_dir(folder.expect("readable").path())
+                .into_iter()
+                .flatten()
+        })
+        .map(|file| file.expect("readable").path());
+    let mut orphans = Vec::new();
+    for path in found.filter(|path| !known.contains(path)) {
+        if remove {
+            fs::remove_file(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        } else {
+            orphans.push(path.display().to_string());
+        }
+    }
+    if orphans.is_empty() {
+        Ok(())
+    } else {
+        Err(format!(
+            "no scenario for these records:\n{}",
+            orphans.join("\n")
+        ))
     }
 }

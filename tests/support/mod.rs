@@ -2,7 +2,7 @@
 //! down what it did in a text that is the same on every machine and in every run.
 //!
 //! Read in this order: `book` (what a scenario is), `scene` (what it can do), `launch` (how a program is started),
-//! `transcript` and `names` (how it is written down), `golden` and `trials` (how it is compared and reported).
+//! `transcript` and `names` (how it is written down), `golden`, `play` and `trials` (how it is compared and reported).
 #![allow(
     dead_code,
     reason = "each test binary uses its own part of the support"
@@ -19,6 +19,8 @@ pub(crate) mod launch;
 pub(crate) mod names;
 pub(crate) mod net;
 pub(crate) mod pidfd;
+pub(crate) mod place;
+pub(crate) mod play;
 pub(crate) mod probe;
 pub(crate) mod process;
 pub(crate) mod programs;

@@ -3,8 +3,8 @@
 //! A number is replaced only where its place says what it is, so that a status of 25600 never turns into a pid:
 //!
 //! * pids: after `pid`, `ok`, `deny`, `end` in tcpserver's lines (connection numbers above 2^22, which our server
-//!   prints where it made no process, look the same), before ` < ` and ` > ` in recordio's lines, after `pid=` in the
-//!   output of a scenario's own script; `PID1`, `PID2` in the order of appearance;
+//!   prints where it made no process, look the same), before ` < ` and ` > ` in recordio's lines, after `pid` in
+//!   rblsmtpd's, after `pid=` in the output of a scenario's own script; `PID1`, `PID2` in the order of appearance;
 //! * ports: numbers that the scenario knows, after `:`, `PORT=` and `port `, or alone on a line; `PORT`, `CPORT1`;
 //! * paths: the scenario's directories.
 
@@ -78,7 +78,8 @@ impl Names {
 
     fn name(&mut self, before: &str, number: &str, after: &str) -> Option<String> {
         let recorded = before.is_empty() && (after.starts_with(" < ") || after.starts_with(" > "));
-        if recorded || BEFORE_PID.iter().any(|word| before.ends_with(word)) {
+        let refused = before.starts_with("rblsmtpd: ") && before.ends_with(" pid ");
+        if recorded || refused || BEFORE_PID.iter().any(|word| before.ends_with(word)) {
             let next = self.pids.len() + 1;
             let index = *self.pids.entry(number.to_owned()).or_insert(next);
             return Some(format!("PID{index}"));

@@ -41,7 +41,12 @@ pub(crate) fn connect_from(
 
 /// A listening socket on a free port of `ip` whose `accept` gives up in the end.
 pub(crate) fn listener(ip: Ipv4Addr) -> TcpListener {
-    let listener = TcpListener::bind((ip, 0)).expect("a free port on the loopback interface");
+    listener_at(ip, 0)
+}
+
+/// A listening socket on this port, which is free only in a network of our own.
+pub(crate) fn listener_at(ip: Ipv4Addr, port: u16) -> TcpListener {
+    let listener = TcpListener::bind((ip, port)).expect("a free port on the loopback interface");
     setsockopt(&listener, sockopt::ReceiveTimeout, &time_limit())
         .expect("an accept can be bounded");
     listener
@@ -125,6 +130,38 @@ pub(crate) fn receive_line(stream: &mut TcpStream) -> Vec<u8> {
 pub(crate) fn is_nodelay(pid: u32, fd: i32) -> bool {
     let socket = pidfd::descriptor_of(pid, fd).expect("a child's descriptors can be looked at");
     nix::sys::socket::getsockopt(&socket, sockopt::TcpNoDelay).expect("it is a TCP socket")
+}
+
+/// Nothing, not even an end, comes for a while.
+pub(crate) fn is_silent(stream: &TcpStream) -> bool {
+    const A_WHILE: std::time::Duration = std::time::Duration::from_millis(100);
+    stream
+        .set_read_timeout(Some(A_WHILE))
+        .expect("it is not zero");
+    let peeked = stream.peek(&mut [0]);
+    stream
+        .set_read_timeout(Some(deadline()))
+        .expect("the deadline is not zero");
+    peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+}
+
+/// Makes the close of this stream a reset.
+pub(crate) fn reset_on_close(stream: &TcpStream) {
+    let at_once = libc::linger {
+        l_onoff: 1,
+        l_linger: 0,
+    };
+    setsockopt(stream, sockopt::Linger, &at_once).expect("a connection takes SO_LINGER");
+}
+
+/// Exactly `count` bytes, or those before the end of the stream.
+pub(crate) fn receive_exactly(stream: &mut TcpStream, count: usize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(count);
+    let limit = u64::try_from(count).expect("a length in memory");
+    if let Err(error) = stream.take(limit).read_to_end(&mut bytes) {
+        assert!(is_closed(&error), "too few bytes come: {error}");
+    }
+    bytes
 }
 
 fn is_closed(error: &io::Error) -> bool {

@@ -55,9 +55,25 @@ impl Programs {
         }
     }
 
-    pub(crate) fn path(&self, program: &str) -> PathBuf {
-        self.dir.join(program)
+    pub(crate) fn contain(&self, program: &Path) -> bool {
+        program.parent() == Some(&self.dir)
     }
+
+    /// Where `program` is, which cargo builds under another name where it does not like the installed one.
+    pub(crate) fn path(&self, program: &str) -> PathBuf {
+        let installed = self.dir.join(program);
+        let built = self.dir.join(built_as(program));
+        if built.is_file() && !installed.is_file() {
+            built
+        } else {
+            installed
+        }
+    }
+}
+
+/// The name of the file that cargo builds for a program: `who_at` for `who@`, `mconnect_io` for `mconnect-io`.
+pub(crate) fn built_as(program: &str) -> String {
+    program.replace('@', "_at").replace('-', "_")
 }
 
 /// Scenarios have working directories of their own.

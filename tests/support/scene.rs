@@ -101,6 +101,13 @@ impl Scene {
         transcript.status(outcome.status);
     }
 
+    /// Writes down how the program ended and what it complained of, not what it printed, which may be cut anywhere.
+    pub(crate) fn record_but_stdout(&mut self, outcome: &Outcome) {
+        let mut transcript = self.transcript.borrow_mut();
+        transcript.bytes("stderr", &outcome.stderr);
+        transcript.status(outcome.status);
+    }
+
     /// Starts tcpserver, which must have been given `-1`, and learns its port.
     pub(crate) fn serve(&mut self, launch: Launch) -> Server {
         self.serve_if_it_can(launch).unwrap_or_else(|process| {
@@ -148,6 +155,11 @@ impl Scene {
         let listener = Listener::new(net::listener(ip), Rc::clone(&self.transcript));
         self.name_port(listener.port, "PORT");
         listener
+    }
+
+    /// Listens on a port that the program knows by itself. Only in a network of our own.
+    pub(crate) fn listen_at(&mut self, ip: Ipv4Addr, port: u16) -> Listener {
+        Listener::new(net::listener_at(ip, port), Rc::clone(&self.transcript))
     }
 
     /// Writes `name` wherever this port appears.
@@ -300,10 +312,34 @@ impl Scene {
         if launch.is_unprivileged() && super::is_root() {
             launch = self.within_reach(launch);
         }
+        if !self.is_subject() {
+            launch = self.with_programs_of_its_own(launch);
+        }
         let path = launch.path().display().to_string();
         launch
             .spawn(&self.work)
             .unwrap_or_else(|error| panic!("cannot start {path}: {error}"))
+    }
+
+    /// The original's shell scripts run programs of /usr/bin; a copy runs those beside the script.
+    fn with_programs_of_its_own(&self, launch: Launch) -> Launch {
+        let program = launch.path().to_path_buf();
+        let is_script = fs::read(&program).is_ok_and(|text| text.starts_with(b"#!"));
+        let Some(folder) = program.parent().and_then(Path::to_str) else {
+            return launch;
+        };
+        if !is_script || !self.programs.contain(&program) {
+            return launch;
+        }
+        let copy = self.temp.path().join(file_name(&program));
+        if !copy.exists() {
+            let text = fs::read_to_string(&program).expect("a shell script is text");
+            let _no_fork = no_fork_meets_an_open_file();
+            fs::write(&copy, text.replace("/usr/bin/", &format!("{folder}/")))
+                .and_then(|()| fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)))
+                .expect("the scenario's directory is writable");
+        }
+        launch.relocated(copy)
     }
 
     /// Copies the program to where an ordinary user may run it: root's build folder need not be such a place.

@@ -1,6 +1,7 @@
 //! A running tcpserver, and both kinds of other ends: clients of tcpserver, servers for tcpclient.
 
 use std::cell::RefCell;
+use std::io::Read as _;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::rc::Rc;
 
@@ -260,6 +261,31 @@ impl Peer {
             .bytes(&format!("{} receives", self.label), &bytes);
     }
 
+    /// The next `count` bytes, fewer only at the end of the stream.
+    pub(crate) fn receive_count(&mut self, count: usize) {
+        let bytes = net::receive_exactly(&mut self.stream, count);
+        self.transcript
+            .borrow_mut()
+            .bytes(&format!("{} receives", self.label), &bytes);
+    }
+
+    /// Sends every piece by itself.
+    pub(crate) fn send_at_once(&self) {
+        self.stream
+            .set_nodelay(true)
+            .expect("a connection takes TCP_NODELAY");
+    }
+
+    /// Looks whether the other end has sent or closed meanwhile; it should not have.
+    pub(crate) fn stays_silent(&mut self) {
+        let silent = net::is_silent(&self.stream);
+        self.say(if silent {
+            "neither receives anything nor sees the end"
+        } else {
+            "receives something, or sees the end"
+        });
+    }
+
     /// The next line, not written down: it differs from run to run.
     pub(crate) fn take_line(&mut self) -> Vec<u8> {
         net::receive_line(&mut self.stream)
@@ -280,6 +306,39 @@ impl Peer {
         });
         self.say(&format!("sends {}", inspect::summary(bytes)));
         self.say(&format!("receives {}", inspect::summary(&received)));
+    }
+
+    /// Sends all of `bytes` and reads `count` bytes at the same time; does not close.
+    pub(crate) fn exchange_exactly(&mut self, bytes: &[u8], count: usize) {
+        let mut sender = self
+            .stream
+            .try_clone()
+            .expect("a descriptor can be duplicated");
+        let received = std::thread::scope(|scope| {
+            scope.spawn(|| net::send(&mut sender, bytes));
+            net::receive_exactly(&mut self.stream, count)
+        });
+        self.say(&format!("sends {}", inspect::summary(bytes)));
+        self.say(&format!("receives {}", inspect::summary(&received)));
+    }
+
+    /// Sends back all bytes as they come, one read at a time, until `count` have come.
+    pub(crate) fn echo_exactly(&mut self, count: usize) {
+        let mut echoed = 0;
+        let mut room = vec![0; 16 * 1024];
+        while echoed < count {
+            let length = self.stream.read(&mut room).expect("bytes come in time");
+            assert!(length > 0, "the end comes after {echoed} of {count} bytes");
+            net::send(&mut self.stream, &room[..length]);
+            echoed += length;
+        }
+        self.say(&format!("echoes {echoed} bytes"));
+    }
+
+    /// Closes so that the other end sees an error: a reset.
+    pub(crate) fn reset(self) {
+        net::reset_on_close(&self.stream);
+        self.say("resets the connection");
     }
 
     /// Reads what `probe::SIGNALS` prints, to the end.

@@ -5,7 +5,9 @@ mod client;
 mod faults;
 mod idents;
 mod operand;
+mod qualify;
 mod server;
+mod unknown;
 
 use super::nameserver::NameServer;
 use super::{HERE, NAME_SERVER, THERE};
@@ -22,7 +24,10 @@ pub(crate) fn all() -> Vec<Scenario> {
             "tcpserver",
             &[server::fill, faults::fill, idents::fill, operand::server],
         ),
-        ("tcpclient", &[client::fill, operand::fill]),
+        (
+            "tcpclient",
+            &[client::fill, operand::fill, qualify::fill, unknown::fill],
+        ),
     ];
     fill.into_iter()
         .flat_map(|(program, fills)| {
