@@ -1,7 +1,8 @@
 //! Addresses that mean nothing without an interface.
 
 use super::world::World;
-use super::{Test, one, program, refused};
+use super::{Server, Test, one, program, refused, start, suites, text};
+use crate::support::launch::Launch;
 use crate::support::trials::Verdict;
 
 pub(super) const TESTS: &[(&str, Test)] = &[
@@ -11,6 +12,10 @@ pub(super) const TESTS: &[(&str, Test)] = &[
     ),
     ("link_local_address_takes_its_interface_from_its_zone", zone),
     ("zone_of_an_address_goes_before_option_i", both),
+    (
+        "program_and_log_are_told_of_the_interface_as_by_the_patch",
+        as_the_patch,
+    ),
     ("link_local_address_without_interface_is_reported", without),
     ("interface_that_does_not_exist_is_reported", unknown),
 ];
@@ -80,6 +85,52 @@ fn both(world: &World) -> Verdict {
         &LINES,
         &[],
     );
+    Verdict::Passed
+}
+
+/// The program's environment and the log, whole and in order.
+fn as_the_patch(world: &World) -> Verdict {
+    const SAID: &str = "PATH=/usr/bin:/bin\nPROTO=TCP6\n\
+        TCPLOCALIP=fe80::1\nTCP6LOCALIP=fe80::1\nTCPLOCALPORT=PORT\nTCP6LOCALPORT=PORT\n\
+        TCPLOCALHOST=0\nTCP6LOCALHOST=0\nTCP6INTERFACE=s0\n\
+        TCPREMOTEIP=fe80::2\nTCP6REMOTEIP=fe80::2\nTCPREMOTEPORT=4000\nTCP6REMOTEPORT=4000\n\
+        tcpserver: status: 0/40\ntcpserver: status: 1/40\n\
+        tcpserver: pid PID from fe80::2\n\
+        tcpserver: ok PID 0:fe80::1:PORT :fe80::2::4000\n\
+        tcpserver: end PID status 0\ntcpserver: status: 0/40\n";
+    for suite in suites() {
+        let args = ["-1vHRl0", "-I", "s0", "fe80::1", "0", "env"];
+        let launch = Launch::new(suite.path("tcpserver"), "tcpserver", args);
+        let server = Server::start(world, launch);
+        let port = server.port.clone();
+        let args = [
+            "-HRl0", "-Ic0", "-p4000", "fe80::1", &port, "sh", "-c", "cat <&6",
+        ];
+        let received = start(program("tcpclient", &args)).outcome().stdout;
+        server
+            .process
+            .stderr
+            .as_ref()
+            .expect("a pipe")
+            .wait_for("status: 0/40", 2);
+        let said = format!("{}{}", text(&received), server.log());
+        let said: String = said
+            .replace(&port, "PORT")
+            .lines()
+            .map(|line| match line.split(' ').collect::<Vec<_>>()[..] {
+                [
+                    "tcpserver:",
+                    what @ ("pid" | "ok" | "end"),
+                    _,
+                    ref rest @ ..,
+                ] => {
+                    format!("tcpserver: {what} PID {}\n", rest.join(" "))
+                }
+                _ => format!("{line}\n"),
+            })
+            .collect();
+        assert_eq!(said, SAID, "{suite:?}");
+    }
     Verdict::Passed
 }
 

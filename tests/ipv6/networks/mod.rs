@@ -1,8 +1,10 @@
 //! Two networks joined by a wire, made for each test: a server in the one, a client in the other.
 
+mod dns;
 mod families;
 mod git;
 mod link_local;
+mod names;
 mod without_ipv6;
 mod world;
 
@@ -27,9 +29,16 @@ pub(crate) fn all() -> Vec<(&'static str, Test)> {
         families::TESTS,
         link_local::TESTS,
         without_ipv6::TESTS,
+        names::TESTS,
         git::TESTS,
     ]
     .concat()
+}
+
+/// Ours, and ucspi-tcp-ipv6 where `UCSPI_ORACLE_DIR` says that it is.
+fn suites() -> impl Iterator<Item = Programs> {
+    let oracle = Programs::oracle("ucspi-tcp-ipv6").expect("the environment is right");
+    [Some(Programs::subject()), oracle].into_iter().flatten()
 }
 
 /// One of our programs.
