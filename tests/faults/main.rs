@@ -8,10 +8,12 @@
 
 mod child;
 mod client;
+mod drain;
 mod fault;
 mod filters;
 mod matrix;
 mod network;
+mod privilege;
 mod rules;
 mod server;
 mod service;

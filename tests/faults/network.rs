@@ -4,8 +4,9 @@
 #![allow(unsafe_code, reason = "no library call sets an interface up")]
 
 use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, TcpListener, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::AsRawFd as _;
+use std::sync::{Arc, Mutex};
 
 use nix::sched::{CloneFlags, unshare};
 
@@ -56,9 +57,64 @@ pub(crate) fn serve_names() {
     });
 }
 
-/// A name server that never answers.
-pub(crate) fn unattended_names() -> UdpSocket {
-    UdpSocket::bind((NAME_SERVER, 53)).expect("nobody else is here")
+/// The same name server, which answers when it is told to. It serves as long as the tests run.
+pub(crate) struct HeldNames {
+    socket: UdpSocket,
+    shared: Arc<Mutex<Held>>,
+}
+
+#[derive(Default)]
+struct Held {
+    is_released: bool,
+    /// Answers that wait, and for whom.
+    waiting: Vec<(Vec<u8>, SocketAddr)>,
+}
+
+impl HeldNames {
+    pub(crate) fn new() -> Self {
+        let socket = UdpSocket::bind((NAME_SERVER, 53)).expect("nobody else is here");
+        let shared = Arc::<Mutex<Held>>::default();
+        let (reader, held) = (socket.try_clone().expect("a copy"), Arc::clone(&shared));
+        std::thread::spawn(move || {
+            let mut room = [0; 512];
+            loop {
+                let Ok((length, client)) = reader.recv_from(&mut room) else {
+                    continue;
+                };
+                let Some(answer) = answer(&room[..length]) else {
+                    continue;
+                };
+                let mut held = held.lock().expect("nobody panics");
+                if held.is_released {
+                    let _ = reader.send_to(&answer, client);
+                } else {
+                    held.waiting.push((answer, client));
+                }
+            }
+        });
+        Self { socket, shared }
+    }
+
+    /// From now on no question is answered.
+    pub(crate) fn hold(&self) {
+        *self.shared.lock().expect("nobody panics") = Held::default();
+    }
+
+    /// Waits until `count` questions have come.
+    pub(crate) fn wait_for(&self, count: usize) {
+        world::eventually("the questions have come", || {
+            self.shared.lock().expect("nobody panics").waiting.len() >= count
+        });
+    }
+
+    /// Answers all questions that wait, and those that come.
+    pub(crate) fn release(&self) {
+        let mut held = self.shared.lock().expect("nobody panics");
+        held.is_released = true;
+        for (answer, client) in held.waiting.drain(..) {
+            let _ = self.socket.send_to(&answer, client);
+        }
+    }
 }
 
 /// The answer to a question: its header and question, and one record that points back to the name. RFC 1035 section 4.
