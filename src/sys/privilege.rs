@@ -2,17 +2,19 @@
 
 use std::io;
 
-use nix::unistd::{Gid, Uid, getegid, geteuid, getgid, getuid, setgid, setgroups, setuid};
+use nix::unistd::{
+    Gid, Uid, getegid, geteuid, getgid, getgroups, getuid, setgid, setgroups, setuid,
+};
 
 /// Makes `gid` the only group of the process. setgroups(2), setgid(2).
 ///
 /// # Errors
-/// What the system says, or EPERM when the group is not the wanted one afterwards.
+/// What the system says, or EPERM when the process is in another group afterwards.
 pub fn set_group(gid: u32) -> io::Result<()> {
     let gid = Gid::from_raw(gid);
     setgroups(&[gid])?;
     setgid(gid)?;
-    verify(getgid() == gid && getegid() == gid)
+    verify(getgroups()? == [gid] && getgid() == gid && getegid() == gid)
 }
 
 /// Makes `uid` the user of the process for good. setuid(2).

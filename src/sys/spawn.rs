@@ -33,11 +33,13 @@ pub struct Spawner {
     stack: Stack,
 }
 
-/// The line a child writes when its program cannot be run, and its exit status then.
+/// The line a child writes when it cannot become its program, and its exit status then.
 #[derive(Debug)]
 pub struct Complaint {
-    /// The line up to the reason; empty for silence.
+    /// The line when the program cannot be run, up to the reason; empty for silence.
     pub line: Vec<u8>,
+    /// The same when the connection cannot be made descriptors 0 and 1.
+    pub descriptors: Vec<u8>,
     /// The words for an errno; must neither allocate nor lock.
     pub reason: fn(c_int) -> &'static str,
     /// The child's exit status, 0-255.
@@ -158,9 +160,6 @@ struct Job<'a> {
 extern "C" fn child(job: *mut c_void) -> c_int {
     // SAFETY: `spawn` passes a valid `Job` that nothing else uses while the parent sleeps.
     let job = unsafe { &mut *job.cast::<Job<'_>>() };
-    for target in 0..=1 {
-        place(job.connection, target);
-    }
     let pid = match job.lines {
         [] => 0,
         // SAFETY: takes nothing, cannot fail.
@@ -173,6 +172,11 @@ extern "C" fn child(job: *mut c_void) -> c_int {
             set_sigpipe(libc::SIG_DFL);
         }
     }
+    for target in 0..=1 {
+        if let Err(errno) = place(job.connection, target) {
+            job.complaint.end(&job.complaint.descriptors, errno);
+        }
+    }
     if let Some(limits) = job.limits {
         // SAFETY: a valid rlimit borrowed from the parent, which the call only reads. Limits are a process's own.
         unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, limits) };
@@ -181,20 +185,36 @@ extern "C" fn child(job: *mut c_void) -> c_int {
     unsafe { libc::sigprocmask(libc::SIG_SETMASK, job.mask.0.as_ref(), std::ptr::null_mut()) };
     // SAFETY: both arrays come from `pointers`: ended by null, with strings that the sleeping parent keeps alive.
     let errno = unsafe { job.program.execute(job.arguments, job.environment) };
-    if !job.complaint.line.is_empty() {
-        complain(&job.complaint.line, (job.complaint.reason)(errno));
-    }
-    super::process::exit_now(c_int::from(job.complaint.status))
+    job.complaint.end(&job.complaint.line, errno)
 }
 
-/// Gives `fd` the number `target` too; the copy survives exec.
-fn place(fd: RawFd, target: RawFd) {
-    if fd == target {
-        // SAFETY: takes no pointer; clears close-on-exec, which dup2 onto itself would not.
-        unsafe { libc::fcntl(fd, libc::F_SETFD, 0) };
-    } else {
-        // SAFETY: takes no pointer. The descriptor table is the child's own, so nobody loses the old `target`.
-        unsafe { libc::dup2(fd, target) };
+/// Gives `fd` the number `target` too; the copy survives exec. Fails with an errno.
+fn place(fd: RawFd, target: RawFd) -> Result<(), c_int> {
+    loop {
+        let answer = if fd == target {
+            // SAFETY: takes no pointer; clears close-on-exec, which dup2 onto itself would not.
+            unsafe { libc::fcntl(fd, libc::F_SETFD, 0) }
+        } else {
+            // SAFETY: takes no pointer. The descriptor table is the child's own, so nobody loses the old `target`.
+            unsafe { libc::dup2(fd, target) }
+        };
+        if answer != -1 {
+            return Ok(());
+        }
+        let errno = io::Error::last_os_error().raw_os_error().unwrap_or(0);
+        if errno != libc::EINTR {
+            return Err(errno);
+        }
+    }
+}
+
+impl Complaint {
+    /// Ends the child with `line` and the words for `errno`.
+    fn end(&self, line: &[u8], errno: c_int) -> ! {
+        if !line.is_empty() {
+            complain(line, (self.reason)(errno));
+        }
+        super::process::exit_now(c_int::from(self.status))
     }
 }
 

@@ -205,14 +205,18 @@ fn spawner(
     let name = &config.program[0];
     let path = process::variable("PATH");
     let program = Program::new(name, &config.program, path.as_deref());
-    let mut line = Vec::new();
-    if voice.verbosity > Verbosity::Quiet {
-        line = voice.line(&[DROPPING, b"run ", name, b": "]);
-        // The child adds the reason, and the line feed.
-        line.pop();
-    }
+    // The child adds the reason, and the line feed.
+    let unable = |doing: &[&[u8]]| {
+        let mut line = Vec::new();
+        if voice.verbosity > Verbosity::Quiet {
+            line = voice.line(&[&[DROPPING], doing, &[b": "]].concat());
+            line.pop();
+        }
+        line
+    };
     let complaint = Complaint {
-        line,
+        line: unable(&[b"run ", name]),
+        descriptors: unable(&[b"set up descriptors"]),
         reason: words,
         status: FAILED,
     };

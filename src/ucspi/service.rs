@@ -52,6 +52,9 @@ pub(super) struct Service {
 /// How long a killed child may take to be gone; one that the kernel holds longer is left behind.
 const KILL_LIMIT: Duration = Duration::from_secs(5);
 
+/// How long to wait before signals are asked for again that could not be read.
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// No process id is larger. PID_MAX_LIMIT, proc(5) under /proc/sys/kernel/pid_max.
 const PID_MAX: i32 = 1 << 22;
 
@@ -135,9 +138,14 @@ impl Service {
     /// Reaps children until SIGTERM.
     async fn until_terminated(&self, events: &AsyncFd<Events>) {
         while let Ok(mut ready) = events.readable().await {
-            // Cleared first: one that comes now is a new event.
+            let Ok(pending) = events.get_ref().pending() else {
+                // Nothing is lost: they are still pending, and the descriptor stays ready.
+                ready.retain_ready();
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            };
+            // One that has come since is a new event.
             ready.clear_ready();
-            let pending = events.get_ref().pending().unwrap_or_default();
             if pending.contains(&libc::SIGTERM) {
                 return;
             }

@@ -72,6 +72,11 @@ impl Capture {
         );
     }
 
+    /// The bytes so far.
+    pub(crate) fn so_far(&self) -> Vec<u8> {
+        self.lock().bytes.clone()
+    }
+
     /// Waits until `count` bytes have come, or the end.
     pub(crate) fn wait_for_bytes(&self, count: usize) {
         self.wait(&format!("{count} bytes"), |bytes, ended| {

@@ -1,0 +1,28 @@
+//! Nothing lost, nobody let in: system calls that fail, programs that are killed, peers that flood, children that
+//! misbehave, privileges that must go. docs/security.md says which promise each of these tests holds.
+//!
+//! Faults are injected by strace(1) into the real calls. In `cargo test` a representative part of the matrix runs;
+//! `ci/faults` runs all of it and counts. Where strace is missing or may not trace, a test says so and passes, unless
+//! `UCSPI_COMPONENTS_REQUIRED=1`. All traffic is on a loopback interface, of a network of the test's own where it needs
+//! ports that are spoken for; no test asserts how long anything takes.
+
+mod child;
+mod client;
+mod drain;
+mod fault;
+mod filters;
+mod matrix;
+mod network;
+mod privilege;
+mod rules;
+mod server;
+mod service;
+
+#[path = "../support/mod.rs"]
+mod support;
+#[allow(
+    dead_code,
+    reason = "the world is that of the components, of which each test uses its own part"
+)]
+#[path = "../components/world.rs"]
+mod world;

@@ -1,0 +1,187 @@
+//! Privileges go once, whole and in order, or the server does not start.
+
+use std::fs;
+use std::net::Ipv4Addr;
+
+use nix::sys::signal::Signal;
+
+use crate::fault::{Calls, Fault, may_trace, traced};
+use crate::matrix::Table;
+use crate::service::{FRIEND, SERVED, has_ended};
+use crate::support::{net, probe};
+use crate::world::{self, Server, World, eventually, lossy};
+
+const DROP: [&str; 2] = ["-u65533", "-g65532"];
+
+/// What became of a traced server that was told to give up root.
+enum Drop {
+    Served(Calls),
+    Refused(String),
+}
+
+/// One visit to a server started as root in some groups, or its refusal to start.
+fn drop_privileges(world: &World, fault: Option<&Fault>) -> Drop {
+    let (_holder, port) = net::reserve_port(Ipv4Addr::LOCALHOST);
+    let port_text = port.to_string();
+    let args = [
+        &DROP[..],
+        &["-HRl0", "127.0.0.1", &port_text, "/bin/echo", SERVED],
+    ]
+    .concat();
+    let launch = traced(world, fault, "tcpserver", &args).groups(&[0, 4, 5]);
+    let mut process = world.start(launch);
+    let mut is_served = false;
+    eventually("the server serves or has ended", || {
+        if let Ok(mut stream) = net::connect_from(FRIEND, Ipv4Addr::LOCALHOST, port, |_| false) {
+            is_served = lossy(&net::receive_all(&mut stream)) == format!("{SERVED}\n");
+            return true;
+        }
+        has_ended(process.pid())
+    });
+    if is_served {
+        process.signal(Signal::SIGTERM);
+        assert_eq!(process.wait().code(), Some(0));
+        return Drop::Served(Calls::of_ended(&world.path("trace")));
+    }
+    let outcome = process.outcome();
+    assert_eq!(outcome.status.code(), Some(111), "{:?}", outcome.status);
+    Drop::Refused(lossy(&outcome.stderr))
+}
+
+/// What a server may call that is nobody any more: nothing here needs root.
+const HARMLESS: [&str; 27] = [
+    "accept4",
+    "brk",
+    "clone",
+    "close",
+    "dup3",
+    "epoll_ctl",
+    "epoll_wait",
+    "exit_group",
+    "fcntl",
+    "futex",
+    "getegid",
+    "geteuid",
+    "getgid",
+    "getgroups",
+    "getrandom",
+    "getuid",
+    "mmap",
+    "mprotect",
+    "munmap",
+    "openat",
+    "prlimit64",
+    "read",
+    "setsockopt",
+    "sigaltstack",
+    "signalfd4",
+    "wait4",
+    "write",
+];
+
+#[test]
+fn groups_go_first_then_group_then_user_and_root_cannot_be_had_again() {
+    let Some(world) = world::with_root_and(&["strace", "echo"]) else {
+        return;
+    };
+    if !may_trace(&world) {
+        return;
+    }
+    let Drop::Served(_) = drop_privileges(&world, None) else {
+        panic!("it does not start");
+    };
+    let trace = fs::read_to_string(world.path("trace")).expect("the trace is text");
+    let lines: Vec<&str> = trace.lines().collect();
+    let at = |start: &str| {
+        let found = lines.iter().position(|line| line.starts_with(start));
+        found.unwrap_or_else(|| panic!("no {start} in\n{trace}"))
+    };
+    let order = [
+        "bind(",
+        "listen(",
+        "setgroups(1, [65532])",
+        "setgid(65532)",
+        "setuid(65533)",
+        "setuid(0)",
+        "accept4(",
+    ];
+    assert!(order.map(at).is_sorted(), "{trace}");
+    assert!(lines[at("setuid(0)")].contains("= -1 EPERM"), "{trace}");
+    for line in &lines[at("setuid(0)") + 1..] {
+        let name = line.split('(').next().unwrap_or_default();
+        let is_event = line.starts_with("---") || line.starts_with("+++");
+        assert!(
+            is_event || HARMLESS.contains(&name),
+            "after the drop: {line}"
+        );
+    }
+}
+
+#[test]
+fn server_that_cannot_give_up_root_does_not_start() {
+    let Some(world) = world::with_root_and(&["strace", "echo"]) else {
+        return;
+    };
+    if !may_trace(&world) {
+        return;
+    }
+    let mut table = Table::new("tcpserver's privileges");
+    for (call, noun) in [("setgroups", "gid"), ("setgid", "gid"), ("setuid", "uid")] {
+        // The last one is a call that says it worked and did nothing.
+        for (what, why) in [
+            ("error=EPERM", "permission denied"),
+            ("error=EINVAL", "invalid argument"),
+            ("error=EAGAIN", "temporary failure"),
+            ("error=ENOMEM", "out of memory"),
+            ("retval=0", "permission denied"),
+        ] {
+            let fault = Fault {
+                call,
+                what: what.to_owned(),
+                first: 1,
+                span: 1,
+            };
+            let Drop::Refused(log) = drop_privileges(&world, Some(&fault)) else {
+                panic!("{call} {what}: it serves with privileges that it should not have");
+            };
+            let line = format!("tcpserver: fatal: unable to set {noun}: {why}\n");
+            assert_eq!(log, line, "{call} {what}");
+            table.add(&fault, "it did not start and said why (111)");
+        }
+    }
+    table.print();
+}
+
+fn ids_under(world: &World, options: &[&str]) -> Vec<String> {
+    let words = ["-1", "-HRl0"].iter().chain(options);
+    let operands = ["127.0.0.1", "0"].iter().chain(&probe::IDS);
+    let launch = world.program("tcpserver", words.chain(operands));
+    let server = Server::on(world.start(launch.groups(&[0, 4, 5])));
+    let mut stream = net::connect_from(FRIEND, Ipv4Addr::LOCALHOST, server.port, |_| false)
+        .expect("the server listens");
+    probe::ids(&lossy(&net::receive_all(&mut stream)))
+}
+
+#[test]
+fn name_of_a_user_alone_sets_its_group_and_the_group_list_too() {
+    let Some(world) = world::with_root_and(&["cat"]) else {
+        return;
+    };
+    let passwd = fs::read_to_string("/etc/passwd").expect("every system has one");
+    let nobody = passwd.lines().find(|line| line.starts_with("nobody:"));
+    let Some(nobody) = nobody else {
+        return world::skip("there is no user nobody");
+    };
+    let fields: Vec<&str> = nobody.split(':').collect();
+    let (uid, gid) = (fields[2], fields[3]);
+    let shown = |gid: &str| {
+        [
+            format!("user ids: {}", [uid; 4].join(" ")),
+            format!("group ids: {}", [gid; 4].join(" ")),
+            format!("groups: {gid}"),
+        ]
+    };
+    assert_eq!(ids_under(&world, &["-u", "nobody"]), shown(gid));
+    assert_eq!(ids_under(&world, &["-u", "nobody", "-g77"]), shown("77"));
+    assert_eq!(ids_under(&world, &["-g77", "-u", "nobody"]), shown("77"));
+}
