@@ -222,7 +222,7 @@ pub(crate) fn descriptors(pid: u32) -> Vec<String> {
 }
 
 /// What a server at rest has open: two places held, the log, the runtime's three, the rules, the listener, the signals.
-fn at_rest() -> Vec<String> {
+pub(crate) fn at_rest() -> Vec<String> {
     let mut names = [
         "",
         "",
