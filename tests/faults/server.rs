@@ -92,7 +92,7 @@ const PLAIN_ROWS: &[Row] = &[
     .saying("tcpserver: warning: dropping connection, unable to print banner: {}\n"),
     row("sendto", "hello", &["EINTR", "EAGAIN", "retval=2"]),
     row("close", "", &["EIO", "EINTR"]),
-    row("mmap", "mmap(NULL, 32768, ", &["ENOMEM", "EAGAIN"])
+    row("mmap", "mmap(NULL, 36864, ", &["ENOMEM", "EAGAIN"])
         .saying("tcpserver: fatal: unable to get memory: {}\n"),
     row("dup3", "", &["EMFILE", "EBUSY"]),
     row("rt_sigprocmask", "SIG_BLOCK", &["EINVAL"]),
