@@ -4,6 +4,8 @@
 //! Where the system does not permit namespaces each test says that it was skipped; with `UCSPI_NETNS_REQUIRED=1` it fails
 //! instead. The other variables are those of `tests/oracle.rs`.
 
+#[path = "clients/http_at.rs"]
+mod http_at;
 mod own_net;
 mod scenarios;
 mod support;
@@ -26,6 +28,7 @@ fn main() -> ExitCode {
         |run| world::within(run),
     );
     if Mode::from_env() == Ok(Mode::Check) {
+        trials.extend(http_at::trials());
         trials.extend(time_at::trials());
     }
     let args = std::env::args_os()

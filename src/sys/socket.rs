@@ -74,7 +74,8 @@ pub fn accept(listener: BorrowedFd<'_>) -> io::Result<(OwnedFd, SocketAddr)> {
         check(unsafe { libc::accept4(listener.as_raw_fd(), address, length, libc::SOCK_CLOEXEC) })
     })?;
     // SAFETY: accept4 gave this descriptor just now, so nothing else owns it.
-    Ok((unsafe { OwnedFd::from_raw_fd(connection) }, peer))
+    let connection = unsafe { OwnedFd::from_raw_fd(connection) };
+    Ok((connection, peer.ok_or_else(unknown)?))
 }
 
 /// The address of this end. getsockname(2).
@@ -83,7 +84,7 @@ pub fn local_address(socket: impl AsFd) -> io::Result<SocketAddr> {
         // SAFETY: `address` has room for `length` bytes (`with_address`), and both are the call's to write.
         check(unsafe { libc::getsockname(socket.as_fd().as_raw_fd(), address, length) })
     })?;
-    Ok(address)
+    address.ok_or_else(unknown)
 }
 
 /// The address of the other end; fails on a socket that is not connected. getpeername(2).
@@ -92,7 +93,7 @@ pub fn peer_address(socket: impl AsFd) -> io::Result<SocketAddr> {
         // SAFETY: `address` has room for `length` bytes (`with_address`), and both are the call's to write.
         check(unsafe { libc::getpeername(socket.as_fd().as_raw_fd(), address, length) })
     })?;
-    Ok(address)
+    address.ok_or_else(unknown)
 }
 
 /// Drops the IP options (source routes) that the peer's packets brought, so that answers do not follow them. IP_OPTIONS, ip(7).
@@ -140,22 +141,21 @@ pub fn send_now(socket: impl AsFd, bytes: &[u8]) -> io::Result<usize> {
     })
 }
 
-/// Runs `call` with room for a socket address and gives its answer with the address it wrote.
+/// Runs `call` with room for a socket address and gives its answer with the internet address that it wrote.
 fn with_address(
     call: impl Fn(*mut libc::sockaddr, *mut libc::socklen_t) -> io::Result<i32>,
-) -> io::Result<(i32, SocketAddr)> {
+) -> io::Result<(i32, Option<SocketAddr>)> {
     let mut room = MaybeUninit::<libc::sockaddr_storage>::zeroed();
     let mut length = libc::socklen_t::try_from(size_of::<libc::sockaddr_storage>()).unwrap_or(0);
     let answer = call(room.as_mut_ptr().cast(), &raw mut length)?;
     // SAFETY: `room` is zeroed, so initialised whatever the call wrote, and `length` bytes of it are the address.
     let address = unsafe { SockaddrStorage::from_raw(room.as_ptr().cast(), Some(length)) };
-    let unknown = || io::Error::from_raw_os_error(libc::EAFNOSUPPORT);
-    Ok((
-        answer,
-        address
-            .and_then(|address| internet(&address))
-            .ok_or_else(unknown)?,
-    ))
+    Ok((answer, address.and_then(|address| internet(&address))))
+}
+
+/// The address is of no family that TCP has.
+fn unknown() -> io::Error {
+    io::Error::from_raw_os_error(libc::EAFNOSUPPORT)
 }
 
 fn internet(address: &SockaddrStorage) -> Option<SocketAddr> {

@@ -8,7 +8,8 @@
 //!   the pid;
 //! * it allocates, locks and drops nothing, panics nowhere, and calls only async-signal-safe functions;
 //! * it runs on a stack of its own and ends by execve(2) or _exit(2), never by returning;
-//! * no handler runs in it, because none is installed: what we wait for is blocked and read as events.
+//! * no handler of ours runs in it: what we wait for is blocked and read as events. Rust's runtime has one for SIGSEGV
+//!   and SIGBUS, which a child that keeps to this contract never gets.
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::io;
@@ -244,20 +245,30 @@ fn complain(line: &[u8], reason: &str) {
 #[derive(Debug)]
 struct Stack {
     base: *mut c_void,
+    /// The whole mapping.
+    bytes: usize,
 }
 
-/// Ample for `child`: it and what it calls keep less than a page of locals.
+/// Ample for `child`: it and what it calls keep less than 4 KiB of locals.
 const STACK_BYTES: usize = 32 * 1024;
-const GUARD_BYTES: usize = 4096;
+
+/// The size of a page, of which protection is made; 64 KiB on some machines. sysconf(3)
+fn page_bytes() -> usize {
+    // SAFETY: takes no pointer; a name that it does not know gives -1.
+    let bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    usize::try_from(bytes).unwrap_or(4096)
+}
 
 impl Stack {
     fn new() -> io::Result<Self> {
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_STACK;
+        let guard = page_bytes();
+        let bytes = guard + STACK_BYTES.next_multiple_of(guard);
         // SAFETY: a new anonymous mapping at an address of the kernel's choice touches no memory of ours.
         let base = unsafe {
             libc::mmap(
                 std::ptr::null_mut(),
-                STACK_BYTES,
+                bytes,
                 libc::PROT_READ | libc::PROT_WRITE,
                 flags,
                 -1,
@@ -267,16 +278,16 @@ impl Stack {
         if base == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
-        let stack = Self { base };
-        // SAFETY: the first page of the mapping just made; nothing uses it yet.
-        check(unsafe { libc::mprotect(base, GUARD_BYTES, libc::PROT_NONE) })?;
+        let stack = Self { base, bytes };
+        // SAFETY: the first page of the mapping just made, which has more; nothing uses it yet.
+        check(unsafe { libc::mprotect(base, guard, libc::PROT_NONE) })?;
         Ok(stack)
     }
 
     /// One past the highest byte: stacks grow down on every platform this runs on.
     fn top(&mut self) -> *mut c_void {
         // SAFETY: the result is one past the end of the same mapping, which pointer arithmetic allows.
-        unsafe { self.base.byte_add(STACK_BYTES) }
+        unsafe { self.base.byte_add(self.bytes) }
     }
 }
 
@@ -284,7 +295,7 @@ impl Drop for Stack {
     fn drop(&mut self) {
         // SAFETY: `base` and the length are those of the mapping made in `new`, which no child uses: `spawn` has
         // returned, as it borrows the spawner exclusively.
-        unsafe { libc::munmap(self.base, STACK_BYTES) };
+        unsafe { libc::munmap(self.base, self.bytes) };
     }
 }
 

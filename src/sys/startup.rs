@@ -21,6 +21,10 @@ static SIGPIPE_IGNORED: AtomicBool = AtomicBool::new(false);
 static RECORD: extern "C" fn() = record;
 
 extern "C" fn record() {
+    if cfg!(miri) {
+        // Which knows no sigaction, and whose programs inherit nothing.
+        return;
+    }
     for fd in 0..=2 {
         // SAFETY: F_GETFD takes no pointer; a closed descriptor gives -1.
         if unsafe { libc::fcntl(fd, libc::F_GETFD) } == -1 {

@@ -67,9 +67,9 @@ fn trial(world: &World, fault: Option<&Fault>) -> Trial {
     let options = [
         "-v",
         "-D",
-        "-T1+1",
-        "-t1",
-        "--lookup-timeout=2",
+        "-T5+5",
+        "-t5",
+        "--lookup-timeout=10",
         "friend.test",
         "4000",
     ];

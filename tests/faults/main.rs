@@ -7,16 +7,20 @@
 //! ports that are spoken for; no test asserts how long anything takes.
 
 mod child;
+mod children;
 mod client;
+mod crowd;
 mod drain;
 mod fault;
 mod filters;
+mod floods;
 mod matrix;
 mod network;
 mod privilege;
 mod rules;
 mod server;
 mod service;
+mod soak;
 
 #[path = "../support/mod.rs"]
 mod support;
