@@ -9,6 +9,7 @@
     reason = "a program that measures others starts them, prints, and asks the system what they cost"
 )]
 
+mod filters;
 mod load;
 mod process;
 mod report;
@@ -36,7 +37,7 @@ fn main() {
     };
     place.prepare();
     let mut report = Report::default();
-    for work in WORKS {
+    for work in WORKS.iter().chain(filters::WORKS) {
         if only
             .as_deref()
             .is_some_and(|only| !work.name.contains(only))

@@ -15,14 +15,30 @@ pub(crate) fn cost(command: &mut Command) -> Cpu {
     wait(&mut child)
 }
 
+/// Runs `command` to its end, and gives what the process cost that it left behind.
+pub(crate) fn cost_of_orphan(command: &mut Command) -> Cpu {
+    // SAFETY: takes no pointer. Orphans become children of this process.
+    unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1) };
+    let mut child = command.spawn().expect("the program starts");
+    wait(&mut child);
+    wait_for(-1)
+}
+
 /// Waits for `child` and gives what it cost.
 pub(crate) fn wait(child: &mut Child) -> Cpu {
-    let pid = i32::try_from(child.id()).expect("a pid");
+    wait_for(i32::try_from(child.id()).expect("a pid"))
+}
+
+/// Waits for the child `pid`, or for any with -1.
+fn wait_for(pid: i32) -> Cpu {
     let mut status = 0;
     let mut usage = MaybeUninit::<libc::rusage>::zeroed();
     // SAFETY: both pointers are of locals with room for what the call writes; the child is ours and not waited for.
     let waited = unsafe { libc::wait4(pid, &raw mut status, 0, usage.as_mut_ptr()) };
-    assert_eq!(waited, pid, "the child can be waited for");
+    assert!(
+        waited > 0 && [waited, -1].contains(&pid),
+        "the child can be waited for"
+    );
     // SAFETY: zeroed bytes are a valid rusage, and the call has filled it.
     let usage = unsafe { usage.assume_init() };
     #[allow(

@@ -35,7 +35,7 @@ pub(crate) struct Work {
     pub measure: fn(&Place, &Path) -> f64,
 }
 
-const fn work(
+pub(crate) const fn work(
     name: &'static str,
     better: Better,
     target: f64,
@@ -217,7 +217,7 @@ fn repeat(times: u32, mut once: impl FnMut() -> f64) -> f64 {
 
 impl Place {
     /// The path of a file in the scratch folder.
-    fn file(&self, name: &str) -> String {
+    pub(crate) fn file(&self, name: &str) -> String {
         self.scratch
             .join(name)
             .to_str()

@@ -17,7 +17,10 @@ const COMMAND_LINE: CommandLine = CommandLine {
 fn main() -> ExitCode {
     cli::main(&COMMAND_LINE, |_, _| {
         signal::ignore(signal::PIPE);
-        // As the original, without a network there is nothing to do.
+        // As the original: who cannot speak may still hear, and without a network there is nothing to do.
+        if fd::inherited(7).is_err() {
+            fd::occupy(7);
+        }
         if let (Ok(input), Ok(output)) = (fd::inherited(6), fd::inherited(7)) {
             let _ = mconnect(input, output);
         }

@@ -297,12 +297,12 @@ pub(super) fn read(message: &Message, question: &Question) -> Answer {
             break;
         };
         owner = alias;
-        ttl = ttl.min(Duration::from_secs(alias_ttl.into()));
+        ttl = ttl.min(lifetime(alias_ttl));
     }
     let mut records = Vec::new();
     for record in &message.answers {
         if record.name == *owner && record.record_type() == question.kind {
-            ttl = ttl.min(Duration::from_secs(record.ttl.into()));
+            ttl = ttl.min(lifetime(record.ttl));
             records.push(record.data.clone());
         }
     }
@@ -315,13 +315,18 @@ pub(super) fn read(message: &Message, question: &Question) -> Answer {
     }
 }
 
+/// A time to live; one with the top bit set is none. RFC 2181 section 8.
+fn lifetime(ttl: u32) -> Duration {
+    Duration::from_secs(if ttl >> 31 == 1 { 0 } else { ttl.into() })
+}
+
 /// How long "there is nothing" may be remembered. RFC 2308 section 5.
 fn negative_ttl(message: &Message) -> Duration {
     let stated = message
         .authorities
         .iter()
         .find_map(|record| match &record.data {
-            RData::SOA(soa) => Some(Duration::from_secs(record.ttl.min(soa.minimum).into())),
+            RData::SOA(soa) => Some(lifetime(record.ttl).min(lifetime(soa.minimum))),
             _ => None,
         });
     stated.unwrap_or(NEGATIVE_TTL).min(NEGATIVE_TTL_MAX)

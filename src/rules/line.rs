@@ -11,7 +11,10 @@
 //! must be a prefix, and one with a colon must have an IPv6 address. Any other text is stored as it is, as the original
 //! does, also when it can never match.
 
+use std::borrow::Cow;
 use std::ops::RangeInclusive;
+
+use memchr::{memchr, memchr_iter, memrchr};
 
 use super::prefix::{self, Mistake};
 
@@ -20,7 +23,7 @@ use super::prefix::{self, Mistake};
 pub struct Rule<'line> {
     address: Address<'line>,
     /// The instructions: `"D\0"` for deny, then `"+name=value\0"` for each setting.
-    pub data: Vec<u8>,
+    pub data: Cow<'static, [u8]>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -86,19 +89,19 @@ pub fn parse(line: &[u8]) -> Result<Option<Rule<'_>>, Fault> {
         return Ok(None);
     };
     let rest = &line[colon + 1..];
-    let mut data = Vec::new();
-    let mut settings = if let Some(settings) = rest.strip_prefix(b"deny") {
-        data.extend_from_slice(b"D\0");
-        settings
+    let (action, mut settings) = if let Some(settings) = rest.strip_prefix(b"deny") {
+        (&b"D\0"[..], settings)
     } else if let Some(settings) = rest.strip_prefix(b"allow") {
-        settings
+        (&b""[..], settings)
     } else {
         let expected = "\"allow\" or \"deny\" after the colon";
         return Err(Fault::at(colon + 1, expected));
     };
+    let mut data = Cow::Borrowed(action);
     while !settings.is_empty() {
         let start = line.len() - settings.len();
-        settings = setting(settings, &mut data).map_err(|fault| fault.after(start))?;
+        let rest = setting(settings, data.to_mut());
+        settings = rest.map_err(|fault| fault.after(start))?;
     }
     let address = address(&line[..colon])?;
     Ok(Some(Rule { address, data }))
@@ -117,12 +120,13 @@ pub(super) fn trim(mut line: &[u8]) -> &[u8] {
 fn separator(line: &[u8]) -> Option<usize> {
     let is_before_action = |&at: &usize| {
         let rest = &line[at + 1..];
-        line[at] == b':' && (rest.starts_with(b"allow") || rest.starts_with(b"deny"))
+        rest.starts_with(b"allow") || rest.starts_with(b"deny")
     };
-    let settings = find(line, b',').unwrap_or(line.len());
-    let last = || line[..settings].iter().rposition(|&byte| byte == b':');
-    let separator = (0..line.len()).find(is_before_action);
-    separator.or_else(last).or_else(|| find(line, b':'))
+    let first = memchr_iter(b':', line).find(is_before_action);
+    first.or_else(|| {
+        let settings = memchr(b',', line).unwrap_or(line.len());
+        memrchr(b':', &line[..settings]).or_else(|| memchr(b':', line))
+    })
 }
 
 /// Takes one `,name=QvalueQ` off `text`, appends its instruction to `data`, and gives the rest.
@@ -131,14 +135,14 @@ fn setting<'line>(text: &'line [u8], data: &mut Vec<u8>) -> Result<&'line [u8], 
         return Err(Fault::at(0, "a comma or the end of the line"));
     }
     let missing = |expected: &str| Fault::at(text.len(), expected);
-    let equals = find(text, b'=').ok_or_else(|| missing("\"=\" after the variable's name"))?;
+    let equals = memchr(b'=', text).ok_or_else(|| missing("\"=\" after the variable's name"))?;
     let quote = text.get(equals + 1);
     let quote = *quote.ok_or_else(|| missing("a quote character after \"=\""))?;
     let value = &text[equals + 2..];
-    let length = find(value, quote).ok_or_else(|| missing("the closing quote character"))?;
+    let length = memchr(quote, value).ok_or_else(|| missing("the closing quote character"))?;
     let end = equals + 2 + length;
     // A NUL ends an instruction in the file: what follows it would be read as another one.
-    if let Some(nul) = find(&text[..end], 0) {
+    if let Some(nul) = memchr(0, &text[..end]) {
         return Err(Fault::at(nul, "no NUL byte in a name or a value"));
     }
     for part in [b"+", &text[1..=equals], &value[..length], b"\0"] {
@@ -148,24 +152,42 @@ fn setting<'line>(text: &'line [u8], data: &mut Vec<u8>) -> Result<&'line [u8], 
 }
 
 fn address(text: &[u8]) -> Result<Address<'_>, Fault> {
-    let has = |byte| text.contains(&byte);
-    if has(b'=') || has(b'@') {
-        if has(b':') {
+    let marks = text
+        .iter()
+        .fold(0, |marks, &byte| marks | MARKS[usize::from(byte)]);
+    let has = |mark| marks & mark != 0;
+    if has(NAME) {
+        if has(COLON) {
             return user_at_ipv6(text).map(Address::Key);
         }
-    } else if has(b'/') {
+    } else if has(SLASH) {
         return Ok(Address::Key(prefix::network_key(prefix::network(text)?)));
-    } else if has(b':') {
+    } else if has(COLON) {
         return Ok(Address::Key(prefix::expanded(prefix::ipv6(text)?).into()));
-    } else if let Some(dash) = find(text, b'-') {
+    } else if let Some(dash) = memchr(b'-', text).filter(|_| has(DASH)) {
         return range(text, dash);
     }
     Ok(Address::Literal(text))
 }
 
+/// The bytes that say what kind of address a text is.
+const NAME: u8 = 1;
+const SLASH: u8 = 2;
+const COLON: u8 = 4;
+const DASH: u8 = 8;
+static MARKS: [u8; 256] = {
+    let mut marks = [0; 256];
+    marks[b'=' as usize] = NAME;
+    marks[b'@' as usize] = NAME;
+    marks[b'/' as usize] = SLASH;
+    marks[b':' as usize] = COLON;
+    marks[b'-' as usize] = DASH;
+    marks
+};
+
 /// The key of `user@` and an IPv6 address.
 fn user_at_ipv6(text: &[u8]) -> Result<Vec<u8>, Fault> {
-    let Some(at) = text.iter().rposition(|&byte| byte == b'@') else {
+    let Some(at) = memrchr(b'@', text) else {
         return Err(Fault::at(0, "a host name without a colon"));
     };
     let (user, address) = (&text[..=at], &text[at + 1..]);
@@ -175,10 +197,10 @@ fn user_at_ipv6(text: &[u8]) -> Result<Vec<u8>, Fault> {
 
 /// The range whose dash stands at `dash`.
 fn range(text: &[u8], dash: usize) -> Result<Address<'_>, Fault> {
-    let dot_before = text[..dash].iter().rposition(|&byte| byte == b'.');
+    let dot_before = memrchr(b'.', &text[..dash]);
     let low = dot_before.map_or(0, |dot| dot + 1);
     let high = dash + 1;
-    let end = find(&text[high..], b'.').map_or(text.len(), |length| high + length);
+    let end = memchr(b'.', &text[high..]).map_or(text.len(), |length| high + length);
     let (before, after) = (&text[..low], &text[end..]);
     let low = number(&text[low..dash]).map_err(|fault| fault.after(low))?;
     let high = number(&text[high..end]).map_err(|fault| fault.after(high))?;
@@ -220,10 +242,6 @@ impl Rule<'_> {
             }),
         }
     }
-}
-
-fn find(text: &[u8], byte: u8) -> Option<usize> {
-    text.iter().position(|&found| found == byte)
 }
 
 #[cfg(test)]

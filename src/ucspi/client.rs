@@ -56,7 +56,10 @@ impl Default for Config {
             local_port: 0,
             timeouts: [Duration::from_secs(2), Duration::from_secs(58)],
             no_delay: false,
-            lookups: Lookups::default(),
+            lookups: Lookups {
+                ident_is_last: true,
+                ..Lookups::default()
+            },
         }
     }
 }

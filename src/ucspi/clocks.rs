@@ -2,6 +2,7 @@
 //!
 //! Source: RFC 868; the columns are those of the time client in perlipc(1).
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -108,7 +109,12 @@ async fn ask(host: &[u8], resolver: &Resolver, limit: Duration) -> Result<i64, E
             .and_then(|connection| connection);
         match connected.during(format!("connect to {} port {PORT}", server.ip())) {
             Ok(mut connection) => {
-                let value = connection.read_u32().await.during("read four bytes")?;
+                let value = match connection.read_u32().await {
+                    Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                        return Err(Error::fatal("the connection ends before four bytes"));
+                    }
+                    value => value.during("read four bytes")?,
+                };
                 return Ok(difference(value, clock::now()));
             }
             Err(error) => failure = error,

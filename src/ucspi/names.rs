@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::ident;
 use crate::dns::{Families, Resolver};
@@ -19,6 +19,9 @@ pub struct Lookups {
     pub paranoid: bool,
     /// Ask the remote ident server.
     pub ident: bool,
+    /// Ask it when all else is known. Whoever connects may be faster than the other end, which must have taken the
+    /// connection before its ident server knows whose it is.
+    pub ident_is_last: bool,
     /// How long to wait for the ident server.
     pub ident_timeout: Duration,
     /// How long all look-ups of a connection may take, if it is given; see `limit`.
@@ -32,6 +35,7 @@ impl Default for Lookups {
             remote_host: true,
             paranoid: false,
             ident: true,
+            ident_is_last: false,
             ident_timeout: Duration::from_secs(26),
             timeout: None,
         }
@@ -73,7 +77,7 @@ pub(super) async fn look_up(
     local: SocketAddr,
     remote: SocketAddr,
 ) -> Names {
-    let limit = lookups.limit();
+    let deadline = Instant::now() + lookups.limit();
     let local_host = async {
         match &lookups.local_host {
             Some(given) => Some(given.clone()),
@@ -104,11 +108,18 @@ pub(super) async fn look_up(
         }
         ident::ask(local, remote, lookups.ident_timeout).await
     };
-    let (local_host, remote_host, remote_info) = tokio::join!(
-        timeout(limit, local_host),
-        timeout(limit, remote_host),
-        timeout(limit, remote_info)
-    );
+    let hosts = async {
+        tokio::join!(
+            timeout_at(deadline, local_host),
+            timeout_at(deadline, remote_host)
+        )
+    };
+    let remote_info = timeout_at(deadline, remote_info);
+    let ((local_host, remote_host), remote_info) = if lookups.ident_is_last {
+        (hosts.await, remote_info.await)
+    } else {
+        tokio::join!(hosts, remote_info)
+    };
     Names {
         local_host: local_host.unwrap_or_default(),
         remote_host: remote_host.unwrap_or_default(),

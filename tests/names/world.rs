@@ -99,6 +99,12 @@ fn enter(etc: &Path) -> Result<(), String> {
             fs::write(etc.join(name), content).expect("the new /etc is ours");
         }
     }
+    // Where Debian says which of several programs awk is.
+    if let Ok(awk) = fs::read_link("/etc/alternatives/awk") {
+        fs::create_dir(etc.join("alternatives"))
+            .and_then(|()| std::os::unix::fs::symlink(awk, etc.join("alternatives/awk")))
+            .expect("the new /etc is ours");
+    }
     mount(Some(etc), "/etc", nothing, MsFlags::MS_BIND, nothing)
         .map_err(|error| format!("cannot mount an /etc: {}", error.desc()))?;
     sethostname("host").map_err(|error| format!("cannot set the host name: {}", error.desc()))?;

@@ -63,7 +63,10 @@ pub(crate) fn fill(book: &mut Book) {
         s.finish(process);
     });
     book.add("reset_by_the_server_ends_all", |s| {
-        let (server, process) = start(s, |launch| launch.stdin(Input::Pipe));
+        let (mut server, process) = start(s, |launch| launch.stdin(Input::Pipe));
+        server.send("220 hello\r\n");
+        let stdout = process.stdout.clone().expect("stdout is a pipe");
+        stdout.wait_for("220", 1);
         server.reset();
         s.finish(process);
     });

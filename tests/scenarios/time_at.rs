@@ -1,4 +1,4 @@
-//! time@: what its command line takes. What it shows depends on the time: `tests/time_at` tests it.
+//! time@: what its command line takes. What it shows depends on the time: `tests/clients/time_at.rs` tests it.
 
 use crate::support::book::Book;
 

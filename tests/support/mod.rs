@@ -19,6 +19,7 @@ pub(crate) mod launch;
 pub(crate) mod names;
 pub(crate) mod net;
 pub(crate) mod pidfd;
+pub(crate) mod place;
 pub(crate) mod play;
 pub(crate) mod probe;
 pub(crate) mod process;

@@ -45,8 +45,20 @@ pub(crate) fn listener(ip: Ipv4Addr) -> TcpListener {
 }
 
 /// A listening socket on this port, which is free only in a network of our own.
+///
+/// A process that another test is just making has a copy of a listener until its exec: one that was closed before may
+/// still be there for a moment.
 pub(crate) fn listener_at(ip: Ipv4Addr, port: u16) -> TcpListener {
-    let listener = TcpListener::bind((ip, port)).expect("a free port on the loopback interface");
+    let limit = std::time::Instant::now() + deadline();
+    let listener = loop {
+        match TcpListener::bind((ip, port)) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                assert!(std::time::Instant::now() < limit, "port {port} is in use");
+                std::thread::yield_now();
+            }
+            listener => break listener.expect("a free port on the loopback interface"),
+        }
+    };
     setsockopt(&listener, sockopt::ReceiveTimeout, &time_limit())
         .expect("an accept can be bounded");
     listener

@@ -1,0 +1,119 @@
+//! How much the filters move in a second of CPU time: files from the page cache to where nobody keeps it.
+//!
+//! Of recordio and fixcrio only the process that moves the bytes counts, not the program that they run.
+
+use std::fs::File;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::process::{cost, cost_of_orphan};
+use crate::works::Better::More;
+use crate::works::{Place, Work, work};
+
+const ADDED: f64 = 10.0;
+const RECORDED: f64 = 3.0;
+
+pub(crate) const WORKS: &[Work] = &[
+    work(
+        "bytes addcr moves in a CPU second",
+        More,
+        ADDED,
+        |place, folder| filter(place, folder, "addcr", "\n"),
+    ),
+    work(
+        "bytes delcr moves in a CPU second",
+        More,
+        ADDED,
+        |place, folder| filter(place, folder, "delcr", "\r\n"),
+    ),
+    work(
+        "bytes delcr moves in a CPU second, no CR",
+        More,
+        ADDED,
+        |place, folder| filter(place, folder, "delcr", "\n"),
+    ),
+    work(
+        "bytes fixcrio moves in a CPU second, LF in",
+        More,
+        ADDED,
+        |place, folder| wrapped_input(place, folder, "fixcrio", "\n"),
+    ),
+    work(
+        "bytes fixcrio moves in a CPU second, CR LF in",
+        More,
+        ADDED,
+        |place, folder| wrapped_input(place, folder, "fixcrio", "\r\n"),
+    ),
+    work(
+        "bytes fixcrio moves in a CPU second, LF out",
+        More,
+        ADDED,
+        |place, folder| wrapped_output(place, folder, "fixcrio", "\n"),
+    ),
+    work(
+        "bytes recordio moves in a CPU second, in",
+        More,
+        RECORDED,
+        |place, folder| wrapped_input(place, folder, "recordio", "\n"),
+    ),
+    work(
+        "bytes recordio moves in a CPU second, out",
+        More,
+        RECORDED,
+        |place, folder| wrapped_output(place, folder, "recordio", "\n"),
+    ),
+];
+
+/// What is moved: lines of mail, from 0 to 78 bytes long.
+fn text(place: &Place, end: &str) -> String {
+    const LINES: usize = 1 << 21;
+    let file = place.file(if end == "\n" { "lf.txt" } else { "crlf.txt" });
+    if !Path::new(&file).exists() {
+        let mut text = String::with_capacity(LINES * 41);
+        for number in 0..LINES {
+            text.extend(std::iter::repeat_n('x', number * 31 % 79));
+            text.push_str(end);
+        }
+        std::fs::write(&file, text).expect("the text can be written");
+    }
+    file
+}
+
+fn filter(place: &Place, folder: &Path, name: &str, end: &str) -> f64 {
+    let text = text(place, end);
+    let mut filter = Command::new(folder.join(name));
+    per_second(&text, cost(filter.stdin(open(&text)).stdout(Stdio::null())))
+}
+
+fn wrapped_input(place: &Place, folder: &Path, name: &str, end: &str) -> f64 {
+    let text = text(place, end);
+    let mut wrapper = Command::new(folder.join(name));
+    // The end of its output would end all.
+    wrapper.args(["sh", "-c", "exec cat 3>&1 >/dev/null"]);
+    wrapper.stdin(open(&text)).stderr(log(place));
+    per_second(&text, cost_of_orphan(&mut wrapper))
+}
+
+fn wrapped_output(place: &Place, folder: &Path, name: &str, end: &str) -> f64 {
+    let text = text(place, end);
+    let mut wrapper = Command::new(folder.join(name));
+    wrapper.arg("cat").arg(&text);
+    wrapper.stdin(Stdio::null()).stdout(Stdio::null());
+    per_second(&text, cost_of_orphan(wrapper.stderr(log(place))))
+}
+
+fn open(file: &str) -> File {
+    File::open(file).expect("it was just written")
+}
+
+/// Where recordio writes.
+fn log(place: &Place) -> File {
+    File::create(place.file("log")).expect("the log can be written")
+}
+
+fn per_second(file: &str, cpu: f64) -> f64 {
+    let bytes = std::fs::metadata(file).expect("it was just written").len();
+    #[allow(clippy::cast_precision_loss, reason = "a file of some megabytes")]
+    let bytes = bytes as f64;
+    bytes / cpu
+}

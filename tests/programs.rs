@@ -1,0 +1,87 @@
+//! What is installed: every program of the original, under its name, and `time@`.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What Debian's package ucspi-tcp 0.88-7 has in /usr/bin.
+const ORIGINAL: [&str; 17] = [
+    "addcr",
+    "argv0",
+    "date@",
+    "delcr",
+    "finger@",
+    "fixcrio",
+    "http@",
+    "mconnect",
+    "mconnect-io",
+    "rblsmtpd",
+    "recordio",
+    "tcpcat",
+    "tcpclient",
+    "tcprules",
+    "tcprulescheck",
+    "tcpserver",
+    "who@",
+];
+
+const ADDED: &str = "time@";
+
+fn expected() -> BTreeSet<String> {
+    let names = ORIGINAL.into_iter().chain([ADDED]);
+    names.map(str::to_owned).collect()
+}
+
+fn file(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+}
+
+#[test]
+fn every_program_of_the_original_and_one_more_is_built() {
+    let sources = fs::read_dir(file("src/bin")).expect("the programs have a folder");
+    let built: BTreeSet<String> = sources
+        .map(|entry| entry.expect("readable").path())
+        .map(|path| {
+            path.file_stem()
+                .expect("a name")
+                .to_string_lossy()
+                .into_owned()
+        })
+        .collect();
+    // Cargo allows neither '@' nor two spellings of one name.
+    let named = expected()
+        .iter()
+        .map(|name| name.replace('@', "_at").replace('-', "_"))
+        .collect();
+    assert_eq!(built, named);
+}
+
+#[test]
+fn every_program_is_installed_under_its_name() {
+    let list = fs::read_to_string(file("package/commands-base")).expect("the package has a list");
+    let installed: Vec<&str> = list.lines().filter(|line| !line.is_empty()).collect();
+    let names: BTreeSet<String> = installed.iter().map(|name| (*name).to_owned()).collect();
+    assert_eq!(names, expected());
+    assert_eq!(installed.len(), names.len(), "a name stands there twice");
+}
+
+#[test]
+fn original_has_no_other_program() {
+    // Where the original is; elsewhere the table has to do.
+    let Some(folder) = std::env::var_os("UCSPI_ORACLE_DIR") else {
+        return;
+    };
+    let Ok(programs) = fs::read_dir(Path::new(&folder).join("ucspi-tcp/usr/bin")) else {
+        return;
+    };
+    let there: BTreeSet<String> = programs
+        .map(|entry| {
+            entry
+                .expect("readable")
+                .file_name()
+                .to_string_lossy()
+                .into_owned()
+        })
+        .collect();
+    assert_eq!(there, ORIGINAL.into_iter().map(str::to_owned).collect());
+}
