@@ -123,5 +123,7 @@ fn client_under_failing_calls_connects_or_says_why_not() {
             std::thread::spawn(move || stream.read(&mut [0; 16]));
         }
     });
-    matrix::run("tcpclient", ROWS, |fault| trial(&world, fault));
+    matrix::run("tcpclient", ROWS, matrix::MANY, |fault| {
+        trial(&world, fault)
+    });
 }

@@ -48,9 +48,9 @@ impl Row {
     }
 
     /// The single faults, by the occurrences in an undisturbed run.
-    fn faults(&self, base: &Calls) -> Vec<Fault> {
+    fn faults(&self, base: &Calls, occurrences_max: usize) -> Vec<Fault> {
         let mut occurrences = base.occurrences(self.call, self.with);
-        let excess = occurrences.len().div_ceil(OCCURRENCES_MAX).max(1);
+        let excess = occurrences.len().div_ceil(occurrences_max).max(1);
         occurrences = occurrences.into_iter().step_by(excess).collect();
         assert!(
             !occurrences.is_empty(),
@@ -98,7 +98,9 @@ pub(crate) struct Trial {
 /// How many of the faults a plain `cargo test` tries: every so-manieth.
 const STRIDE: usize = 17;
 /// Of a call that occurs more often, so many occurrences are tried, spread over all.
-const OCCURRENCES_MAX: usize = 16;
+pub(crate) const MANY: usize = 16;
+/// The same where each trial takes longer.
+pub(crate) const FEW: usize = 5;
 /// Calls are counted, and a race can move a fault to another occurrence: then it is tried again.
 const TRIES_MAX: usize = 5;
 /// A program that fails may make so many calls more than one that does not.
@@ -109,18 +111,23 @@ pub(crate) fn is_full() -> bool {
     std::env::var_os("UCSPI_FAULTS").is_some_and(|which| which == "full")
 }
 
-/// Tries each fault of `rows` on `program`; `trial` runs it once, with a fault or without.
+/// Tries each fault of `rows` on `program`, at `occurrences_max` occurrences of each call; `trial` runs it once, with a fault or without.
 ///
 /// # Panics
 ///
 /// When a promise is broken: all broken ones are listed.
-pub(crate) fn run(program: &str, rows: &[Row], mut trial: impl FnMut(Option<&Fault>) -> Trial) {
+pub(crate) fn run(
+    program: &str,
+    rows: &[Row],
+    occurrences_max: usize,
+    mut trial: impl FnMut(Option<&Fault>) -> Trial,
+) {
     let base = trial(None);
     let mut table = Table::new(program);
     let mut broken = Vec::new();
     let stride = if is_full() { 1 } else { STRIDE };
     let all = rows.iter().flat_map(|row| {
-        let faults = row.faults(&base.calls);
+        let faults = row.faults(&base.calls, occurrences_max);
         faults.into_iter().map(move |fault| (row, fault))
     });
     // One kind of fault alone, to look closer.

@@ -128,7 +128,9 @@ fn failing_call_leaves_the_old_rules_or_the_new() {
     };
     if may_trace(&world) {
         let files = files(&world);
-        matrix::run("tcprules", ROWS, |fault| trial(&world, &files, fault));
+        matrix::run("tcprules", ROWS, matrix::MANY, |fault| {
+            trial(&world, &files, fault)
+        });
     }
 }
 

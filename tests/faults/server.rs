@@ -151,7 +151,7 @@ fn server_survives_each_failing_call_and_admits_nobody_for_it() {
         return;
     };
     if may_trace(&world) {
-        matrix::run("tcpserver", PLAIN_ROWS, |fault| {
+        matrix::run("tcpserver", PLAIN_ROWS, matrix::MANY, |fault| {
             trial(&PLAIN, &world, fault)
         });
     }
@@ -165,8 +165,11 @@ fn failing_look_ups_admit_nobody_and_end() {
     if may_trace(&world) && network::enter() {
         network::serve_names();
         network::serve_idents();
-        matrix::run("tcpserver with look-ups", NAMED_ROWS, |fault| {
-            trial(&NAMED, &world, fault)
-        });
+        matrix::run(
+            "tcpserver with look-ups",
+            NAMED_ROWS,
+            matrix::FEW,
+            |fault| trial(&NAMED, &world, fault),
+        );
     }
 }
