@@ -122,7 +122,8 @@ impl Crowd {
     pub(crate) fn rest(&self) {
         let rest = format!("tcpserver: status: 0/{}", self.limit);
         self.wait("no connection is open", |tally| {
-            tally.last == rest && tally.from == tally.end
+            // One that is killed before its program runs has an end, and no beginning.
+            tally.last == rest && tally.from <= tally.end
         });
     }
 

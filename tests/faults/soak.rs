@@ -130,7 +130,11 @@ impl Soak<'_> {
             Signal::SIGHUP,
             Signal::SIGSTOP,
         ];
-        let signal = signals[self.dice.below(signals.len())];
+        let mut signal = signals[self.dice.below(signals.len())];
+        if signal == Signal::SIGSTOP && !is_a_program(victim) {
+            // Stopped before its exec, it would stop the server too: a limit that docs/security.md names.
+            signal = Signal::SIGKILL;
+        }
         // It may have ended by itself; its number stays its own until the server, which is its parent, has reaped it,
         // and in a moment nobody else gets it: the kernel gives numbers in turn.
         let _ = kill(victim, signal);
@@ -173,6 +177,12 @@ impl Soak<'_> {
         });
         self.crowd.rest();
     }
+}
+
+/// True when a child has become its program. proc(5), /proc/pid/comm.
+fn is_a_program(child: Pid) -> bool {
+    let name = std::fs::read_to_string(format!("/proc/{child}/comm")).unwrap_or_default();
+    name.trim_end() != "tcpserver"
 }
 
 #[test]
