@@ -8,7 +8,7 @@
 //! and a file that shrinks or changes while it is read gives an error, not a signal.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::mem::ManuallyDrop;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
@@ -118,40 +118,97 @@ impl Reader {
         })
     }
 
-    /// Which lengths the CIDR prefixes have that are stored. Passes over all records once, so it also finds out whether
-    /// they are whole.
+    /// Which lengths the CIDR prefixes have that are stored. Passes over the whole file once, so it also finds out whether
+    /// that is whole: every record must be where the hash tables lead, and they must lead to nothing else.
     ///
     /// # Errors
     /// The file cannot be read, or is damaged (`InvalidData`).
     pub fn lengths(&self) -> io::Result<Lengths> {
-        let tables = self.header.as_chunks().0.iter().map(|entry| pair(entry).0);
-        let end = u64::from(tables.min().unwrap_or(0));
-        let mut records = BufReader::with_capacity(SCAN_BYTES, &self.file);
-        records.seek(SeekFrom::Start(HEADER_BYTES))?;
         let mut lengths = Lengths::NONE;
-        let mut at = HEADER_BYTES;
-        while at < end {
-            let mut head = [0; 8];
-            records.read_exact(&mut head).map_err(broken)?;
-            let (key_length, data_length) = pair(&head);
-            let length = u64::from(key_length) + u64::from(data_length);
-            at += 8 + length;
-            let rest = match key_length {
-                0 => length,
-                _ => {
-                    let mut kind = [0];
-                    records.read_exact(&mut kind).map_err(broken)?;
-                    lengths.note(kind[0], key_length as usize);
-                    length - 1
-                }
-            };
-            records.seek_relative(rest.cast_signed())?;
-        }
-        if at == end && end <= self.size {
+        let records = self.records(&mut lengths)?;
+        if self.tables(&records.counts)? == records.ways {
             Ok(lengths)
         } else {
             Err(io::ErrorKind::InvalidData.into())
         }
+    }
+
+    /// Passes over all records, which stand between the header and the first table.
+    fn records(&self, lengths: &mut Lengths) -> io::Result<Records> {
+        let tables = self.header.as_chunks().0.iter().map(|entry| pair(entry).0);
+        let end = u64::from(tables.min().unwrap_or(0));
+        let mut file = BufReader::with_capacity(SCAN_BYTES, &self.file);
+        file.seek(SeekFrom::Start(HEADER_BYTES))?;
+        let mut records = Records {
+            counts: [0; 256],
+            ways: 0,
+        };
+        let mut at = HEADER_BYTES;
+        while at < end {
+            let mut head = [0; 8];
+            file.read_exact(&mut head).map_err(broken)?;
+            let (key_length, data_length) = pair(&head);
+            let mut key = (&mut file).take(key_length.into());
+            let mut hash = HASH_START;
+            let mut kind = None;
+            while let bytes @ [first, ..] = key.fill_buf()? {
+                kind = kind.or(Some(*first));
+                hash = hash_on(hash, bytes);
+                let length = bytes.len();
+                key.consume(length);
+            }
+            if let Some(kind) = kind {
+                lengths.note(kind, key_length as usize);
+            }
+            records.counts[(hash & 0xff) as usize] += 1;
+            records.ways = records.ways.wrapping_add(way(hash, at));
+            file.seek_relative(i64::from(data_length))?;
+            at += 8 + u64::from(key_length) + u64::from(data_length);
+        }
+        if at == end && end <= self.size {
+            Ok(records)
+        } else {
+            Err(io::ErrorKind::InvalidData.into())
+        }
+    }
+
+    /// Passes over all tables, with so many records each, and adds up the ways to records; each must be one that a look-up
+    /// can go.
+    fn tables(&self, counts: &[u32; 256]) -> io::Result<u64> {
+        let damaged = || io::Error::from(io::ErrorKind::InvalidData);
+        let mut ways = 0_u64;
+        for (number, &count) in (0_u32..).zip(counts) {
+            let entry = number as usize * 8;
+            let (position, slots) = pair(self.header[entry..].first_chunk().unwrap_or(&[0; 8]));
+            if u64::from(slots) != 2 * u64::from(count) {
+                return Err(damaged());
+            }
+            let mut table = vec![0; slots as usize * 8];
+            self.file
+                .read_exact_at(&mut table, position.into())
+                .map_err(broken)?;
+            let table: Vec<_> = table.as_chunks().0.iter().map(pair).collect();
+            // The run of taken slots that ends before the first one goes around the end.
+            let mut run = table
+                .iter()
+                .rev()
+                .take_while(|(_, record)| *record != 0)
+                .count();
+            for (slot, &(hash, record)) in table.iter().enumerate() {
+                if record == 0 {
+                    run = 0;
+                    continue;
+                }
+                run += 1;
+                let start = ((hash >> 8) % slots) as usize;
+                let steps = (slot + table.len() - start) % table.len();
+                if hash & 0xff != number || steps >= run {
+                    return Err(damaged());
+                }
+                ways = ways.wrapping_add(way(hash, record.into()));
+            }
+        }
+        Ok(ways)
     }
 
     /// The data of the first record with `key`.
@@ -237,9 +294,30 @@ fn pair(bytes: &[u8; 8]) -> (u32, u32) {
     )
 }
 
+/// What all records of a file add up to.
+struct Records {
+    /// How many belong to each table.
+    counts: [u32; 256],
+    /// The sum of the ways that must lead to them.
+    ways: u64,
+}
+
+/// A number for the fact that `hash` leads to the record at `position`: a sum of such is the same in any order.
+fn way(hash: u32, position: u64) -> u64 {
+    let mixed = (u64::from(hash) << 32 | position).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (mixed ^ mixed >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9)
+}
+
 /// The hash of the cdb format.
 fn hash(key: &[u8]) -> u32 {
-    key.iter().fold(5381, |hash: u32, &byte| {
+    hash_on(HASH_START, key)
+}
+
+const HASH_START: u32 = 5381;
+
+/// The hash of what had the hash so far, followed by `bytes`.
+fn hash_on(so_far: u32, bytes: &[u8]) -> u32 {
+    bytes.iter().fold(so_far, |hash, &byte| {
         hash.wrapping_mul(33) ^ u32::from(byte)
     })
 }

@@ -37,18 +37,29 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    fn of(data: &[u8]) -> Self {
+    /// The verdict that `data` holds.
+    ///
+    /// # Errors
+    /// There is something in it that no compiler writes: a damaged deny must not pass for an allow (`InvalidData`).
+    fn of(data: &[u8]) -> io::Result<Self> {
         let mut verdict = Self::default();
+        let items = data.split_inclusive(|&byte| byte == 0);
+        let mut known = 0;
         for instruction in instructions(data) {
+            known += 1;
             match instruction {
                 Instruction::Deny => verdict.deny = true,
                 Instruction::Set(setting) if setting.contains(&b'=') => {
-                    verdict.settings.push(setting.to_vec())
+                    verdict.settings.push(setting.to_vec());
                 }
                 Instruction::Set(_) => {}
             }
         }
-        verdict
+        if items.count() == known {
+            Ok(verdict)
+        } else {
+            Err(io::ErrorKind::InvalidData.into())
+        }
     }
 }
 
@@ -84,7 +95,7 @@ impl Rules {
             Some(current) => search(peer, &current.lengths, |key| current.reader.find(key.bytes))?,
             None => None,
         };
-        Ok(data.map(|data| Verdict::of(&data)).unwrap_or_default())
+        data.map_or_else(|| Ok(Verdict::default()), |data| Verdict::of(&data))
     }
 
     /// The open file, opened again when the path leads to another one or the file was touched; `None` for a file that
@@ -130,7 +141,7 @@ mod tests {
 
     #[test]
     fn deny_does_not_end_the_instructions() {
-        let verdict = Verdict::of(b"+A=1\0D\0+B=\0");
+        let verdict = Verdict::of(b"+A=1\0D\0+B=\0").unwrap();
         assert_eq!(
             verdict,
             Verdict {
@@ -141,10 +152,14 @@ mod tests {
     }
 
     #[test]
-    fn damaged_instructions_are_passed_over() {
+    fn damaged_instructions_are_no_verdict() {
         assert_eq!(instructions(b"x\0\0+A=1").count(), 0);
+        for damaged in [&b"D"[..], b"D\x01", b"E\0", b"\0", b"D\0+A=1", b"+A=1\0x"] {
+            assert!(Verdict::of(damaged).is_err(), "{damaged:?}");
+        }
+        let verdict = Verdict::of(b"+noequals\0Dxyz\0").unwrap();
         assert_eq!(
-            Verdict::of(b"+noequals\0Dxyz\0+A=1"),
+            verdict,
             Verdict {
                 deny: true,
                 settings: vec![]

@@ -27,7 +27,8 @@ pub(super) enum Place {
 }
 
 impl Reading {
-    /// Where the operand `host` says to listen: `0` and nothing are any IPv4 address, `::` any IPv6 address, `:0` both.
+    /// Where the operand `host` says to listen: `0` and nothing are any IPv4 address, `:0` any address of both
+    /// families, `::` any IPv6 address, and IPv4 too unless the system's default (net.ipv6.bindv6only) says otherwise.
     /// Of a name's addresses one is taken, an IPv4 address if there is one.
     ///
     /// # Errors

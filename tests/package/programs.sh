@@ -41,7 +41,7 @@ ok "an old run script with softlimit -m 4000000 runs as it is"
 # Nobody answers: look-ups take their time, and all the memory that they ever need.
 echo nameserver 192.0.2.1 > /etc/resolv.conf
 for many in 1 40; do
-  rm -f port
+  rm -f port log
   softlimit -m 8000000 tcpserver -1v --lookup-timeout=1 127.0.0.1 0 cat > port 2> log &
   server=$!
   eventually test -s port
@@ -57,6 +57,7 @@ done
 ok "with look-ups on, it runs under softlimit -m 8000000"
 
 # Names of services and users are read from files, not by the C library.
+rm -f log
 tcpserver -v -RHl0 -u daemon -g nogroup 127.0.0.1 smtp sh -c 'id -un; id -gn' 2> log &
 server=$!
 eventually grep 'status: 0/40' log
@@ -67,6 +68,7 @@ ok "names of services, users and groups work in static programs"
 
 printf 'nameserver 127.0.0.53\n' > /etc/resolv.conf
 printf '127.0.0.1 box\n' >> /etc/hosts
+rm -f log
 tcpserver -v -RHl0 box 7000 echo here 2> log &
 server=$!
 eventually grep 'status: 0/40' log

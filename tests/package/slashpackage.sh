@@ -49,6 +49,11 @@ printf '/etc/passwd/bin\n' > "$new/package/command-ln"
 exits 111 "$new/package/upgrade"
 cp list "$new/package/command-ln"
 equal "$(readlink /package/net/ucspi-tcp)" ucspi-tcp-0.0.9
+# A source that cannot be built.
+mkdir "$new/src"
+exits 111 "$new/package/install"
+rmdir "$new/src"
+equal "$(readlink /package/net/ucspi-tcp)" ucspi-tcp-0.0.9
 echoes 127.0.0.1 7000 || fail "the old version does not work"
 ok "an upgrade that fails leaves the old version in place"
 
@@ -93,3 +98,16 @@ equal "$(cat "$bin/who@" /usr/local/share/man/man1/who@.1)" "mine
 mine"
 test -x "$old/command/tcpserver" || fail "the old version is gone"
 ok "package/uninstall takes away what is ours, and nothing else"
+
+if command -v busybox > /dev/null; then
+  rm "$bin/who@"
+  mkdir /mnt/small
+  busybox --install -s /mnt/small
+  for step in upgrade man uninstall; do
+    exits 0 env -i PATH="$bin:/mnt/small" busybox sh "$old/package/$step"
+  done
+  gone "$bin/tcpserver" || fail "a link is left"
+  ok "to install takes no more than busybox"
+else
+  echo "skipped $name: busybox is not here"
+fi

@@ -10,10 +10,7 @@ pub(crate) fn find<'file>(file: &'file [u8], key: &[u8]) -> Result<Option<&'file
     if file.len() < 2048 {
         return Err(Damaged);
     }
-    let mut hash: u32 = 5381;
-    for byte in key {
-        hash = (hash << 5).wrapping_add(hash) ^ u32::from(*byte);
-    }
+    let hash = hash(key);
     let entry = u64::from(hash % 256) * 8;
     let (table, slots) = (number(file, entry)?, number(file, entry + 4)?);
     if slots == 0 {
@@ -57,22 +54,63 @@ fn part(file: &[u8], at: u64, bytes: u64) -> Result<&[u8], Damaged> {
     range.ok().and_then(|range| file.get(range)).ok_or(Damaged)
 }
 
-/// The keys of all records, if they follow each other from the header to the first hash table without a gap.
+/// The keys of all records, if they follow each other from the header to the first hash table without a gap, and if the
+/// tables lead to each of them and to nothing else.
 #[allow(dead_code, reason = "the fuzz target has no use for it")]
 pub(crate) fn keys(file: &[u8]) -> Result<Vec<&[u8]>, Damaged> {
     let tables: Result<Vec<u64>, Damaged> = (0..256).map(|entry| number(file, entry * 8)).collect();
     let end = tables?.into_iter().min().ok_or(Damaged)?;
     let mut keys = Vec::new();
+    let mut counts = [0_u64; 256];
     let mut at = 2048;
     while at < end {
         let (key_bytes, data_bytes) = (number(file, at)?, number(file, at + 4)?);
         part(file, at + 8, key_bytes + data_bytes)?;
-        keys.push(part(file, at + 8, key_bytes)?);
+        let key = part(file, at + 8, key_bytes)?;
+        if !is_led_to(file, key, at)? {
+            return Err(Damaged);
+        }
+        counts[hash(key) as usize % 256] += 1;
+        keys.push(key);
         at += 8 + key_bytes + data_bytes;
+    }
+    for (entry, count) in (0..).zip(counts) {
+        let (table, slots) = (number(file, entry * 8)?, number(file, entry * 8 + 4)?);
+        let mut taken = 0;
+        for slot in 0..slots {
+            taken += u64::from(number(file, table + slot * 8 + 4)? != 0);
+        }
+        if slots != 2 * count || taken != count {
+            return Err(Damaged);
+        }
     }
     if at == end && end <= file.len() as u64 {
         Ok(keys)
     } else {
         Err(Damaged)
     }
+}
+
+/// Whether a look-up of `key` comes past the record at `record`.
+fn is_led_to(file: &[u8], key: &[u8], record: u64) -> Result<bool, Damaged> {
+    let hash = hash(key);
+    let entry = u64::from(hash % 256) * 8;
+    let (table, slots) = (number(file, entry)?, number(file, entry + 4)?);
+    for step in 0..slots {
+        let slot = table + (u64::from(hash >> 8) + step) % slots * 8;
+        let (slot_hash, found) = (number(file, slot)?, number(file, slot + 4)?);
+        if found == 0 {
+            return Ok(false);
+        }
+        if (slot_hash, found) == (u64::from(hash), record) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn hash(key: &[u8]) -> u32 {
+    key.iter().fold(5381, |hash: u32, byte| {
+        (hash << 5).wrapping_add(hash) ^ u32::from(*byte)
+    })
 }

@@ -74,11 +74,15 @@ const SETTINGS: &[(&str, &str)] = &[
 ];
 
 /// Data that tcprules never writes.
+/// What no compiler writes.
+const DAMAGED: &[(&str, &[u8])] = &[
+    ("item_without_its_nul_is_damage", b"+X=a\0+Y=b"),
+    ("deny_without_its_nul_is_damage", b"D"),
+    ("unknown_item_is_damage", b"?what\0+X=a\0"),
+    ("empty_item_is_damage", b"\0\0+X=a\0"),
+];
+
 const FOREIGN: &[(&str, &[u8])] = &[
-    ("item_without_its_nul_is_ignored", b"+X=a\0+Y=b"),
-    ("deny_without_its_nul_is_ignored", b"D"),
-    ("unknown_item_is_ignored", b"?what\0+X=a\0"),
-    ("empty_item_is_ignored", b"\0\0+X=a\0"),
     (
         "setting_without_equal_sign_is_ignored",
         b"+X\0+INHERITED\0+Y=b\0",
@@ -86,6 +90,14 @@ const FOREIGN: &[(&str, &[u8])] = &[
     ("item_that_begins_with_d_denies", b"Drop\0"),
     ("deny_after_settings_denies", b"+X=a\0D\0+Y=b\0"),
 ];
+
+/// One connection from a peer whose record holds `data`.
+fn follow(s: &mut Scene, data: &[u8]) {
+    s.write("rules.cdb", cdb::file(&[(b"127.0.0.1", data)]));
+    one_logged_connection(s, &["-1vHRl0", "-x", "rules.cdb"], &["env"], |launch| {
+        launch.env("INHERITED", "from the start")
+    });
+}
 
 pub(crate) fn fill(book: &mut Book) {
     for (name, rules) in VERDICTS {
@@ -112,12 +124,11 @@ pub(crate) fn fill(book: &mut Book) {
         });
     }
     for (name, data) in FOREIGN {
-        book.add(*name, move |s| {
-            s.write("rules.cdb", cdb::file(&[(b"127.0.0.1", data)]));
-            one_logged_connection(s, &["-1vHRl0", "-x", "rules.cdb"], &["env"], |launch| {
-                launch.env("INHERITED", "from the start")
-            });
-        });
+        book.add(*name, |s| follow(s, data));
+    }
+    for (name, data) in DAMAGED {
+        book.add(*name, |s| follow(s, data))
+            .differs("damaged-rules");
     }
     book.add("deny_with_settings_denies", |s| {
         s.rules("rules.cdb", "127.0.0.1:deny,X=\"y\"\n");
