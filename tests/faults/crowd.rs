@@ -132,14 +132,16 @@ impl Crowd {
         self.wait("all connections have ended", |tally| tally.end >= count);
         self.rest();
         let pid = self.pid();
-        assert_eq!(children(pid), [0; 0], "children");
         // The rules are opened by the first connection, and stay.
         let without_rules = |mut open: Vec<String>| {
             open.retain(|name| name != "rules.cdb");
             open
         };
-        let open = without_rules(descriptors(pid));
-        assert_eq!(open, without_rules(at_rest()), "descriptors");
+        let at_first = without_rules(at_rest());
+        // Somebody who has gone may still be in the queue.
+        eventually("the server is as at the start", || {
+            children(pid).is_empty() && without_rules(descriptors(pid)) == at_first
+        });
         let tally = self.tally();
         assert_eq!(tally.broken, [""; 0], "the log is not whole");
         assert!(tally.most <= self.limit, "{} open", tally.most);

@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, TcpStream};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::crowd::state;
 use crate::network;
 use crate::service::{FRIEND, has_ended, log_of};
 use crate::support::net;
@@ -174,6 +175,7 @@ fn kill_ends_by_sigkill_what_ignores_sigterm_or_is_stopped() {
         if is_stopped {
             let child = children(drained.server.process.pid())[0];
             kill(Pid::from_raw(child), Signal::SIGSTOP).expect("the program runs");
+            eventually("the program is stopped", || state(child) == 'T');
         }
         drained.terminate();
         drained.wait();
