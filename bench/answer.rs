@@ -1,5 +1,5 @@
 //! The least program that can be served: it answers and ends, in two system calls and without any library, so that what
-//! is measured is the server. `bench/run` says how it is built.
+//! is measured is the server; with `--cfg hold` it ends when its client does. `bench/run` says how it is built.
 #![no_std]
 #![no_main]
 
@@ -11,6 +11,12 @@ const ANSWER: &[u8] = b"ok\n";
 #[unsafe(no_mangle)]
 extern "C" fn _start() -> ! {
     call(WRITE, 1, ANSWER.as_ptr() as usize, ANSWER.len());
+    #[cfg(hold)]
+    {
+        // Until the client has closed; what it says is for nobody.
+        let mut byte = 0_u8;
+        call(READ, 0, &raw mut byte as usize, 1);
+    }
     loop {
         call(EXIT, 0, 0, 0);
     }
@@ -18,12 +24,14 @@ extern "C" fn _start() -> ! {
 
 #[cfg(target_arch = "x86_64")]
 const WRITE: usize = 1;
+#[cfg(all(hold, target_arch = "x86_64"))]
+const READ: usize = 0;
 #[cfg(target_arch = "x86_64")]
 const EXIT: usize = 231;
 
 #[cfg(target_arch = "x86_64")]
 fn call(number: usize, first: usize, second: usize, third: usize) {
-    // SAFETY: write only reads the bytes of a literal, exit_group takes no pointer; the kernel keeps all registers but
+    // SAFETY: write only reads the bytes of a literal, read writes one byte of a local, exit_group takes no pointer; the kernel keeps all registers but
     // those that are named.
     unsafe {
         asm!("syscall", inout("rax") number => _, in("rdi") first, in("rsi") second, in("rdx") third,
@@ -33,6 +41,8 @@ fn call(number: usize, first: usize, second: usize, third: usize) {
 
 #[cfg(target_arch = "aarch64")]
 const WRITE: usize = 64;
+#[cfg(all(hold, target_arch = "aarch64"))]
+const READ: usize = 63;
 #[cfg(target_arch = "aarch64")]
 const EXIT: usize = 94;
 

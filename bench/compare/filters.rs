@@ -7,74 +7,67 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::process::{cost, cost_of_orphan};
-use crate::works::Better::More;
+use crate::works::Target::AtLeast;
+use crate::works::Unit::MegabytesPerSecond;
 use crate::works::{Place, Work, work};
 
-const ADDED: f64 = 10.0;
-const RECORDED: f64 = 3.0;
+pub(crate) const ADDCR: &str = "bytes addcr moves in a CPU second";
 
 pub(crate) const WORKS: &[Work] = &[
-    work(
-        "bytes addcr moves in a CPU second",
-        More,
-        ADDED,
-        |place, folder| filter(place, folder, "addcr", "\n"),
-    ),
+    work(ADDCR, MegabytesPerSecond, AtLeast(10.0), |place, folder| {
+        filter(place, folder, "addcr", "\n")
+    }),
     work(
         "bytes delcr moves in a CPU second",
-        More,
-        ADDED,
+        MegabytesPerSecond,
+        AtLeast(10.0),
         |place, folder| filter(place, folder, "delcr", "\r\n"),
     ),
     work(
         "bytes delcr moves in a CPU second, no CR",
-        More,
-        ADDED,
+        MegabytesPerSecond,
+        AtLeast(10.0),
         |place, folder| filter(place, folder, "delcr", "\n"),
     ),
     work(
         "bytes fixcrio moves in a CPU second, LF in",
-        More,
-        ADDED,
+        MegabytesPerSecond,
+        AtLeast(10.0),
         |place, folder| wrapped_input(place, folder, "fixcrio", "\n"),
     ),
     work(
         "bytes fixcrio moves in a CPU second, CR LF in",
-        More,
-        ADDED,
+        MegabytesPerSecond,
+        AtLeast(10.0),
         |place, folder| wrapped_input(place, folder, "fixcrio", "\r\n"),
     ),
     work(
         "bytes fixcrio moves in a CPU second, LF out",
-        More,
-        ADDED,
+        MegabytesPerSecond,
+        AtLeast(10.0),
         |place, folder| wrapped_output(place, folder, "fixcrio", "\n"),
     ),
     work(
         "bytes recordio moves in a CPU second, in",
-        More,
-        RECORDED,
+        MegabytesPerSecond,
+        AtLeast(10.0),
         |place, folder| wrapped_input(place, folder, "recordio", "\n"),
     ),
     work(
         "bytes recordio moves in a CPU second, out",
-        More,
-        RECORDED,
+        MegabytesPerSecond,
+        AtLeast(10.0),
         |place, folder| wrapped_output(place, folder, "recordio", "\n"),
     ),
 ];
 
-/// What is moved: lines of mail, from 0 to 78 bytes long.
-fn text(place: &Place, end: &str) -> String {
-    const LINES: usize = 1 << 21;
+/// What is moved: 80 MB in lines of 79 bytes and their end.
+pub(crate) fn text(place: &Place, end: &str) -> String {
+    const LINES: usize = 1_000_000;
     let file = place.file(if end == "\n" { "lf.txt" } else { "crlf.txt" });
     if !Path::new(&file).exists() {
-        let mut text = String::with_capacity(LINES * 41);
-        for number in 0..LINES {
-            text.extend(std::iter::repeat_n('x', number * 31 % 79));
-            text.push_str(end);
-        }
-        std::fs::write(&file, text).expect("the text can be written");
+        let line = "x".repeat(79) + end;
+        std::fs::write(&file, line.repeat(LINES)).expect("the text can be written");
     }
     file
 }

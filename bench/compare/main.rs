@@ -4,20 +4,25 @@
 //! whole process tree, because a busy machine does not change it much; only where a row says so is it a rate or a wait.
 #![allow(
     clippy::disallowed_methods,
+    clippy::print_stderr,
     clippy::print_stdout,
     unsafe_code,
     reason = "a program that measures others starts them, prints, and asks the system what they cost"
 )]
 
 mod filters;
+mod limits;
 mod load;
 mod process;
 mod report;
+mod scale;
 mod works;
 
 use std::path::PathBuf;
 
-use report::Report;
+use limits::LIMITS;
+use report::{LIMITS_HEAD, Report, median_of, print_scale};
+use scale::SCALES;
 use works::{Place, WORKS};
 
 fn main() {
@@ -33,30 +38,53 @@ fn main() {
         ours: folder("BENCH_OURS"),
         original: folder("BENCH_ORIGINAL"),
         answer: folder("BENCH_ANSWER"),
+        hold: folder("BENCH_HOLD"),
         scratch: folder("BENCH_SCRATCH"),
     };
     place.prepare();
+    let is_wanted = |name: &str| only.as_deref().is_none_or(|only| name.contains(only));
     let mut report = Report::default();
     for work in WORKS.iter().chain(filters::WORKS) {
-        if only
-            .as_deref()
-            .is_some_and(|only| !work.name.contains(only))
-        {
+        if !is_wanted(work.name) {
             continue;
         }
         // A round that does not count warms the caches up.
-        let mut ratios = Vec::with_capacity(rounds);
-        for round in 0..=rounds {
-            let ours = (work.measure)(&place, &place.ours);
-            let original = (work.measure)(&place, &place.original);
-            if round > 0 {
-                ratios.push(ours / original);
-            }
-        }
-        report.add(work, ratios);
+        let measured: Vec<_> = (0..=rounds)
+            .map(|_| {
+                (
+                    (work.measure)(&place, &place.ours),
+                    (work.measure)(&place, &place.original),
+                )
+            })
+            .skip(1)
+            .collect();
+        eprintln!("{}: {measured:.4?}", work.name);
+        report.add(work, &measured);
     }
     report.print();
-    if let Some(file) = std::env::var_os("BENCH_PLOT") {
+    println!("{LIMITS_HEAD}");
+    for limit in LIMITS.iter().filter(|limit| is_wanted(limit.name)) {
+        let measured = (0..=rounds).map(|_| (limit.measure)(&place)).skip(1);
+        report.print_limit(limit, median_of(measured.collect()));
+    }
+    let is_wanted_scale = |scale: &&scale::Scale| scale.rows.iter().any(|row| is_wanted(row.0));
+    for scale in SCALES.iter().filter(is_wanted_scale) {
+        let at = |folder, size| -> Vec<f64> {
+            let runs: Vec<_> = (0..3)
+                .map(|_| (scale.measure)(&place, folder, size))
+                .collect();
+            let rows = 0..scale.rows.len();
+            rows.map(|row| median_of(runs.iter().map(|run| run[row]).collect()))
+                .collect()
+        };
+        let both = |size: &u32| {
+            let both = (at(&place.ours, *size), at(&place.original, *size));
+            eprintln!("{} {size}: {both:.6?}", scale.rows[0].0);
+            both
+        };
+        print_scale(scale, &scale.sizes.iter().map(both).collect::<Vec<_>>());
+    }
+    if let Some(file) = std::env::var_os("BENCH_PLOT").filter(|_| only.is_none()) {
         std::fs::write(file, report.plot()).expect("the plot can be written");
     }
 }

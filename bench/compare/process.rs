@@ -1,10 +1,15 @@
 //! Starting programs and reading what they cost.
 
+use std::ffi::OsStr;
 use std::io::Read;
 use std::mem::MaybeUninit;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use nix::sys::time::TimeSpec;
+use nix::time::{ClockId, clock_gettime};
 
 /// User and system time of a process and of the children that it has waited for, in seconds.
 pub(crate) type Cpu = f64;
@@ -49,6 +54,54 @@ fn wait_for(pid: i32) -> Cpu {
     seconds(usage.ru_utime) + seconds(usage.ru_stime)
 }
 
+/// Memory that only the process `pid` uses, with its page tables, in kilobytes; none when it has ended.
+pub(crate) fn memory_of(pid: u32) -> f64 {
+    let field = |file: &str, name: &str| -> Option<f64> {
+        let text = std::fs::read_to_string(format!("/proc/{pid}/{file}")).ok()?;
+        let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+        line.split_whitespace().next()?.parse().ok()
+    };
+    let fields = (
+        field("smaps_rollup", "Private_Dirty:"),
+        field("status", "VmPTE:"),
+    );
+    fields
+        .0
+        .zip(fields.1)
+        .map_or(0.0, |(dirty, tables)| dirty + tables)
+}
+
+/// The CPU time of this thread, from a moment on.
+pub(crate) struct Clock(TimeSpec);
+
+impl Clock {
+    pub(crate) fn start() -> Self {
+        Self(Self::now())
+    }
+
+    pub(crate) fn seconds(&self) -> Cpu {
+        Duration::from(Self::now() - self.0).as_secs_f64()
+    }
+
+    fn now() -> TimeSpec {
+        clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).expect("there is such a clock")
+    }
+}
+
+/// The time that the process `pid` alone has run, in seconds, by the scheduler's own clock.
+pub(crate) fn run_time_of(pid: u32) -> Cpu {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/schedstat")).expect("/proc");
+    let number = text.split_whitespace().next().expect("a number");
+    number.parse::<f64>().expect("nanoseconds") / 1e9
+}
+
+/// The children of the process `pid`.
+pub(crate) fn children(pid: u32) -> Vec<u32> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).expect("/proc");
+    let numbers = text.split_whitespace();
+    numbers.map(|word| word.parse().expect("a pid")).collect()
+}
+
 /// A server that runs.
 pub(crate) struct Server {
     child: Child,
@@ -57,13 +110,18 @@ pub(crate) struct Server {
 
 impl Server {
     /// Starts `tcpserver` of `folder` with `options`, serving `program`; its log goes to `log`.
-    pub(crate) fn start(folder: &Path, options: &[&str], program: &Path, log: Stdio) -> Self {
+    pub(crate) fn start(
+        folder: &Path,
+        options: &[&str],
+        program: &[impl AsRef<OsStr>],
+        log: Stdio,
+    ) -> Self {
         let mut command = Command::new(folder.join("tcpserver"));
         command
             .arg("-1")
             .args(options)
             .args(["127.0.0.1", "0"])
-            .arg(program);
+            .args(program);
         command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -86,23 +144,9 @@ impl Server {
         self.child.stderr.take().expect("the log is a pipe")
     }
 
-    /// Memory that only this server uses, with its page tables, in kilobytes.
-    pub(crate) fn memory(&self) -> f64 {
-        let read = |file: &str| {
-            std::fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).expect("/proc")
-        };
-        let field = |text: &str, name: &str| -> f64 {
-            let line = text
-                .lines()
-                .find_map(|line| line.strip_prefix(name))
-                .expect("the field");
-            line.split_whitespace()
-                .next()
-                .expect("a number")
-                .parse()
-                .expect("a number")
-        };
-        field(&read("smaps_rollup"), "Private_Dirty:") + field(&read("status"), "VmPTE:")
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Ends the server and gives what it and its children cost.
@@ -111,5 +155,13 @@ impl Server {
         // SAFETY: takes no pointer; the process is ours and not waited for.
         unsafe { libc::kill(pid, libc::SIGTERM) };
         wait(&mut self.child)
+    }
+
+    /// Ends the server with all that it started, at once: look-ups that wait would wait on.
+    pub(crate) fn kill(mut self) {
+        let pid = i32::try_from(self.child.id()).expect("a pid");
+        // SAFETY: takes no pointer; the group is that of the server, which is not waited for.
+        unsafe { libc::kill(-pid, libc::SIGKILL) };
+        wait(&mut self.child);
     }
 }

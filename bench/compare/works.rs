@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::load::{connect, name_server};
-use crate::process::{Server, cost};
+use crate::process::{Server, children, cost, memory_of, run_time_of};
 
 /// Where everything is.
 pub(crate) struct Place {
@@ -15,102 +15,161 @@ pub(crate) struct Place {
     pub original: PathBuf,
     /// A static program that answers and ends.
     pub answer: PathBuf,
+    /// The same, which ends when its client does.
+    pub hold: PathBuf,
     /// For rules and compiled rules.
     pub scratch: PathBuf,
 }
 
-/// Which way is better.
+/// What the numbers of a row count, and how they are shown.
 #[derive(Clone, Copy)]
-pub(crate) enum Better {
-    More,
-    Less,
+pub(crate) enum Unit {
+    PerSecond,
+    /// Seconds, shown as microseconds.
+    Microseconds,
+    /// Seconds, shown as milliseconds.
+    Milliseconds,
+    /// Bytes a second, shown as megabytes.
+    MegabytesPerSecond,
+    Kilobytes,
+}
+
+impl Unit {
+    /// A number with its unit.
+    pub(crate) fn show(self, number: f64) -> String {
+        match self {
+            Self::PerSecond => format!("{number:.0}/s"),
+            Self::Microseconds if number < 1e-5 => format!("{:.2} us", number * 1e6),
+            Self::Microseconds => format!("{:.1} us", number * 1e6),
+            Self::Milliseconds => format!("{:.1} ms", number * 1e3),
+            Self::MegabytesPerSecond => format!("{:.0} MB/s", number / 1e6),
+            Self::Kilobytes => format!("{number:.0} kB"),
+        }
+    }
+}
+
+/// What a row is to reach.
+#[derive(Clone, Copy)]
+pub(crate) enum Target {
+    /// More is better: so many times the original's number.
+    AtLeast(f64),
+    /// Less is better: so many times the original's number.
+    AtMost(f64),
+    /// Less is better: our number itself, whatever the original's is.
+    Ours(f64),
+    /// More is better, and the program that is served decides.
+    Open,
 }
 
 /// One row of the table.
 pub(crate) struct Work {
     pub name: &'static str,
-    pub better: Better,
-    pub target: f64,
+    pub unit: Unit,
+    pub target: Target,
     /// The number, for the programs in a folder.
     pub measure: fn(&Place, &Path) -> f64,
 }
 
 pub(crate) const fn work(
     name: &'static str,
-    better: Better,
-    target: f64,
+    unit: Unit,
+    target: Target,
     measure: fn(&Place, &Path) -> f64,
 ) -> Work {
     Work {
         name,
-        better,
+        unit,
         target,
         measure,
     }
 }
 
-use Better::{Less, More};
+use Target::{AtLeast, AtMost, Open, Ours};
+use Unit::{Kilobytes, Microseconds, Milliseconds, PerSecond};
+
+pub(crate) const SERVED: &str = "connections a second, -HRl0, 16 at once";
+pub(crate) const SERVED_CPU: &str = "CPU of a connection, -HRl0";
+pub(crate) const REFUSED: &str = "refused connections a second";
 
 pub(crate) const WORKS: &[Work] = &[
-    work(
-        "connections a second, -HRl0, 16 at once",
-        More,
-        1.75,
-        |place, folder| serve(place, folder, &["-HRl0"], 3000, 16).rate,
-    ),
-    work("CPU of a connection, -HRl0", Less, 0.57, |place, folder| {
+    work(SERVED, PerSecond, AtLeast(1.75), |place, folder| {
+        serve(place, folder, &["-HRl0"], 3000, 16).rate
+    }),
+    work(SERVED_CPU, Microseconds, AtMost(0.57), |place, folder| {
         serve(place, folder, &["-HRl0"], 3000, 16).cpu
     }),
     work(
         "connections a second, -vHRl0, log to a pipe",
-        More,
-        1.6,
+        PerSecond,
+        AtLeast(1.6),
         |place, folder| serve(place, folder, &["-vHRl0"], 3000, 16).rate,
     ),
     work(
-        "refused connections a second",
-        More,
-        4.0,
-        |place, folder| {
-            let rules = place.file("deny.cdb");
-            serve(place, folder, &["-HRl0", "-x", &rules], 6000, 16).rate
+        "connections a second, -HRl0, /bin/cat",
+        PerSecond,
+        Open,
+        |_, folder| {
+            let server = Server::start(folder, &["-HRl0"], &["/bin/cat"], Stdio::null());
+            let seen = connect(server.port, 2000, 16, b"hello\n");
+            server.end();
+            seen.rate
         },
     ),
     work(
+        "connections a second, -HRl0, sh -c",
+        PerSecond,
+        Open,
+        |_, folder| {
+            let program = ["/bin/sh", "-c", "echo ok"];
+            let server = Server::start(folder, &["-HRl0"], &program, Stdio::null());
+            let seen = connect(server.port, 2000, 16, b"");
+            server.end();
+            seen.rate
+        },
+    ),
+    work(REFUSED, PerSecond, AtLeast(4.0), |place, folder| {
+        let rules = place.file("deny.cdb");
+        serve(place, folder, &["-HRl0", "-x", &rules], 6000, 16).rate
+    }),
+    work(
         "CPU of a connection, 1,000,000 rules",
-        Less,
-        0.45,
+        Microseconds,
+        AtMost(0.45),
         |place, folder| {
-            let rules = place.file("million.cdb");
+            let rules = place.file("1000000.cdb");
             serve(place, folder, &["-HRl0", "-x", &rules], 3000, 16).cpu
         },
     ),
     work(
         "CPU of a connection, look-ups on",
-        Less,
-        0.7,
+        Microseconds,
+        AtMost(0.7),
         |place, folder| serve(place, folder, &[], 1500, 16).cpu,
     ),
     work(
         "p99 from connecting to the first byte, 64 at once",
-        Less,
-        1.0,
+        Milliseconds,
+        AtMost(1.0),
         |place, folder| {
-            let waits = serve(place, folder, &["-HRl0", "-c", "100"], 3000, 64).waits;
+            let waits = serve(
+                place,
+                folder,
+                &["-HRl0", "-c", "100", "-b", "100"],
+                3000,
+                64,
+            )
+            .waits;
             waits[waits.len() * 99 / 100]
         },
     ),
     work(
         "CPU of tcpclient, start to connection",
-        Less,
-        0.36,
+        Microseconds,
+        AtMost(0.36),
         |place, folder| {
             let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
-            let port = listener
-                .local_addr()
-                .expect("an address")
-                .port()
-                .to_string();
+            let address = listener.local_addr().expect("an address");
+            let port = address.port().to_string();
             repeat(50, || {
                 let mut client = Command::new(folder.join("tcpclient"));
                 client
@@ -124,48 +183,69 @@ pub(crate) const WORKS: &[Work] = &[
     ),
     work(
         "CPU of tcprulescheck, start to end",
-        Less,
-        0.25,
+        Microseconds,
+        AtMost(0.25),
         |place, folder| repeat(50, || check(folder, &place.file("deny.cdb"))),
     ),
     work(
         "CPU of tcprules, 100,000 rules",
-        Less,
-        0.5,
-        |place, folder| compile(place, folder, "hundred-thousand"),
+        Milliseconds,
+        AtMost(0.5),
+        |place, folder| compile(place, folder, "100000"),
     ),
     work(
         "CPU of tcprules, 1,000,000 rules",
-        Less,
-        0.5,
-        |place, folder| compile(place, folder, "million"),
+        Milliseconds,
+        AtMost(0.5),
+        |place, folder| compile(place, folder, "1000000"),
     ),
     work(
         "memory of an idle tcpserver, look-ups off",
-        Less,
-        3.0,
+        Kilobytes,
+        Ours(300.0),
         |place, folder| memory(place, folder, &["-HRl0"]),
     ),
     work(
         "memory of an idle tcpserver, look-ups on",
-        Less,
-        6.0,
+        Kilobytes,
+        Ours(600.0),
         |place, folder| memory(place, folder, &[]),
+    ),
+    work(
+        "memory of a running recordio",
+        Kilobytes,
+        AtMost(1.0),
+        |_, folder| memory_of_wrapper(folder, "recordio"),
+    ),
+    work(
+        "memory of a running fixcrio",
+        Kilobytes,
+        AtMost(1.0),
+        |_, folder| memory_of_wrapper(folder, "fixcrio"),
     ),
 ];
 
-struct Served {
-    rate: f64,
+/// How many rules there are in the files of that name.
+pub(crate) const RULES: [u32; 5] = [100, 1_000, 10_000, 100_000, 1_000_000];
+
+pub(crate) struct Served {
+    pub rate: f64,
     /// Seconds for each connection.
-    cpu: f64,
+    pub cpu: f64,
     waits: Vec<f64>,
 }
 
 /// Serves `count` connections, `at_once` at a time.
-fn serve(place: &Place, folder: &Path, options: &[&str], count: usize, at_once: usize) -> Served {
+pub(crate) fn serve(
+    place: &Place,
+    folder: &Path,
+    options: &[&str],
+    count: usize,
+    at_once: usize,
+) -> Served {
     let logs = options.iter().any(|option| option.contains('v'));
     let log = if logs { Stdio::piped() } else { Stdio::null() };
-    let mut server = Server::start(folder, options, &place.answer, log);
+    let mut server = Server::start(folder, options, &[&place.answer], log);
     let reader = logs.then(|| {
         let mut log = server.log();
         std::thread::spawn(move || {
@@ -173,9 +253,12 @@ fn serve(place: &Place, folder: &Path, options: &[&str], count: usize, at_once: 
             while log.read(&mut room).is_ok_and(|length| length > 0) {}
         })
     });
-    let seen = connect(server.port, count, at_once);
+    // The first connection does what is done once, as a look at all of new rules.
+    connect(server.port, 1, 1, b"");
+    let once = run_time_of(server.pid());
+    let seen = connect(server.port, count, at_once, b"");
     #[allow(clippy::cast_precision_loss, reason = "a few thousand")]
-    let cpu = server.end() / count as f64;
+    let cpu = (server.end() - once) / count as f64;
     if let Some(reader) = reader {
         reader.join().expect("the log ends");
     }
@@ -196,18 +279,40 @@ fn check(folder: &Path, rules: &str) -> f64 {
     )
 }
 
-fn compile(place: &Place, folder: &Path, rules: &str) -> f64 {
+pub(crate) fn compile(place: &Place, folder: &Path, rules: &str) -> f64 {
     let mut compile = Command::new(folder.join("tcprules"));
     compile.args([place.file("out.cdb"), place.file("out.tmp")]);
     cost(compile.stdin(File::open(place.file(rules)).expect("the rules are there")))
 }
 
 fn memory(place: &Place, folder: &Path, options: &[&str]) -> f64 {
-    let server = Server::start(folder, options, &place.answer, Stdio::null());
+    let server = Server::start(folder, options, &[&place.answer], Stdio::null());
     // What one connection touches is part of what an instance costs.
-    connect(server.port, 5, 1);
-    let memory = server.memory();
+    connect(server.port, 5, 1, b"");
+    let memory = memory_of(server.pid());
     server.end();
+    memory
+}
+
+/// Of the process that moves the bytes: the child of the one that becomes the program.
+fn memory_of_wrapper(folder: &Path, name: &str) -> f64 {
+    let mut wrapper = Command::new(folder.join(name));
+    wrapper.arg("cat").stderr(Stdio::null());
+    wrapper.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut program = wrapper.spawn().expect("the wrapper starts");
+    let mut stdin = program.stdin.take().expect("stdin is a pipe");
+    let mut stdout = program.stdout.take().expect("stdout is a pipe");
+    // A line there and back: what moving bytes touches is part of what a copy costs.
+    let mut line = [0; 6];
+    stdin.write_all(b"hello\n").expect("it reads");
+    stdout.read_exact(&mut line).expect("it writes");
+    let [pump] = children(program.id())[..] else {
+        panic!("{name} has one child")
+    };
+    let memory = memory_of(pump);
+    drop(stdin);
+    stdout.read_to_end(&mut Vec::new()).expect("it ends");
+    program.wait().expect("the program ends");
     memory
 }
 
@@ -227,15 +332,16 @@ impl Place {
 
     /// Makes the rules, and starts what answers questions.
     pub(crate) fn prepare(&self) {
-        for (name, count) in [("hundred-thousand", 100_000), ("million", 1_000_000)] {
-            std::fs::write(self.file(name), rules(count)).expect("the rules can be written");
-        }
-        std::fs::write(self.file("deny"), "127.:deny\n").expect("the rules can be written");
-        for name in ["deny", "million"] {
+        let write = |name: &str, rules: String| {
+            std::fs::write(self.file(name), rules).expect("the rules can be written");
             let mut compile = Command::new(self.ours.join("tcprules"));
             compile.args([self.file(&format!("{name}.cdb")), self.file("out.tmp")]);
             cost(compile.stdin(File::open(self.file(name)).expect("the rules are there")));
+        };
+        for count in RULES {
+            write(&count.to_string(), rules(count));
         }
+        write("deny", "127.:deny\n".to_owned());
         name_server();
         std::io::stdout().flush().expect("stdout is open");
     }

@@ -8,6 +8,8 @@
 //!
 //! Source: recordio(1) of the original, and observed runs: a packet is at most 256 bytes and is cut at line feeds.
 
+use memchr::memchr_iter;
+
 use super::pump::Observer;
 use super::wrap::{FROM_PROGRAM, INTO_PROGRAM};
 use crate::sys::fd;
@@ -55,11 +57,13 @@ impl Recorder {
 impl Observer for Recorder {
     fn packet(&mut self, way: usize, bytes: &mut Vec<u8>) {
         for packet in bytes.chunks(PACKET_BYTES) {
-            for piece in packet.split_inclusive(|&byte| byte == b'\n') {
-                match piece {
-                    [text @ .., b'\n'] => self.line(way, text, b" \n"),
-                    text => self.line(way, text, b"+\n"),
-                }
+            let mut start = 0;
+            for line_feed in memchr_iter(b'\n', packet) {
+                self.line(way, &packet[start..line_feed], b" \n");
+                start = line_feed + 1;
+            }
+            if start < packet.len() {
+                self.line(way, &packet[start..], b"+\n");
             }
         }
         self.flush();
