@@ -13,50 +13,38 @@ use crate::works::{Place, Work, work};
 
 pub(crate) const ADDCR: &str = "bytes addcr moves in a CPU second";
 
+/// How many bytes a filter moves in a second of CPU time.
+const fn moves(name: &'static str, measure: fn(&Place, &Path) -> f64) -> Work {
+    work(name, MegabytesPerSecond, AtLeast(10.0), measure)
+}
+
 pub(crate) const WORKS: &[Work] = &[
-    work(ADDCR, MegabytesPerSecond, AtLeast(10.0), |place, folder| {
-        filter(place, folder, "addcr", "\n")
+    moves(ADDCR, |place, folder| filter(place, folder, "addcr", "\n")),
+    moves("bytes delcr moves in a CPU second", |place, folder| {
+        filter(place, folder, "delcr", "\r\n")
     }),
-    work(
-        "bytes delcr moves in a CPU second",
-        MegabytesPerSecond,
-        AtLeast(10.0),
-        |place, folder| filter(place, folder, "delcr", "\r\n"),
-    ),
-    work(
+    moves(
         "bytes delcr moves in a CPU second, no CR",
-        MegabytesPerSecond,
-        AtLeast(10.0),
         |place, folder| filter(place, folder, "delcr", "\n"),
     ),
-    work(
+    moves(
         "bytes fixcrio moves in a CPU second, LF in",
-        MegabytesPerSecond,
-        AtLeast(10.0),
         |place, folder| wrapped_input(place, folder, "fixcrio", "\n"),
     ),
-    work(
+    moves(
         "bytes fixcrio moves in a CPU second, CR LF in",
-        MegabytesPerSecond,
-        AtLeast(10.0),
         |place, folder| wrapped_input(place, folder, "fixcrio", "\r\n"),
     ),
-    work(
+    moves(
         "bytes fixcrio moves in a CPU second, LF out",
-        MegabytesPerSecond,
-        AtLeast(10.0),
         |place, folder| wrapped_output(place, folder, "fixcrio", "\n"),
     ),
-    work(
+    moves(
         "bytes recordio moves in a CPU second, in",
-        MegabytesPerSecond,
-        AtLeast(10.0),
         |place, folder| wrapped_input(place, folder, "recordio", "\n"),
     ),
-    work(
+    moves(
         "bytes recordio moves in a CPU second, out",
-        MegabytesPerSecond,
-        AtLeast(10.0),
         |place, folder| wrapped_output(place, folder, "recordio", "\n"),
     ),
 ];

@@ -101,7 +101,8 @@ fn open_many(from: Ipv4Addr, port: u16, count: u32, answers: bool) -> Vec<TcpStr
     (0..count).map(|_| open(from, port, answers)).collect()
 }
 
-/// Waits until the server has no more than `count` children.
+/// Waits until the server has no more than `count` children: it must have collected them, of which the system tells nobody
+/// else, so this looks again and again.
 fn await_children(server: &Server, count: u32) {
     let deadline = Instant::now() + Duration::from_secs(60);
     while children(server.pid()).len() > count as usize {

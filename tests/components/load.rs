@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 
 use crate::support::launch::Output;
 use crate::support::net;
+use crate::support::process::resident;
 use crate::world::{self, Server, World, children, count, eventually};
 
 const CONNECTIONS: usize = 20_000;
@@ -28,16 +29,6 @@ fn descriptors(pid: u32) -> Vec<String> {
         .collect();
     open.sort();
     open
-}
-
-/// The memory that a process has in use, in KiB. proc(5), VmRSS.
-fn resident(pid: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the server runs");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let number = line.and_then(|line| line.split_whitespace().next());
-    number
-        .and_then(|number| number.parse().ok())
-        .expect("a size")
 }
 
 fn log(world: &World) -> String {

@@ -166,16 +166,6 @@ pub(crate) fn reset(stream: TcpStream) {
     drop(OwnedFd::from(stream));
 }
 
-/// The memory that a process has in use, in KiB. proc(5), VmRSS.
-pub(crate) fn resident(pid: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the server runs");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let number = line.and_then(|line| line.split_whitespace().next());
-    number
-        .and_then(|number| number.parse().ok())
-        .expect("a size")
-}
-
 /// The state letter of a process. proc(5), /proc/pid/stat.
 pub(crate) fn state(pid: i32) -> char {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();

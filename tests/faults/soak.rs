@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::crowd::{Crowd, number, reset, resident, state, tell};
+use crate::crowd::{Crowd, number, reset, state, tell};
 use crate::service::{FOE, FRIEND};
 use crate::support::net;
+use crate::support::process::resident;
 use crate::world::{self, World, children, eventually};
 
 const LIMIT: usize = 40;
