@@ -5,8 +5,9 @@ use std::process::ExitCode;
 
 use ucspi_tcp::cli::{self, Arguments, CommandLine, Error, Opt, Verbosity, Voice, number};
 use ucspi_tcp::sys::process;
+use ucspi_tcp::ucspi::account::{self, Group, User};
+use ucspi_tcp::ucspi::port;
 use ucspi_tcp::ucspi::server::{self, Config};
-use ucspi_tcp::ucspi::{account, port};
 
 const COMMAND_LINE: CommandLine = CommandLine {
     name: "tcpserver",
@@ -112,8 +113,15 @@ fn run(arguments: &mut Arguments, voice: &mut Voice) -> Result<(), Error> {
             "6" => config.as_ipv6 = true,
             "1" => config.print_port = true,
             "U" => {
-                config.uid = inherited_id("UID")?.unwrap_or(config.uid);
-                config.gid = inherited_id("GID")?.unwrap_or(config.gid);
+                if let Some(uid) = inherited_id("UID")? {
+                    config.account.user = Some(User { uid, gid: None });
+                }
+                if let Some(gid) = inherited_id("GID")? {
+                    config.account.group = Some(Group {
+                        gid,
+                        is_named: false,
+                    });
+                }
             }
             "X" => config.rules_may_be_missing = true,
             "p" => config.lookups.paranoid = true,
@@ -133,16 +141,16 @@ fn run(arguments: &mut Arguments, voice: &mut Voice) -> Result<(), Error> {
             "x" => config.rules = Some(option.value.bytes()),
             "B" => config.banner = option.value.bytes(),
             "g" => {
-                config.gid = option
+                let group = option
                     .value
-                    .parse("a number or the name of a group", account::group)?
+                    .parse("a number or the name of a group", account::group)?;
+                config.account.group = Some(group);
             }
             "u" => {
                 let user = option
                     .value
                     .parse("a number or the name of a user", account::user)?;
-                config.uid = user.uid;
-                config.gid = user.gid.filter(|_| config.gid == 0).unwrap_or(config.gid);
+                config.account.user = Some(user);
             }
             "b" => config.backlog = option.value.number(0..=u32::MAX)?,
             "l" => config.lookups.local_host = Some(option.value.bytes()),

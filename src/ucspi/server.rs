@@ -9,6 +9,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use tokio::task::LocalSet;
 
+use super::account::Account;
 use super::children::Children;
 use super::connection::DROPPING;
 use super::host::Reading;
@@ -58,10 +59,8 @@ pub struct Config {
     pub print_port: bool,
     /// What to do with running programs at SIGTERM; nothing is to let them go on and end.
     pub drain: Option<Drain>,
-    /// The only group to keep; 0 changes nothing.
-    pub gid: u32,
-    /// The user to become; 0 changes nothing.
-    pub uid: u32,
+    /// Who to become once the port is bound.
+    pub account: Account,
 }
 
 impl Default for Config {
@@ -82,8 +81,7 @@ impl Default for Config {
             lookups: Lookups::default(),
             print_port: false,
             drain: None,
-            gid: 0,
-            uid: 0,
+            account: Account::default(),
         }
     }
 }
@@ -112,11 +110,11 @@ pub fn run(config: Config, voice: Voice) -> Result<(), Error> {
     let place = config.reading.place(&config.host, config.port, &resolver);
     let place = tasks.block_on(&runtime, place)?;
     let listener = Listener::bind(place, config.backlog, voice)?;
-    if config.gid != 0 {
-        privilege::set_group(config.gid).during("set gid")?;
+    if let Some(gid) = config.account.gid() {
+        privilege::set_group(gid).during("set gid")?;
     }
-    if config.uid != 0 {
-        privilege::set_user(config.uid).during("set uid")?;
+    if let Some(uid) = config.account.uid() {
+        privilege::set_user(uid).during("set uid")?;
     }
     if config.print_port {
         let port = format!("{}\n", listener.address.port());

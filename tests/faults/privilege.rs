@@ -164,26 +164,69 @@ fn ids_under(world: &World, options: &[&str]) -> Vec<String> {
     probe::ids(&lossy(&net::receive_all(&mut stream)))
 }
 
+/// Some of the users whom every system has, but root: (name, uid, gid).
+fn users() -> Vec<[String; 3]> {
+    let passwd = fs::read_to_string("/etc/passwd").expect("every system has one");
+    let users = passwd.lines().map(|line| {
+        let fields: Vec<&str> = line.split(':').collect();
+        [fields[0], fields[2], fields[3]].map(str::to_owned)
+    });
+    users
+        .filter(|[_, uid, gid]| uid != "0" && gid != "0")
+        .collect()
+}
+
+/// What a program sees of itself that is `uid`, in the group `gid` alone.
+fn shown(uid: &str, gid: &str) -> [String; 3] {
+    [
+        format!("user ids: {}", [uid; 4].join(" ")),
+        format!("group ids: {}", [gid; 4].join(" ")),
+        format!("groups: {gid}"),
+    ]
+}
+
 #[test]
-fn name_of_a_user_alone_sets_its_group_and_the_group_list_too() {
+fn name_always_sets_the_group_list_whatever_its_numbers_are() {
     let Some(world) = world::with_root_and(&["cat"]) else {
         return;
     };
-    let passwd = fs::read_to_string("/etc/passwd").expect("every system has one");
-    let nobody = passwd.lines().find(|line| line.starts_with("nobody:"));
-    let Some(nobody) = nobody else {
-        return world::skip("there is no user nobody");
+    let users = users();
+    let Some([name, uid, gid]) = users.first() else {
+        return world::skip("there is no user but root");
     };
-    let fields: Vec<&str> = nobody.split(':').collect();
-    let (uid, gid) = (fields[2], fields[3]);
-    let shown = |gid: &str| {
-        [
-            format!("user ids: {}", [uid; 4].join(" ")),
-            format!("group ids: {}", [gid; 4].join(" ")),
-            format!("groups: {gid}"),
-        ]
+    for (options, uid, gid) in [
+        (&["-u", name][..], &uid[..], &gid[..]),
+        (&["-u", name, "-g77"], uid, "77"),
+        (&["-g77", "-u", name], uid, "77"),
+        (&["-u", name, "-g0"], uid, "0"),
+        (&["-g0", "-u", name], uid, "0"),
+        (&["-u", name, "-g", "root"], uid, "0"),
+        (&["-u66", "-g", "root"], "66", "0"),
+        (&["-g", "root"], "0", "0"),
+        (&["-u", "root"], "0", "0"),
+    ] {
+        assert_eq!(ids_under(&world, options), shown(uid, gid), "{options:?}");
+    }
+}
+
+#[test]
+fn last_user_wins_with_all_that_comes_with_it() {
+    let Some(world) = world::with_root_and(&["cat"]) else {
+        return;
     };
-    assert_eq!(ids_under(&world, &["-u", "nobody"]), shown(gid));
-    assert_eq!(ids_under(&world, &["-u", "nobody", "-g77"]), shown("77"));
-    assert_eq!(ids_under(&world, &["-g77", "-u", "nobody"]), shown("77"));
+    let users = users();
+    let [first @ .., [last, uid, gid]] = &users[..] else {
+        return world::skip("there is no user but root");
+    };
+    let Some([first, ..]) = first.first() else {
+        return world::skip("there is one user but root");
+    };
+    let of_last = shown(uid, gid);
+    assert_eq!(ids_under(&world, &["-u", first, "-u", last]), of_last);
+    assert_eq!(ids_under(&world, &["-u", "66", "-u", last]), of_last);
+    // A number brings no group along, and takes none over.
+    let [_, _, groups] = &ids_under(&world, &["-u", first, "-u", "66"])[..] else {
+        panic!("three lines");
+    };
+    assert_eq!(groups, "groups: 0 4 5");
 }
