@@ -2,6 +2,7 @@
 //!
 //! Source: tcp-environ(5), and observed runs: also the order of the entries is the original's.
 
+use std::collections::HashMap;
 use std::ffi::{CStr, CString};
 
 use crate::sys::exec::c_string;
@@ -13,7 +14,8 @@ pub fn with(inherited: &[CString], name: &str, value: &[u8]) -> Vec<CString> {
     changes.made(inherited)
 }
 
-/// Changes to make, in order: each removes the first entry of its name, and a setting is put last.
+/// Changes to make, in order: each removes every entry of its name, and a setting is put last. An entry that is removed
+/// is filled with the last one, as in the original.
 #[derive(Debug, Default)]
 pub(super) struct Changes(Vec<CString>);
 
@@ -41,29 +43,50 @@ impl Changes {
         self.apply(inherited).into_iter().map(Into::into).collect()
     }
 
-    /// `inherited` with the changes made.
+    /// `inherited` with the changes made, in a time that grows with both and no faster: a rule may have many settings.
     pub(super) fn apply<'a>(&'a self, inherited: &'a [CString]) -> Vec<&'a CStr> {
-        let mut entries = Vec::with_capacity(inherited.len() + self.0.len());
-        entries.extend(inherited.iter().map(CString::as_c_str));
-        for change in &self.0 {
-            let text = change.as_bytes();
-            let equals = text.iter().position(|&byte| byte == b'=');
-            let name = &text[..equals.unwrap_or(text.len())];
-            let is_same = |entry: &&CStr| {
-                entry
-                    .to_bytes()
-                    .strip_prefix(name)
-                    .is_some_and(|rest| rest.starts_with(b"="))
-            };
-            if let Some(at) = entries.iter().position(is_same) {
-                entries.swap_remove(at);
+        // Where the one entry of each name is that is to be changed, once there is one.
+        let names = self.0.iter().map(|change| (name(change), None));
+        let mut places: HashMap<&[u8], Option<usize>> = names.collect();
+        let mut entries: Vec<&CStr> = Vec::with_capacity(inherited.len() + self.0.len());
+        for entry in inherited {
+            if let Some(place) = places.get_mut(name(entry)).filter(|_| is_setting(entry)) {
+                if place.is_some() {
+                    // A program finds the first of two copies, or the last: which one is not ours to say.
+                    continue;
+                }
+                *place = Some(entries.len());
             }
-            if equals.is_some() {
+            entries.push(entry);
+        }
+        for change in &self.0 {
+            let place = places.get_mut(name(change)).and_then(Option::take);
+            if let Some(place) = place {
+                entries.swap_remove(place);
+                let moved = entries.get(place).filter(|moved| is_setting(moved));
+                if let Some(moved) = moved.and_then(|moved| places.get_mut(name(moved))) {
+                    *moved = Some(place);
+                }
+            }
+            if is_setting(change) {
+                places.insert(name(change), Some(entries.len()));
                 entries.push(change);
             }
         }
         entries
     }
+}
+
+/// What stands before the first `=` of `entry`, or all of it.
+fn name(entry: &CStr) -> &[u8] {
+    let text = entry.to_bytes();
+    let end = text.iter().position(|&byte| byte == b'=');
+    &text[..end.unwrap_or(text.len())]
+}
+
+/// True for `name=value`: an entry without `=` is none of its name, and a change without one removes.
+fn is_setting(entry: &CStr) -> bool {
+    entry.to_bytes().contains(&b'=')
 }
 
 #[cfg(test)]
@@ -95,11 +118,24 @@ mod tests {
     }
 
     #[test]
-    fn only_the_first_of_a_name_is_removed_and_others_stay_untouched() {
-        let entries = changed(&["AB=1", "A", "A=1", "A=2", "=x"], |changes| {
-            changes.set("A", b"")
+    fn every_copy_of_a_name_is_removed_and_others_stay_untouched() {
+        let inherited = ["AB=1", "A", "A=1", "B=1", "A=2", "B=2", "=x", "A=3"];
+        let entries = changed(&inherited, |changes| changes.set("A", b""));
+        assert_eq!(entries, ["AB=1", "A", "=x", "B=1", "B=2", "A="]);
+        let entries = changed(&inherited, |changes| changes.set_if_known("A", None));
+        assert_eq!(entries, ["AB=1", "A", "=x", "B=1", "B=2"]);
+    }
+
+    #[test]
+    fn last_of_several_changes_counts() {
+        let entries = changed(&["A=1", "B=1", "C=1"], |changes| {
+            changes.set("A", b"2");
+            changes.set("B", b"2");
+            changes.set_if_known("A", None);
+            changes.set("B", b"3");
+            changes.set("A", b"4");
         });
-        assert_eq!(entries, ["AB=1", "A", "=x", "A=2", "A="]);
+        assert_eq!(entries, ["C=1", "B=3", "A=4"]);
     }
 
     #[test]

@@ -100,6 +100,27 @@ fn ends(book: &mut Book) {
     book.add("program_that_ends_first_ends_all", |s| {
         s.run(s.program(["echo", "done"]).stdin(Input::Pipe));
     });
+    book.add(
+        "program_that_closes_its_input_keeps_its_output_when_more_comes",
+        |s| {
+            let gate = s.fifo("go");
+            let script = "exec <&-; echo ready; read x <go; exec head -c 300000 /dev/zero";
+            let mut process = s.start(s.program(["sh", "-c", script]).stdin(Input::Pipe));
+            let stdout = process.stdout.clone().expect("stdout is a pipe");
+            stdout.wait_for("ready", 1);
+            let mut stdin = process.stdin.take().expect("stdin is a pipe");
+            // More than a pipe holds: some of it has been read when it is written, or nobody reads any more.
+            let _ = stdin.write_all(&[b'x'; 65_537]);
+            let _open = gate.open();
+            let outcome = process.outcome();
+            s.note(&format!(
+                "all of the output came: {}",
+                outcome.stdout.len() == "ready\r\n".len() + 300_000
+            ));
+            s.note(&crate::support::process::describe(outcome.status));
+        },
+    )
+    .differs("fixcrio-closed-input");
     book.add("closed_stdin_is_an_end_of_input", |s| {
         s.run(s.program(["cat"]).closed(0));
     });
