@@ -104,10 +104,7 @@ fn entry(file: &Path, name: &[u8]) -> Option<Vec<u8>> {
 mod tests {
     use super::{Account, Group, User, group, user};
 
-    const NUMBER: Option<User> = Some(User {
-        uid: 66,
-        gid: None,
-    });
+    const NUMBER: Option<User> = Some(User { uid: 66, gid: None });
 
     fn named(uid: u32, gid: u32) -> Option<User> {
         let gid = Some(gid);

@@ -100,6 +100,8 @@ pub struct Drain {
 /// # Errors
 /// Whatever keeps the server from starting: 100 for a wrong operand, 111 otherwise, with the original's messages.
 pub fn run(config: Config, voice: Voice) -> Result<(), Error> {
+    // Also without another user: the program runs as we do, and must not get at the connections of others.
+    process::keep_others_out().during("start")?;
     let inherited = take_signals().during("block signals")?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
