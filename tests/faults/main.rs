@@ -21,6 +21,7 @@ mod rules;
 mod server;
 mod service;
 mod soak;
+mod start;
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -11,6 +11,8 @@ use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 
 use nix::errno::Errno;
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::stat::{Mode, umask};
@@ -26,6 +28,7 @@ pub(crate) enum Step {
     Umask(Mode),
     Groups(Vec<libc::gid_t>),
     Become(libc::uid_t),
+    HideDevices,
 }
 
 impl Step {
@@ -61,6 +64,13 @@ impl Step {
                 Errno::result(result)?;
                 setgid(Gid::from_raw(*id))?;
                 setuid(Uid::from_raw(*id))?;
+            }
+            Self::HideDevices => {
+                const NOTHING: Option<&CStr> = None;
+                unshare(CloneFlags::CLONE_NEWNS)?;
+                let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
+                mount(NOTHING, c"/", NOTHING, private, NOTHING)?;
+                mount(NOTHING, c"/dev", Some(c"tmpfs"), MsFlags::empty(), NOTHING)?;
             }
         }
         Ok(())

@@ -180,6 +180,11 @@ impl Launch {
         launch.described("as an ordinary user")
     }
 
+    /// Starts the program where `/dev` is empty; only root can.
+    pub(crate) fn without_devices(self) -> Self {
+        self.step(Step::HideDevices).described("without devices")
+    }
+
     pub(crate) fn is_unprivileged(&self) -> bool {
         self.unprivileged
     }
