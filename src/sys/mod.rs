@@ -13,6 +13,7 @@ pub mod exec;
 pub mod fd;
 pub mod file;
 pub mod limit;
+pub mod outlet;
 pub mod privilege;
 pub mod process;
 pub mod random;
