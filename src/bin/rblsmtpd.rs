@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use ucspi_tcp::cli::{self, Arguments, CommandLine, Error, Opt, Voice, number};
-use ucspi_tcp::smtp::{Lists, Verdict, refuse};
+use ucspi_tcp::smtp::{BlockList, Lists, Verdict, refuse};
 use ucspi_tcp::sys::process;
 use ucspi_tcp::ucspi::environ;
 
@@ -28,7 +28,11 @@ const COMMAND_LINE: CommandLine = CommandLine {
             "timeout",
             "talk with a rejected client for this many seconds (default 60)",
         ),
-        Opt::value("r", "base", "reject who has a TXT record in this list"),
+        Opt::value(
+            "r",
+            "base",
+            "reject who has a TXT record in this list; with base:text, who has an A record",
+        ),
         Opt::value("a", "base", "accept who has an A record in this list"),
         Opt::value(
             "w",
@@ -45,7 +49,7 @@ fn main() -> ExitCode {
 
 fn run(arguments: &mut Arguments, voice: &mut Voice) -> Result<(), Error> {
     let client = Client::from_environment();
-    let mut lists = Lists::new(&client.address, process::variable("RBLSMTPD"))?;
+    let mut lists = Lists::new(&client.address, process::variable("RBLSMTPD"), *voice)?;
     let was_open = lists.is_open();
     let mut informs = false;
     let mut limit = Duration::from_secs(60);
@@ -58,7 +62,12 @@ fn run(arguments: &mut Arguments, voice: &mut Voice) -> Result<(), Error> {
             "C" => lists.fails_closed = false,
             "i" => informs = true,
             "t" => limit = option.value.seconds()?,
-            "r" => lists.block(&option.value.bytes()),
+            "r" => {
+                let list = option
+                    .value
+                    .parse("a list, or list:text", BlockList::parse)?;
+                lists.block(&list);
+            }
             "a" => lists.allow(&option.value.bytes()),
             "w" => {
                 delay = option.value.number(0..=u32::MAX)?;
@@ -88,8 +97,8 @@ fn run(arguments: &mut Arguments, voice: &mut Voice) -> Result<(), Error> {
     cli::exec(&program[0], &program, &environment)
 }
 
-/// The most that is said of a list's text, in bytes.
-const TEXT_BYTES: usize = 200;
+/// The most that is said of a text, in bytes: a reply is at most 512. RFC 5321 section 4.5.3.1.5.
+const TEXT_BYTES: usize = 500;
 
 /// `text`, cut, with everything that does not print as a question mark.
 fn cut(text: &[u8]) -> Vec<u8> {
