@@ -5,6 +5,7 @@
 //! * [`filter`]: programs that watch or change bytes: recordio, fixcrio, addcr, delcr, the small clients
 //! * [`smtp`]: mail that nobody wants: rblsmtpd
 //! * [`ucspi`]: the contract: listening, a connection's life, children, connecting, ident
+//! * [`service`]: a listening process: accepting, slots, the end
 //! * [`rules`]: what does the administrator say about this peer?
 //! * [`dns`]: what is this name or address called?
 //! * [`cli`]: options, messages, exit codes
@@ -14,6 +15,7 @@ pub mod cli;
 pub mod dns;
 pub mod filter;
 pub mod rules;
+pub mod service;
 pub mod smtp;
 pub mod sys;
 pub mod ucspi;

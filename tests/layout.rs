@@ -12,14 +12,15 @@ use std::path::{Path, PathBuf};
 use code::{code_only, word};
 
 /// A room, and the rooms that it may name.
-const ROOMS: [(&str, &[&str]); 8] = [
+const ROOMS: [(&str, &[&str]); 9] = [
     (
         "bin",
         &["filter", "smtp", "ucspi", "rules", "dns", "cli", "sys"],
     ),
     ("smtp", &["dns", "cli", "sys"]),
     ("filter", &["ucspi", "rules", "dns", "cli", "sys"]),
-    ("ucspi", &["rules", "dns", "cli", "sys"]),
+    ("ucspi", &["service", "rules", "dns", "cli", "sys"]),
+    ("service", &["cli", "sys"]),
     ("rules", &["cli", "sys"]),
     ("dns", &["cli", "sys"]),
     ("cli", &["sys"]),

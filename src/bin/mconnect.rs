@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use ucspi_tcp::cli::{self, CommandLine, Voice};
 use ucspi_tcp::filter;
-use ucspi_tcp::sys::signal;
+use ucspi_tcp::sys::signal::{self, Signal};
 use ucspi_tcp::ucspi::client;
 
 const COMMAND_LINE: CommandLine = CommandLine {
@@ -21,7 +21,7 @@ fn main() -> ExitCode {
         let port = arguments.operand().unwrap_or(b"25".to_vec());
         *voice = Voice::new("tcpclient");
         let connection = client::dial(host, &port, *voice)?;
-        signal::ignore(signal::PIPE);
+        signal::ignore(Signal::SIGPIPE);
         // As the original, whatever ends the talk ends it well.
         let _ = filter::mconnect(&connection, &connection);
         Ok(())

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use ucspi_tcp::cli::{self, CommandLine};
 use ucspi_tcp::filter::mconnect;
-use ucspi_tcp::sys::{fd, signal};
+use ucspi_tcp::sys::fd;
+use ucspi_tcp::sys::signal::{self, Signal};
 
 const COMMAND_LINE: CommandLine = CommandLine {
     name: "mconnect-io",
@@ -16,7 +17,7 @@ const COMMAND_LINE: CommandLine = CommandLine {
 
 fn main() -> ExitCode {
     cli::main(&COMMAND_LINE, |_, _| {
-        signal::ignore(signal::PIPE);
+        signal::ignore(Signal::SIGPIPE);
         // As the original: who cannot speak may still hear, and without a network there is nothing to do.
         if fd::inherited(7).is_err() {
             fd::occupy(7);

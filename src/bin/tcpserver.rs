@@ -109,31 +109,31 @@ fn run(arguments: &mut Arguments, voice: &mut Voice) -> Result<(), Error> {
     while let Some(option) = arguments.option()? {
         match option.name {
             "4" => config.reading.ipv4_only = true,
-            "6" => config.as_ipv6 = true,
-            "1" => config.print_port = true,
+            "6" => config.gate.as_ipv6 = true,
+            "1" => config.listening.print_port = true,
             "U" => {
-                config.uid = inherited_id("UID")?.unwrap_or(config.uid);
-                config.gid = inherited_id("GID")?.unwrap_or(config.gid);
+                config.privileges.uid = inherited_id("UID")?.unwrap_or(config.privileges.uid);
+                config.privileges.gid = inherited_id("GID")?.unwrap_or(config.privileges.gid);
             }
-            "X" => config.rules_may_be_missing = true,
-            "p" => config.lookups.paranoid = true,
-            "P" => config.lookups.paranoid = false,
-            "h" => config.lookups.remote_host = true,
-            "H" => config.lookups.remote_host = false,
-            "r" => config.lookups.ident = true,
-            "R" => config.lookups.ident = false,
-            "o" => config.clear_ip_options = false,
-            "O" => config.clear_ip_options = true,
-            "d" => config.no_delay = false,
-            "D" => config.no_delay = true,
+            "X" => config.gate.rules_may_be_missing = true,
+            "p" => config.gate.lookups.paranoid = true,
+            "P" => config.gate.lookups.paranoid = false,
+            "h" => config.gate.lookups.remote_host = true,
+            "H" => config.gate.lookups.remote_host = false,
+            "r" => config.gate.lookups.ident = true,
+            "R" => config.gate.lookups.ident = false,
+            "o" => config.gate.clear_ip_options = false,
+            "O" => config.gate.clear_ip_options = true,
+            "d" => config.gate.no_delay = false,
+            "D" => config.gate.no_delay = true,
             "q" => verbosity = Verbosity::Quiet,
             "Q" => verbosity = Verbosity::Errors,
             "v" => verbosity = Verbosity::Everything,
-            "c" => config.limit = option.value.number(1..=u32::MAX)?,
-            "x" => config.rules = Some(option.value.bytes()),
-            "B" => config.banner = option.value.bytes(),
+            "c" => config.listening.limit = option.value.number(1..=u32::MAX)?,
+            "x" => config.gate.rules = Some(option.value.bytes()),
+            "B" => config.gate.banner = option.value.bytes(),
             "g" => {
-                config.gid = option
+                config.privileges.gid = option
                     .value
                     .parse("a number or the name of a group", account::group)?
             }
@@ -141,16 +141,19 @@ fn run(arguments: &mut Arguments, voice: &mut Voice) -> Result<(), Error> {
                 let user = option
                     .value
                     .parse("a number or the name of a user", account::user)?;
-                config.uid = user.uid;
-                config.gid = user.gid.filter(|_| config.gid == 0).unwrap_or(config.gid);
+                config.privileges.uid = user.uid;
+                config.privileges.gid = user
+                    .gid
+                    .filter(|_| config.privileges.gid == 0)
+                    .unwrap_or(config.privileges.gid);
             }
-            "b" => config.backlog = option.value.number(0..=u32::MAX)?,
-            "l" => config.lookups.local_host = Some(option.value.bytes()),
-            "t" => config.lookups.ident_timeout = option.value.seconds()?,
+            "b" => config.listening.backlog = option.value.number(0..=u32::MAX)?,
+            "l" => config.gate.lookups.local_host = Some(option.value.bytes()),
+            "t" => config.gate.lookups.ident_timeout = option.value.seconds()?,
             "I" => config.reading.interface = Some(option.value.bytes()),
             "drain" => config.drain.get_or_insert_default().wait = option.value.seconds()?,
             "kill" => config.drain.get_or_insert_default().kill = Some(option.value.seconds()?),
-            "lookup-timeout" => config.lookups.timeout = Some(option.value.seconds()?),
+            "lookup-timeout" => config.gate.lookups.timeout = Some(option.value.seconds()?),
             _ => return Err(Error::usage()),
         }
     }

@@ -32,6 +32,11 @@ impl Voice {
         }
     }
 
+    /// The name with which each line begins.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
     /// True under `-v`.
     pub fn tells_everything(&self) -> bool {
         self.verbosity == Verbosity::Everything

@@ -16,6 +16,7 @@ pub mod limit;
 pub mod privilege;
 pub mod process;
 pub mod random;
+pub mod runtime;
 pub mod signal;
 pub mod socket;
 pub mod spawn;

@@ -6,7 +6,6 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
-use tokio::task::LocalSet;
 
 use super::connect::connect;
 use super::environ::Changes;
@@ -17,7 +16,9 @@ use super::port;
 
 use crate::cli::{During, Error, FAILED, Voice, exec, reason};
 use crate::dns::Resolver;
-use crate::sys::{fd, process, signal};
+use crate::sys::runtime::Runtime;
+use crate::sys::signal::{self, Signal};
+use crate::sys::{fd, process};
 
 /// What the command line of tcpclient asks for.
 #[derive(Debug)]
@@ -84,7 +85,7 @@ pub fn run(config: &Config, voice: Voice) -> Result<(), Error> {
     let (connection, changes) = open(config, voice)?;
     let connection = fd::move_to(connection, READ).during("set up descriptor 6")?;
     fd::copy_to(connection, WRITE).during("set up descriptor 7")?;
-    signal::set_default(libc::SIGPIPE);
+    signal::set_default(Signal::SIGPIPE);
     let environment = changes.made(&process::environment());
     exec(&config.program[0], &config.program, &environment)
 }
@@ -111,11 +112,8 @@ pub fn dial(host: Vec<u8>, port: &[u8], voice: Voice) -> Result<OwnedFd, Error> 
 /// Makes the connection, and the changes to the environment that describe it. The runtime, and its descriptors, are gone
 /// afterwards.
 fn open(config: &Config, voice: Voice) -> Result<(OwnedFd, Changes), Error> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .during("start")?;
-    LocalSet::new().block_on(&runtime, connection(config, voice))
+    let runtime = Runtime::new().during("start")?;
+    runtime.wait(connection(config, voice))
 }
 
 async fn connection(config: &Config, voice: Voice) -> Result<(OwnedFd, Changes), Error> {

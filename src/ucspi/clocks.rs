@@ -7,13 +7,13 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
-use tokio::task::LocalSet;
 use tokio::time::timeout;
 
 use super::connect::connect;
 use super::host::Reading;
 use crate::cli::{During, Error, FAILED, Voice};
 use crate::dns::Resolver;
+use crate::sys::runtime::Runtime;
 use crate::sys::{clock, fd};
 
 /// What the command line of time@ asks for.
@@ -39,11 +39,8 @@ const DIFFERS: u8 = 1;
 /// # Errors
 /// 111 when a host did not answer, said in one line each; else 1 when a clock differs by more than allowed.
 pub fn run(config: Config, voice: Voice) -> Result<(), Error> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .during("start")?;
-    LocalSet::new().block_on(&runtime, ask_all(config, voice))
+    let runtime = Runtime::new().during("start")?;
+    runtime.wait(ask_all(config, voice))
 }
 
 async fn ask_all(config: Config, voice: Voice) -> Result<(), Error> {

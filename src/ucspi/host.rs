@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 
 use crate::cli::{During, Error, reason};
 use crate::dns::{Families, Resolver, literal};
+use crate::service::Place;
 use crate::sys::socket;
 
 /// How an operand is to be understood.
@@ -17,15 +18,6 @@ pub struct Reading {
     pub interface: Option<Vec<u8>>,
 }
 
-/// Where a server listens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
-    /// At one address, or at any address of one family.
-    Address(SocketAddr),
-    /// At any address of both families, on this port.
-    Anywhere(u16),
-}
-
 impl Reading {
     /// Where the operand `host` says to listen: `0` and nothing are any IPv4 address, `:0` any address of both
     /// families, `::` any IPv6 address, and IPv4 too unless the system's default (net.ipv6.bindv6only) says otherwise.
@@ -33,7 +25,7 @@ impl Reading {
     ///
     /// # Errors
     /// 111: no address, or that could not be found out now.
-    pub(super) async fn place(
+    pub(crate) async fn place(
         &self,
         host: &[u8],
         port: u16,

@@ -53,7 +53,7 @@ impl Lookups {
 
     /// How long all look-ups of a connection may take: what was given, else 30 seconds, or as long as the ident server
     /// has, if that is longer.
-    pub(super) fn limit(&self) -> Duration {
+    pub(crate) fn limit(&self) -> Duration {
         self.timeout.unwrap_or(if self.ident {
             LIMIT.max(self.ident_timeout)
         } else {
