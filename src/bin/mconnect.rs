@@ -12,11 +12,10 @@ const COMMAND_LINE: CommandLine = CommandLine {
     name: "mconnect",
     synopsis: "[ host [ port ] ]",
     purpose: "talk to a mail server, or another one that is line-based",
-    options: &[],
 };
 
 fn main() -> ExitCode {
-    cli::main(&COMMAND_LINE, |arguments, voice| {
+    cli::main_without_options(&COMMAND_LINE, |arguments, voice| {
         let host = arguments.operand().unwrap_or(b"0".to_vec());
         let port = arguments.operand().unwrap_or(b"25".to_vec());
         *voice = Voice::new("tcpclient");

@@ -12,11 +12,10 @@ const COMMAND_LINE: CommandLine = CommandLine {
     name: "mconnect-io",
     synopsis: "",
     purpose: "talk to a line-based server on descriptors 6 and 7",
-    options: &[],
 };
 
 fn main() -> ExitCode {
-    cli::main(&COMMAND_LINE, |_, _| {
+    cli::main_without_options(&COMMAND_LINE, |_, _| {
         signal::ignore(Signal::SIGPIPE);
         // As the original: who cannot speak may still hear, and without a network there is nothing to do.
         if fd::inherited(7).is_err() {

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use crate::cli::Opt;
+
 /// How a server ends that waits for its connections.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Drain {
@@ -13,6 +15,30 @@ pub struct Drain {
     pub wait: Duration,
     /// Then ask those that are left to end, and end them after so long.
     pub kill: Option<Duration>,
+}
+
+impl Drain {
+    /// The options for it; without any, connections are not waited for.
+    pub const OPTIONS: &'static [Opt<Option<Self>>] = &[
+        Opt::value(
+            "drain",
+            "seconds",
+            "at SIGTERM, wait for the programs, at most this long",
+            |drain, value| {
+                drain.get_or_insert_default().wait = value.seconds()?;
+                Ok(())
+            },
+        ),
+        Opt::value(
+            "kill",
+            "seconds",
+            "then send them SIGTERM, and after this long SIGKILL",
+            |drain, value| {
+                drain.get_or_insert_default().kill = Some(value.seconds()?);
+                Ok(())
+            },
+        ),
+    ];
 }
 
 /// How far the end has come.

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use super::listener::{Listener, Place};
 use super::signals::Signals;
-use crate::cli::{During, Error, Voice};
+use crate::cli::{During, Error, Opt, Voice};
 use crate::sys::runtime::Runtime;
 use crate::sys::signal::{Mask, Signal};
 use crate::sys::{fd, privilege, process, signal};
@@ -32,13 +32,44 @@ impl Default for Listening {
     }
 }
 
-/// Who to become; 0 changes nothing.
+impl Listening {
+    /// The options for it.
+    pub const OPTIONS: &'static [Opt<Self>] = &[
+        Opt::flag(
+            "1",
+            "print the port, and a line feed, on descriptor 1",
+            |port| {
+                port.print_port = true;
+            },
+        ),
+        Opt::value(
+            "c",
+            "limit",
+            "serve at most this many connections at once (default 40)",
+            |port, value| {
+                port.limit = value.number(1..=u32::MAX)?;
+                Ok(())
+            },
+        ),
+        Opt::value(
+            "b",
+            "backlog",
+            "let this many connections wait (default 20)",
+            |port, value| {
+                port.backlog = value.number(0..=u32::MAX)?;
+                Ok(())
+            },
+        ),
+    ];
+}
+
+/// Who to become; `None` changes nothing.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Privileges {
     /// The only group to keep.
-    pub gid: u32,
+    pub gid: Option<u32>,
     /// The user to become.
-    pub uid: u32,
+    pub uid: Option<u32>,
 }
 
 /// A process that is about to serve.
@@ -109,10 +140,10 @@ impl Start {
     ) -> Result<Listener, Error> {
         let listener = Listener::bind(place, listening.backlog, self.voice)?;
         let Privileges { gid, uid } = privileges;
-        if gid != 0 {
+        if let Some(gid) = gid {
             privilege::set_group(gid).during("set gid")?;
         }
-        if uid != 0 {
+        if let Some(uid) = uid {
             privilege::set_user(uid).during("set uid")?;
         }
         if listening.print_port {

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use super::connect::connect;
 use super::host::Reading;
-use crate::cli::{During, Error, FAILED, Voice};
+use crate::cli::{During, Error, FAILED, Opt, Voice};
 use crate::dns::Resolver;
 use crate::sys::runtime::Runtime;
 use crate::sys::{clock, fd};
@@ -25,6 +25,40 @@ pub struct Config {
     pub timeout: Duration,
     /// Exit with 1 when a clock differs from ours by more seconds.
     pub max_difference: Option<u32>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            hosts: Vec::new(),
+            timeout: Duration::from_secs(10),
+            max_difference: None,
+        }
+    }
+}
+
+impl Config {
+    /// The options for it.
+    pub const OPTIONS: &'static [Opt<Self>] = &[
+        Opt::value(
+            "m",
+            "seconds",
+            "exit with 1 when a clock differs by more",
+            |config, value| {
+                config.max_difference = Some(value.number(0..=u32::MAX)?);
+                Ok(())
+            },
+        ),
+        Opt::value(
+            "t",
+            "timeout",
+            "give each host this many seconds (default 10)",
+            |config, value| {
+                config.timeout = value.seconds()?;
+                Ok(())
+            },
+        ),
+    ];
 }
 
 /// RFC 868.

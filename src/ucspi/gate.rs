@@ -11,6 +11,7 @@ use std::os::unix::ffi::OsStrExt;
 use super::facts::{Facts, canonical};
 use super::names::{Lookups, Names, look_up};
 use super::record::Record;
+use crate::cli::Opt;
 use crate::dns::Resolver;
 use crate::rules::{Peer, Rules, Verdict};
 use crate::sys::{socket, watch};
@@ -18,8 +19,6 @@ use crate::sys::{socket, watch};
 /// What the command line says about connections before they are served.
 #[derive(Debug)]
 pub struct Terms {
-    /// Show IPv4 connections as IPv6.
-    pub as_ipv6: bool,
     /// The compiled rules.
     pub rules: Option<Vec<u8>>,
     /// Rules that do not exist are no rules.
@@ -30,27 +29,70 @@ pub struct Terms {
     pub clear_ip_options: bool,
     /// Send small writes at once.
     pub no_delay: bool,
-    /// What to look up about each connection.
-    pub lookups: Lookups,
 }
 
 impl Default for Terms {
     fn default() -> Self {
         Self {
-            as_ipv6: false,
             rules: None,
             rules_may_be_missing: false,
             banner: Vec::new(),
             clear_ip_options: true,
             no_delay: false,
-            lookups: Lookups::default(),
         }
     }
 }
 
+impl Terms {
+    /// The options for them.
+    pub const OPTIONS: &'static [Opt<Self>] = &[
+        Opt::value(
+            "x",
+            "rules.cdb",
+            "follow these rules, compiled by tcprules",
+            |terms, value| {
+                terms.rules = Some(value.bytes());
+                Ok(())
+            },
+        ),
+        Opt::flag(
+            "X",
+            "with -x: serve everybody when the rules do not exist",
+            |terms| terms.rules_may_be_missing = true,
+        ),
+        Opt::value(
+            "B",
+            "banner",
+            "send this to every peer at once",
+            |terms, value| {
+                terms.banner = value.bytes();
+                Ok(())
+            },
+        ),
+        Opt::flag("o", "leave IP options alone", |terms| {
+            terms.clear_ip_options = false;
+        }),
+        Opt::flag(
+            "O",
+            "clear IP options: do not follow source routes (default)",
+            |terms| terms.clear_ip_options = true,
+        ),
+        Opt::flag(
+            "d",
+            "let the kernel gather small writes (default)",
+            |terms| terms.no_delay = false,
+        ),
+        Opt::flag("D", "send small writes at once (TCP_NODELAY)", |terms| {
+            terms.no_delay = true;
+        }),
+    ];
+}
+
 /// The terms, and what is needed to keep them.
 pub(crate) struct Gate {
-    pub(super) terms: Terms,
+    terms: Terms,
+    lookups: Lookups,
+    as_ipv6: bool,
     resolver: Resolver,
     rules: Option<RefCell<Rules>>,
     /// Where the server listens.
@@ -72,13 +114,22 @@ pub(crate) enum Refusal {
 }
 
 impl Gate {
-    pub(crate) fn new(terms: Terms, resolver: Resolver, address: SocketAddr) -> Self {
+    /// The gate of a server that listens at `address`; `as_ipv6` shows IPv4 connections as IPv6.
+    pub(crate) fn new(
+        terms: Terms,
+        lookups: Lookups,
+        as_ipv6: bool,
+        resolver: Resolver,
+        address: SocketAddr,
+    ) -> Self {
         let rules = terms.rules.as_deref().map(|file| {
             let path = OsStr::from_bytes(file).into();
             RefCell::new(Rules::new(path, terms.rules_may_be_missing))
         });
         Self {
             terms,
+            lookups,
+            as_ipv6,
             resolver,
             rules,
             address,
@@ -102,7 +153,7 @@ impl Gate {
         let local = self.local_address(connection);
         let local = canonical(local.map_err(unable(b"get local address"))?);
         let names = self.names(local, remote).await;
-        let facts = Facts::of(local, remote, names, self.terms.as_ipv6);
+        let facts = Facts::of(local, remote, names, self.as_ipv6);
         let verdict = self.verdict(remote.ip(), &facts)?;
         let guest = Guest { facts, verdict };
         if guest.verdict.deny {
@@ -132,7 +183,7 @@ impl Gate {
     }
 
     async fn names(&self, local: SocketAddr, remote: SocketAddr) -> Names {
-        let lookups = &self.terms.lookups;
+        let lookups = &self.lookups;
         if lookups.are_needed() {
             // In a box: a connection that needs none does not pay for their room.
             return Box::pin(look_up(lookups, &self.resolver, local, remote)).await;

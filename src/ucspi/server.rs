@@ -2,14 +2,16 @@
 
 use std::rc::Rc;
 
+use super::account::Account;
 use super::children::Children;
 use super::connection::{self, Server};
 use super::gate::{self, Gate};
 use super::host::Reading;
 use super::log::{DROPPING, Log};
+use super::names::Lookups;
 use crate::cli::{During, Error, FAILED, Verbosity, Voice, words};
 use crate::dns::Resolver;
-use crate::service::{Drain, Listening, Privileges, Service, Start, Terms};
+use crate::service::{Drain, Listening, Service, Start, Terms};
 use crate::sys::exec::Program;
 use crate::sys::limit::Descriptors;
 use crate::sys::process;
@@ -25,16 +27,18 @@ pub struct Config {
     pub port: u16,
     /// The program to run, its name first.
     pub program: Vec<Vec<u8>>,
-    /// How the host is to be understood.
+    /// How addresses are to be understood, and shown.
     pub reading: Reading,
     /// The port.
     pub listening: Listening,
     /// What is done to a connection before it is served.
     pub gate: gate::Terms,
+    /// What is looked up about it.
+    pub lookups: Lookups,
     /// What to do with running programs at SIGTERM; nothing is to let them go on and end.
     pub drain: Option<Drain>,
     /// Who to become once the port is bound.
-    pub privileges: Privileges,
+    pub account: Account,
 }
 
 /// Listens, and serves connections until SIGTERM.
@@ -43,15 +47,15 @@ pub struct Config {
 /// Whatever keeps the server from starting: 100 for a wrong operand, 111 otherwise, with the original's messages.
 pub fn run(config: Config, voice: Voice) -> Result<(), Error> {
     let start = Start::new(&[], voice)?;
-    let resolver = Resolver::new(config.gate.lookups.limit());
+    let resolver = Resolver::new(config.lookups.limit());
     let place = config.reading.place(&config.host, config.port, &resolver);
     let place = start.wait(place)?;
-    let listener = start.listen(place, &config.listening, config.privileges)?;
+    let listener = start.listen(place, &config.listening, config.account.privileges())?;
     let limits = descriptors(&config, voice);
     let spawner = spawner(&config, start.inherited, limits, voice)?;
     let terms = Terms {
         limit: config.listening.limit,
-        decision: config.gate.lookups.limit(),
+        decision: config.lookups.limit(),
         drain: config.drain,
     };
     start.serve(|stop| async move {
@@ -59,8 +63,14 @@ pub fn run(config: Config, voice: Voice) -> Result<(), Error> {
         let service = Service::new(voice, terms);
         let server = Rc::new(Server {
             service: Rc::clone(&service),
-            log: Log::new(voice, config.gate.as_ipv6),
-            gate: Gate::new(config.gate, resolver, listener.address),
+            log: Log::new(voice, config.reading.as_ipv6),
+            gate: Gate::new(
+                config.gate,
+                config.lookups,
+                config.reading.as_ipv6,
+                resolver,
+                listener.address,
+            ),
             children: Rc::clone(&children),
             environment: process::environment(),
         });
@@ -78,7 +88,7 @@ const DESCRIPTORS_OF_SERVER: u64 = 32;
 /// Makes room for connections that wait, and gives the limits to put back for the programs. A connection that is served
 /// at once holds a descriptor for a moment only, and nothing is changed for that.
 fn descriptors(config: &Config, voice: Voice) -> Option<Descriptors> {
-    if !config.gate.lookups.are_needed() && config.gate.banner.is_empty() {
+    if !config.lookups.are_needed() && config.gate.banner.is_empty() {
         return None;
     }
     let inherited = Descriptors::now().ok()?;
