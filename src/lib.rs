@@ -2,7 +2,8 @@
 //!
 //! The map, one line per room; imports run from the top down and never up (`tests/layout.rs`):
 //!
-//! * [`filter`]: programs that watch or change bytes: recordio, fixcrio, addcr, delcr, the small clients
+//! * [`clients`]: programs that ask a server and show its answer: who@, http@, time@, mconnect
+//! * [`filter`]: programs that watch or change bytes: recordio, fixcrio, addcr, delcr
 //! * [`smtp`]: mail that nobody wants: rblsmtpd
 //! * [`ucspi`]: the contract: listening, a connection's life, children, connecting, ident
 //! * [`service`]: a listening process: accepting, slots, the end
@@ -12,6 +13,7 @@
 //! * [`sys`]: system calls, the only room with `unsafe`
 
 pub mod cli;
+pub mod clients;
 pub mod dns;
 pub mod filter;
 pub mod rules;

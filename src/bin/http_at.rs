@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 
 use ucspi_tcp::cli::{self, CommandLine};
-use ucspi_tcp::filter::{Body, converse};
+use ucspi_tcp::clients::{Body, converse};
 
 const COMMAND_LINE: CommandLine = CommandLine {
     name: "http@",

@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 
 use ucspi_tcp::cli::{self, CommandLine, Voice};
-use ucspi_tcp::filter;
+use ucspi_tcp::clients;
 use ucspi_tcp::sys::signal::{self, Signal};
 use ucspi_tcp::ucspi::client;
 
@@ -22,7 +22,7 @@ fn main() -> ExitCode {
         let connection = client::dial(host, &port, *voice)?;
         signal::ignore(Signal::SIGPIPE);
         // As the original, whatever ends the talk ends it well.
-        let _ = filter::mconnect(&connection, &connection);
+        let _ = clients::mconnect(&connection, &connection);
         Ok(())
     })
 }

@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 
 use ucspi_tcp::cli::{self, CommandLine};
-use ucspi_tcp::filter::mconnect;
+use ucspi_tcp::clients::mconnect;
 use ucspi_tcp::sys::fd;
 use ucspi_tcp::sys::signal::{self, Signal};
 

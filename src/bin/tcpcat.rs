@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 
 use ucspi_tcp::cli::{self, CommandLine};
-use ucspi_tcp::filter::{Raw, converse};
+use ucspi_tcp::clients::{Raw, converse};
 
 const COMMAND_LINE: CommandLine = CommandLine {
     name: "tcpcat",

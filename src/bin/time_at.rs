@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 
 use ucspi_tcp::cli::{self, Arguments, CommandLine, Error, Voice, group};
-use ucspi_tcp::ucspi::clocks::{self, Config};
+use ucspi_tcp::clients::clocks::{self, Config};
 
 const COMMAND_LINE: CommandLine = CommandLine {
     name: "time@",

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::io::unix::AsyncFd;
 
 use crate::cli::{During, Error, Voice, reason};
-use crate::sys::{socket, watch};
+use crate::sys::{errno, socket, watch};
 
 /// Where to listen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,7 +84,7 @@ fn ipv6_is_missing() -> bool {
         || socket::stream(Ipv6Addr::UNSPECIFIED.into()).is_err_and(|error| {
             matches!(
                 error.raw_os_error(),
-                Some(libc::EAFNOSUPPORT | libc::EINVAL)
+                Some(errno::EAFNOSUPPORT | errno::EINVAL)
             )
         })
 }
@@ -154,17 +154,17 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),
         Some(
-            libc::ECONNABORTED
-                | libc::EINTR
-                | libc::EPROTO
-                | libc::EPERM
-                | libc::ENETDOWN
-                | libc::ENOPROTOOPT
-                | libc::EHOSTDOWN
-                | libc::ENONET
-                | libc::EHOSTUNREACH
-                | libc::EOPNOTSUPP
-                | libc::ENETUNREACH
+            errno::ECONNABORTED
+                | errno::EINTR
+                | errno::EPROTO
+                | errno::EPERM
+                | errno::ENETDOWN
+                | errno::ENOPROTOOPT
+                | errno::EHOSTDOWN
+                | errno::ENONET
+                | errno::EHOSTUNREACH
+                | errno::EOPNOTSUPP
+                | errno::ENETUNREACH
         )
     )
 }

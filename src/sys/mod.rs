@@ -9,6 +9,7 @@
 )]
 
 pub mod clock;
+pub mod errno;
 pub mod exec;
 pub mod fd;
 pub mod file;

@@ -51,6 +51,6 @@ pub fn settle() {
 }
 
 /// True when the standard descriptor `number` (0, 1 or 2) was closed when the process started.
-pub fn was_closed(number: RawFd) -> bool {
+fn was_closed(number: RawFd) -> bool {
     CLOSED.load(Relaxed) & (1 << number) != 0
 }

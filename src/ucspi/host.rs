@@ -69,7 +69,7 @@ impl Reading {
     ///
     /// # Errors
     /// 111: it has none, or that could not be found out now; an interface does not exist.
-    pub(super) async fn addresses(
+    pub(crate) async fn addresses(
         &self,
         operand: &[u8],
         shown: &[u8],

@@ -10,8 +10,7 @@ pub mod account;
 
 mod children;
 pub mod client;
-pub mod clocks;
-mod connect;
+pub(crate) mod connect;
 mod connection;
 pub mod environ;
 mod facts;

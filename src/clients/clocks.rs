@@ -9,12 +9,12 @@ use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::time::timeout;
 
-use super::connect::connect;
-use super::host::Reading;
 use crate::cli::{During, Error, FAILED, Opt, Voice};
 use crate::dns::Resolver;
 use crate::sys::runtime::Runtime;
 use crate::sys::{clock, fd};
+use crate::ucspi::connect::connect;
+use crate::ucspi::host::Reading;
 
 /// What the command line of time@ asks for.
 #[derive(Debug)]
