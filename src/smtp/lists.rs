@@ -5,11 +5,9 @@ use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use tokio::runtime::{Builder, Runtime};
-use tokio::task::LocalSet;
-
 use crate::cli::{During, Error, Voice};
 use crate::dns::{Families, Resolver, literal};
+use crate::sys::runtime::Runtime;
 
 /// What is decided about the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +38,6 @@ pub struct Lists {
     /// `-c`: a list that cannot be asked counts against the client. One that answers with an error does not: it would
     /// count against all.
     pub fails_closed: bool,
-    tasks: LocalSet,
     runtime: Runtime,
     resolver: Resolver,
 }
@@ -121,11 +118,7 @@ impl Lists {
             in_doubt: false,
             permanently: false,
             fails_closed: false,
-            tasks: LocalSet::new(),
-            runtime: Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .during("start")?,
+            runtime: Runtime::new().during("start")?,
             resolver: Resolver::new(LIMIT),
         })
     }
@@ -223,7 +216,7 @@ impl Lists {
     }
 
     fn wait<T>(&self, answer: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-        self.tasks.block_on(&self.runtime, answer)
+        self.runtime.wait(answer)
     }
 
     /// What is decided in the end; nothing means to accept.

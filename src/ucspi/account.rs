@@ -6,7 +6,9 @@
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
-use crate::cli::number;
+use crate::cli::{Error, Opt, number};
+use crate::service::Privileges;
+use crate::sys::process;
 
 /// Who to become, as the options of a command line add up. What is not given stays as it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,12 +38,60 @@ pub struct Group {
 }
 
 impl Account {
+    /// The options for it.
+    pub const OPTIONS: &'static [Opt<Self>] = &[
+        Opt::question(
+            "U",
+            "take the user and the group from $UID and $GID",
+            Self::inherit,
+        ),
+        Opt::value(
+            "g",
+            "gid",
+            "become this group, a number or a name, once the port is bound",
+            |account, value| {
+                account.group = Some(value.parse("a number or the name of a group", group)?);
+                Ok(())
+            },
+        ),
+        Opt::value(
+            "u",
+            "uid",
+            "become this user, a number or a name, once the port is bound",
+            |account, value| {
+                account.user = Some(value.parse("a number or the name of a user", user)?);
+                Ok(())
+            },
+        ),
+    ];
+
+    fn inherit(&mut self) -> Result<(), Error> {
+        if let Some(uid) = inherited_id("UID")? {
+            self.user = Some(User { uid, gid: None });
+        }
+        if let Some(gid) = inherited_id("GID")? {
+            self.group = Some(Group {
+                gid,
+                is_named: false,
+            });
+        }
+        Ok(())
+    }
+
+    /// Who the process is to become.
+    pub fn privileges(self) -> Privileges {
+        Privileges {
+            gid: self.gid(),
+            uid: self.uid(),
+        }
+    }
+
     /// The group to become the only one of the process, `None` to keep the group and the group list: that of `-g`, else
     /// the own group of a named user.
     ///
     /// Where anything is named the list is set, also to group 0. Of numbers alone, 0 changes nothing, as in the original;
     /// `envuidgid root` says it.
-    pub fn gid(self) -> Option<u32> {
+    fn gid(self) -> Option<u32> {
         let own = self.user.and_then(|user| user.gid);
         let gid = self.group.map(|group| group.gid);
         if own.is_some() || self.group.is_some_and(|group| group.is_named) {
@@ -52,13 +102,33 @@ impl Account {
     }
 
     /// The user to become; `None` to stay who we are, which 0 says too, as in the original.
-    pub fn uid(self) -> Option<u32> {
+    fn uid(self) -> Option<u32> {
         self.user.map(|user| user.uid).filter(|&uid| uid != 0)
     }
 }
 
+/// The number in the environment variable `name`, if it is set.
+fn inherited_id(name: &str) -> Result<Option<u32>, Error> {
+    let Some(value) = process::variable(name) else {
+        return Ok(None);
+    };
+    match number(&value) {
+        Some(id) => Ok(Some(id)),
+        None => Err(Error::operand(
+            [
+                b"option -U needs a number in $",
+                name.as_bytes(),
+                b", not \"",
+                &value,
+                b"\"",
+            ]
+            .concat(),
+        )),
+    }
+}
+
 /// The user called `text`: a number, or a name; `None` when there is no such user.
-pub fn user(text: &[u8]) -> Option<User> {
+fn user(text: &[u8]) -> Option<User> {
     if let Some(uid) = number(text) {
         return Some(User { uid, gid: None });
     }
@@ -70,7 +140,7 @@ pub fn user(text: &[u8]) -> Option<User> {
 }
 
 /// The group called `text`: a number, or a name; `None` when there is no such group.
-pub fn group(text: &[u8]) -> Option<Group> {
+fn group(text: &[u8]) -> Option<Group> {
     if let Some(gid) = number(text) {
         return Some(Group {
             gid,
