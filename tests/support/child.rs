@@ -13,7 +13,7 @@ use std::os::fd::{AsRawFd as _, OwnedFd};
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
-use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Gid, Uid, setgid, setuid};
@@ -25,6 +25,7 @@ pub(crate) enum Step {
     Ignore(Signal),
     Block(Signal),
     Limit(Resource, u64),
+    SoftLimit(Resource, u64),
     Umask(Mode),
     Groups(Vec<libc::gid_t>),
     Become(libc::uid_t),
@@ -50,6 +51,10 @@ impl Step {
                 sigprocmask(SigmaskHow::SIG_BLOCK, Some(&set), None)?;
             }
             Self::Limit(resource, limit) => setrlimit(*resource, *limit, *limit)?,
+            Self::SoftLimit(resource, limit) => {
+                let (_, hard) = getrlimit(*resource)?;
+                setrlimit(*resource, *limit, hard)?;
+            }
             Self::Umask(mask) => {
                 umask(*mask);
             }
