@@ -20,7 +20,10 @@ pub(crate) fn compare() {
     };
     let without = run(&folder.path().join("nowhere"));
     assert_eq!(without.status.code(), Some(111), "{}", without.text());
-    assert!(!made.exists(), "nothing is written before all have answered");
+    assert!(
+        !made.exists(),
+        "nothing is written before all have answered"
+    );
     let outcome = run(&bin);
     assert!(outcome.status.success(), "{}", outcome.text());
     let made = files(&made);
