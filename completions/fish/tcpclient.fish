@@ -1,7 +1,7 @@
 # Made by package/complete.
 complete -c tcpclient -s 4 -d 'use IPv4 only'
 complete -c tcpclient -s 6 -d 'show IPv4 connections as IPv6: PROTO=TCP6, ::ffff:1.2.3.4'
-complete -c tcpclient -s I -x -d 'use this interface for link-local addresses'
+complete -c tcpclient -s I -x -a '(__fish_print_interfaces)' -d 'use this interface for link-local addresses'
 complete -c tcpclient -s d -d 'let the kernel gather small writes (default)'
 complete -c tcpclient -s D -d 'send small writes at once (TCP_NODELAY)'
 complete -c tcpclient -s i -x -d 'connect from this address'
@@ -20,3 +20,4 @@ complete -c tcpclient -s v -d 'say what happens'
 complete -c tcpclient -l help -d 'print this help and exit'
 complete -c tcpclient -l version -d 'print the version and exit'
 complete -c tcpclient -f -a '(__fish_complete_command)'
+complete -c tcpclient -f -a '(__fish_print_hostnames)'
