@@ -112,7 +112,7 @@ fn spawn(
 ) -> io::Result<Child> {
     let mut changes = facts.changes(Order::AddressFirst);
     // Last, so that a rule may override any of them.
-    for setting in &verdict.settings {
+    for setting in verdict.settings() {
         changes.setting(setting);
     }
     let mut lines = Vec::new();

@@ -1,0 +1,171 @@
+//! The look through a whole database: is all of it what a writer makes?
+//!
+//! A file has no check sum, but its records and its hash tables say the same thing twice: every record must be where a
+//! slot leads that a look-up of its key comes past, and no slot may lead to anything else. How large a table is, and in
+//! which order they stand, is the writer's own affair: that of D. J. Bernstein makes them twice as large as their
+//! entries, and others round that up, or make all of the same size.
+//!
+//! The work is bounded by what is stored, not by what lengths and counts promise: a file with holes in it, which take no
+//! room on a disk, costs no more than a whole one.
+
+use std::io::{self, BufRead, BufReader, Cursor, Seek, SeekFrom};
+
+use super::keys::Lengths;
+use super::store::{
+    HASH_START, HEADER_BYTES, RECORD_BYTES_MAX, Reader, broken, damaged, hash_on, pair,
+};
+
+/// The size of a read.
+const SCAN_BYTES: usize = 64 * 1024;
+/// How many slots a file may have, whatever its records.
+const SLOTS_FREE: u64 = 1 << 20;
+/// How many slots a file may have for each record.
+const SLOTS_OF_A_RECORD: u64 = 16;
+/// How many records in a row may be without key and data: a hole looks like them.
+const EMPTY_IN_A_ROW_MAX: u32 = 4096;
+
+/// What [`Reader::inspect`] does.
+pub(super) fn look_through(reader: &Reader) -> io::Result<Lengths> {
+    match &reader.memory {
+        Some(bytes) => look_through_from(reader, Cursor::new(bytes)),
+        None => look_through_from(reader, BufReader::with_capacity(SCAN_BYTES, &reader.file)),
+    }
+}
+
+fn look_through_from(reader: &Reader, mut file: impl BufRead + Seek) -> io::Result<Lengths> {
+    let tables: Vec<_> = (0..256).map(|number| reader.table(number)).collect();
+    // A header of nothing but zeros is what a power cut leaves; writers give also empty tables a place.
+    if tables.iter().all(|&table| table == (0, 0)) {
+        return Err(damaged());
+    }
+    let in_use = tables.iter().filter(|(_, slots)| *slots > 0);
+    let end = in_use.map(|(position, _)| u64::from(*position)).min();
+    let end = end.unwrap_or(reader.size);
+    let mut lengths = Lengths::NONE;
+    let records = records(&mut file, end, reader.size, &mut lengths)?;
+    let slots = tables.iter().map(|(_, slots)| u64::from(*slots));
+    if slots.sum::<u64>() > SLOTS_FREE.max(SLOTS_OF_A_RECORD * records.count) {
+        return Err(damaged());
+    }
+    let mut ways = 0_u64;
+    let mut at = i64::try_from(end).map_err(|_| damaged())?;
+    for (number, &(position, slots)) in (0..).zip(&tables) {
+        if slots > 0 {
+            // Relative: most tables follow each other, and what was read ahead is kept.
+            file.seek_relative(i64::from(position) - at)?;
+            ways = ways.wrapping_add(table(&mut file, number, slots)?);
+            at = i64::from(position) + i64::from(slots) * 8;
+        }
+    }
+    if ways == records.ways {
+        Ok(lengths)
+    } else {
+        Err(damaged())
+    }
+}
+
+/// What all records of a file add up to.
+struct Records {
+    count: u64,
+    /// The sum of the ways that must lead to them.
+    ways: u64,
+}
+
+/// Passes over all records, which stand between the header and `end`.
+fn records(
+    file: &mut (impl BufRead + Seek),
+    end: u64,
+    size: u64,
+    lengths: &mut Lengths,
+) -> io::Result<Records> {
+    file.seek(SeekFrom::Start(HEADER_BYTES))?;
+    let mut records = Records { count: 0, ways: 0 };
+    let mut empty_in_a_row = 0;
+    let mut at = HEADER_BYTES;
+    while at < end {
+        let mut head = [0; 8];
+        file.read_exact(&mut head).map_err(broken)?;
+        let (key_length, data_length) = pair(&head);
+        let length = u64::from(key_length) + u64::from(data_length);
+        empty_in_a_row = if length == 0 { empty_in_a_row + 1 } else { 0 };
+        if length > RECORD_BYTES_MAX || empty_in_a_row > EMPTY_IN_A_ROW_MAX {
+            return Err(damaged());
+        }
+        let mut hash = HASH_START;
+        let mut left = key_length as usize;
+        let mut kind = None;
+        while left > 0 {
+            let bytes = file.fill_buf()?;
+            let bytes = &bytes[..bytes.len().min(left)];
+            kind = kind.or(bytes.first().copied());
+            hash = hash_on(hash, bytes);
+            let read = bytes.len();
+            if read == 0 {
+                return Err(damaged());
+            }
+            left -= read;
+            file.consume(read);
+        }
+        if let Some(kind) = kind {
+            lengths.note(kind, key_length as usize);
+        }
+        records.count += 1;
+        records.ways = records.ways.wrapping_add(way(hash, at));
+        file.seek_relative(data_length.into())?;
+        at += 8 + length;
+    }
+    if at == end && end <= size {
+        Ok(records)
+    } else {
+        Err(damaged())
+    }
+}
+
+/// Passes over the table `number`, which has `slots` and begins here, and adds up the ways to records; each must be one
+/// that a look-up can go.
+fn table(file: &mut impl BufRead, number: u32, slots: u32) -> io::Result<u64> {
+    let mut ways = 0_u64;
+    // How many taken slots in a row stand before this one, and whether a free one was among those before them.
+    let mut run = 0;
+    let mut is_first_run = true;
+    // The longest run at the end that the slots of the first run are in need of: a look-up goes around.
+    let mut needed = 0;
+    let mut block = [0; 512 * 8];
+    let mut slot = 0;
+    while slot < slots {
+        let block = &mut block[..8 * (slots - slot).min(512) as usize];
+        file.read_exact(block).map_err(broken)?;
+        for (hash, record) in block.as_chunks().0.iter().map(pair) {
+            if record == 0 {
+                run = 0;
+                is_first_run = false;
+            } else {
+                // From where the search for this hash begins.
+                let start = (hash >> 8) % slots;
+                let steps = if slot >= start {
+                    slot - start
+                } else {
+                    slots - start + slot
+                };
+                if hash & 0xff != number || steps > run && !is_first_run {
+                    return Err(damaged());
+                }
+                needed = needed.max(steps.saturating_sub(run));
+                run += 1;
+                ways = ways.wrapping_add(way(hash, record.into()));
+            }
+            slot += 1;
+        }
+    }
+    if is_first_run || run >= needed {
+        Ok(ways)
+    } else {
+        Err(damaged())
+    }
+}
+
+/// A number for the fact that `hash` leads to the record at `position`: a sum of such is the same in any order.
+fn way(hash: u32, position: u64) -> u64 {
+    let mixed = (u64::from(hash) << 32 | position).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (mixed ^ mixed >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9)
+}
