@@ -109,8 +109,10 @@ fn records(
         if let Some(kind) = kind {
             lengths.note(kind, key_length as usize);
         }
-        records.count += 1;
-        records.ways = records.ways.wrapping_add(way(hash, at));
+        if !is_filler(file, key_length, data_length)? {
+            records.count += 1;
+            records.ways = records.ways.wrapping_add(way(hash, at));
+        }
         file.seek_relative(data_length.into())?;
         at += 8 + length;
     }
@@ -119,6 +121,12 @@ fn records(
     } else {
         Err(damaged())
     }
+}
+
+/// Whether the record whose data begins here is one that tinycdb has taken out: no key, and zeros for all that was there.
+/// No slot leads to such, and no instruction begins with a NUL.
+fn is_filler(file: &mut impl BufRead, key_length: u32, data_length: u32) -> io::Result<bool> {
+    Ok(key_length == 0 && data_length > 0 && file.fill_buf()?.first() == Some(&0))
 }
 
 /// Passes over the table `number`, which has `slots` and begins here, and adds up the ways to records; each must be one

@@ -3,11 +3,14 @@
 mod bytes;
 mod damaged;
 mod dice;
+mod hostile;
 mod known;
 mod laws;
 mod lookup;
 mod model;
 mod originals;
+mod others;
+mod overwritten;
 mod reader;
 mod written;
 
