@@ -10,7 +10,7 @@ use std::io;
 pub fn reason(error: &io::Error) -> &'static str {
     match (error.raw_os_error(), error.kind()) {
         (Some(errno), _) => words(errno),
-        (None, io::ErrorKind::InvalidData) => words(libc::EPROTO),
+        (None, io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) => words(libc::EPROTO),
         (None, io::ErrorKind::OutOfMemory) => words(libc::ENOMEM),
         (None, io::ErrorKind::TimedOut) => words(libc::ETIMEDOUT),
         (None, _) => words(-1),

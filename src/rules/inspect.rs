@@ -12,7 +12,7 @@ use std::io::{self, BufRead, BufReader, Cursor, Seek, SeekFrom};
 
 use super::keys::Lengths;
 use super::store::{
-    HASH_START, HEADER_BYTES, RECORD_BYTES_MAX, Reader, broken, damaged, hash_on, pair,
+    HASH_START, HEADER_BYTES, RECORD_BYTES_MAX, Reader, SLOT_BYTES, damaged, hash_on, pair,
 };
 
 /// The size of a read.
@@ -41,8 +41,15 @@ fn look_through_from(reader: &Reader, mut file: impl BufRead + Seek) -> io::Resu
     let in_use = tables.iter().filter(|(_, slots)| *slots > 0);
     let end = in_use.map(|(position, _)| u64::from(*position)).min();
     let end = end.unwrap_or(reader.size);
+    // From here on, an end of file is no damage: the file was cut while it is read, or a read gave less than there is.
+    let table_end =
+        |&(position, slots): &(u32, u32)| u64::from(position) + u64::from(slots) * SLOT_BYTES;
+    let mut in_use = tables.iter().filter(|(_, slots)| *slots > 0);
+    if end > reader.size || in_use.any(|table| table_end(table) > reader.size) {
+        return Err(damaged());
+    }
     let mut lengths = Lengths::NONE;
-    let records = records(&mut file, end, reader.size, &mut lengths)?;
+    let records = records(&mut file, end, &mut lengths)?;
     let slots = tables.iter().map(|(_, slots)| u64::from(*slots));
     if slots.sum::<u64>() > SLOTS_FREE.max(SLOTS_OF_A_RECORD * records.count) {
         return Err(damaged());
@@ -75,7 +82,6 @@ struct Records {
 fn records(
     file: &mut (impl BufRead + Seek),
     end: u64,
-    size: u64,
     lengths: &mut Lengths,
 ) -> io::Result<Records> {
     file.seek(SeekFrom::Start(HEADER_BYTES))?;
@@ -84,11 +90,15 @@ fn records(
     let mut at = HEADER_BYTES;
     while at < end {
         let mut head = [0; 8];
-        file.read_exact(&mut head).map_err(broken)?;
+        if at + 8 > end {
+            return Err(damaged());
+        }
+        file.read_exact(&mut head)?;
         let (key_length, data_length) = pair(&head);
         let length = u64::from(key_length) + u64::from(data_length);
         empty_in_a_row = if length == 0 { empty_in_a_row + 1 } else { 0 };
-        if length > RECORD_BYTES_MAX || empty_in_a_row > EMPTY_IN_A_ROW_MAX {
+        let is_within = length <= RECORD_BYTES_MAX && at + 8 + length <= end;
+        if !is_within || empty_in_a_row > EMPTY_IN_A_ROW_MAX {
             return Err(damaged());
         }
         let mut hash = HASH_START;
@@ -101,7 +111,7 @@ fn records(
             hash = hash_on(hash, bytes);
             let read = bytes.len();
             if read == 0 {
-                return Err(damaged());
+                return Err(io::ErrorKind::UnexpectedEof.into());
             }
             left -= read;
             file.consume(read);
@@ -116,7 +126,7 @@ fn records(
         file.seek_relative(data_length.into())?;
         at += 8 + length;
     }
-    if at == end && end <= size {
+    if at == end {
         Ok(records)
     } else {
         Err(damaged())
@@ -142,7 +152,7 @@ fn table(file: &mut impl BufRead, number: u32, slots: u32) -> io::Result<u64> {
     let mut slot = 0;
     while slot < slots {
         let block = &mut block[..8 * (slots - slot).min(512) as usize];
-        file.read_exact(block).map_err(broken)?;
+        file.read_exact(block)?;
         for (hash, record) in block.as_chunks().0.iter().map(pair) {
             if record == 0 {
                 run = 0;

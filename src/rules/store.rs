@@ -48,7 +48,8 @@ impl Reader {
     /// Opens the database `path`. Of a large file that is being changed, waits a moment for the end of that.
     ///
     /// # Errors
-    /// The file cannot be opened or read; it is a directory (EISDIR) or too short to be a database (`InvalidData`).
+    /// The file cannot be opened or read; it is a directory (EISDIR) or too short to be a database (`UnexpectedEof`,
+    /// `InvalidData`).
     pub fn open(path: &Path) -> io::Result<Self> {
         let file = OpenOptions::new()
             .read(true)
@@ -63,7 +64,7 @@ impl Reader {
         let mut memory = None;
         if version.size() <= SMALL_BYTES {
             let mut bytes = vec![0; usize::try_from(version.size()).unwrap_or(0)];
-            file.read_exact_at(&mut bytes, 0).map_err(broken)?;
+            file.read_exact_at(&mut bytes, 0)?;
             memory = Some(bytes.into_boxed_slice());
         } else if !is_settled {
             version = settled(&file)?;
@@ -87,7 +88,7 @@ impl Reader {
     /// Which lengths have the CIDR prefixes that are stored?
     ///
     /// # Errors
-    /// The file cannot be read, or is damaged (`InvalidData`).
+    /// The file is damaged (`InvalidData`), cannot be read, or ends too soon (`UnexpectedEof`).
     pub fn inspect(&self) -> io::Result<Lengths> {
         look_through(self)
     }
@@ -114,7 +115,7 @@ impl Reader {
     /// The data of the first record with `key`.
     ///
     /// # Errors
-    /// The file cannot be read, or is damaged where the search went (`InvalidData`).
+    /// The file is damaged where the search went (`InvalidData`), cannot be read, or ends too soon (`UnexpectedEof`).
     pub fn find(&self, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
         let hash = hash(key);
         let (table, slots) = self.table(hash & 0xff);
@@ -200,7 +201,7 @@ impl Reader {
                 buffer.copy_from_slice(part.ok_or_else(damaged)?);
                 Ok(())
             }
-            None => self.file.read_exact_at(buffer, position).map_err(broken),
+            None => self.file.read_exact_at(buffer, position),
         }
     }
 
@@ -217,15 +218,6 @@ impl Reader {
 /// The file is no database, or not a whole one.
 pub(super) fn damaged() -> io::Error {
     io::ErrorKind::InvalidData.into()
-}
-
-/// An end of file where the database should go on is damage.
-pub(super) fn broken(error: io::Error) -> io::Error {
-    if error.kind() == io::ErrorKind::UnexpectedEof {
-        damaged()
-    } else {
-        error
-    }
 }
 
 pub(super) fn pair(bytes: &[u8; 8]) -> (u32, u32) {
