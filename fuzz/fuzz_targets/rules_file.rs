@@ -21,7 +21,7 @@ fuzz_target!(|text: &[u8]| {
     let warn = |_: &str| warnings += 1;
     compile(text, cdb.as_os_str().as_bytes(), tmp.as_os_str().as_bytes(), warn).unwrap();
     let remarks = rules.iter().flatten().map(|rule| rule.remarks.len());
-    assert!(warnings <= remarks.sum());
+    assert!(warnings <= remarks.sum::<usize>());
     // The first of a key counts.
     let mut wanted = HashMap::new();
     for rule in rules.iter().flatten() {
