@@ -24,50 +24,51 @@ const SLOTS_OF_A_RECORD: u64 = 16;
 /// How many records in a row may be without key and data: a hole looks like them.
 const EMPTY_IN_A_ROW_MAX: u32 = 4096;
 
-/// What [`Reader::inspect`] does.
-pub(super) fn look_through(reader: &Reader) -> io::Result<Lengths> {
-    match &reader.memory {
-        Some(bytes) => look_through_from(reader, Cursor::new(bytes)),
-        None => look_through_from(reader, BufReader::with_capacity(SCAN_BYTES, &reader.file)),
-    }
-}
-
-fn look_through_from(reader: &Reader, mut file: impl BufRead + Seek) -> io::Result<Lengths> {
-    let tables: Vec<_> = (0..256).map(|number| reader.table(number)).collect();
-    // A header of nothing but zeros is what a power cut leaves; writers give also empty tables a place.
-    if tables.iter().all(|&table| table == (0, 0)) {
-        return Err(damaged());
-    }
-    let in_use = tables.iter().filter(|(_, slots)| *slots > 0);
-    let end = in_use.map(|(position, _)| u64::from(*position)).min();
-    let end = end.unwrap_or(reader.size);
-    // From here on, an end of file is no damage: the file was cut while it is read, or a read gave less than there is.
-    let table_end =
-        |&(position, slots): &(u32, u32)| u64::from(position) + u64::from(slots) * SLOT_BYTES;
-    let mut in_use = tables.iter().filter(|(_, slots)| *slots > 0);
-    if end > reader.size || in_use.any(|table| table_end(table) > reader.size) {
-        return Err(damaged());
-    }
-    let mut lengths = Lengths::NONE;
-    let records = records(&mut file, end, &mut lengths)?;
-    let slots = tables.iter().map(|(_, slots)| u64::from(*slots));
-    if slots.sum::<u64>() > SLOTS_FREE.max(SLOTS_OF_A_RECORD * records.count) {
-        return Err(damaged());
-    }
-    let mut ways = 0_u64;
-    let mut at = i64::try_from(end).map_err(|_| damaged())?;
-    for (number, &(position, slots)) in (0..).zip(&tables) {
-        if slots > 0 {
-            // Relative: most tables follow each other, and what was read ahead is kept.
-            file.seek_relative(i64::from(position) - at)?;
-            ways = ways.wrapping_add(table(&mut file, number, slots)?);
-            at = i64::from(position) + i64::from(slots) * 8;
+impl Reader {
+    /// Looks through the whole file, once: is every record where the hash tables lead, and do they lead to nothing else?
+    /// Which lengths have the CIDR prefixes that are stored?
+    ///
+    /// # Errors
+    /// The file is damaged (`InvalidData`), cannot be read, or ends too soon (`UnexpectedEof`).
+    pub fn inspect(&self) -> io::Result<Lengths> {
+        match &self.memory {
+            Some(bytes) => self.look_through(Cursor::new(bytes)),
+            None => self.look_through(BufReader::with_capacity(SCAN_BYTES, &self.file)),
         }
     }
-    if ways == records.ways {
-        Ok(lengths)
-    } else {
-        Err(damaged())
+
+    fn look_through(&self, mut file: impl BufRead + Seek) -> io::Result<Lengths> {
+        let tables: Vec<Table> = (0..256).map(|number| Table::of(self, number)).collect();
+        // A header of nothing but zeros is what a power cut leaves; writers give also empty tables a place.
+        if tables.iter().all(|table| table.position == 0) {
+            return Err(damaged());
+        }
+        let in_use = || tables.iter().filter(|table| table.slots > 0);
+        let end = in_use().map(|table| table.position.into()).min();
+        let end = end.unwrap_or(self.size);
+        // From here on, an end of file is no damage: the file is cut while it is read, or a read gave less than there is.
+        if end > self.size || in_use().any(|table| table.end() > self.size) {
+            return Err(damaged());
+        }
+        let mut lengths = Lengths::NONE;
+        let records = records(&mut file, end, &mut lengths)?;
+        let slots: u64 = in_use().map(|table| u64::from(table.slots)).sum();
+        if slots > SLOTS_FREE.max(SLOTS_OF_A_RECORD * records.count) {
+            return Err(damaged());
+        }
+        let mut ways = 0_u64;
+        let mut at = end;
+        for table in in_use() {
+            // Relative: most tables follow each other, and what was read ahead is kept.
+            file.seek_relative(i64::from(table.position) - at.cast_signed())?;
+            ways = ways.wrapping_add(table.ways(&mut file)?);
+            at = table.end();
+        }
+        if ways == records.ways {
+            Ok(lengths)
+        } else {
+            Err(damaged())
+        }
     }
 }
 
@@ -139,46 +140,69 @@ fn is_filler(file: &mut impl BufRead, key_length: u32, data_length: u32) -> io::
     Ok(key_length == 0 && data_length > 0 && file.fill_buf()?.first() == Some(&0))
 }
 
-/// Passes over the table `number`, which has `slots` and begins here, and adds up the ways to records; each must be one
-/// that a look-up can go.
-fn table(file: &mut impl BufRead, number: u32, slots: u32) -> io::Result<u64> {
-    let mut ways = 0_u64;
-    // How many taken slots in a row stand before this one, and whether a free one was among those before them.
-    let mut run = 0;
-    let mut is_first_run = true;
-    // The longest run at the end that the slots of the first run are in need of: a look-up goes around.
-    let mut needed = 0;
-    let mut block = [0; 512 * 8];
-    let mut slot = 0;
-    while slot < slots {
-        let block = &mut block[..8 * (slots - slot).min(512) as usize];
-        file.read_exact(block)?;
-        for (hash, record) in block.as_chunks().0.iter().map(pair) {
-            if record == 0 {
-                run = 0;
-                is_first_run = false;
-            } else {
-                // From where the search for this hash begins.
-                let start = (hash >> 8) % slots;
-                let steps = if slot >= start {
-                    slot - start
-                } else {
-                    slots - start + slot
-                };
-                if hash & 0xff != number || steps > run && !is_first_run {
-                    return Err(damaged());
-                }
-                needed = needed.max(steps.saturating_sub(run));
-                run += 1;
-                ways = ways.wrapping_add(way(hash, record.into()));
-            }
-            slot += 1;
+/// One of the 256 hash tables.
+struct Table {
+    number: u32,
+    position: u32,
+    slots: u32,
+}
+
+impl Table {
+    fn of(reader: &Reader, number: u32) -> Self {
+        let (position, slots) = reader.table(number);
+        Self {
+            number,
+            position,
+            slots,
         }
     }
-    if is_first_run || run >= needed {
-        Ok(ways)
-    } else {
-        Err(damaged())
+
+    /// Where it ends in the file.
+    fn end(&self) -> u64 {
+        u64::from(self.position) + u64::from(self.slots) * SLOT_BYTES
+    }
+
+    /// Passes over the table, which begins here in `file`, and adds up the ways to records; each must be one that a
+    /// look-up can go.
+    fn ways(&self, file: &mut impl BufRead) -> io::Result<u64> {
+        let mut ways = 0_u64;
+        // How many taken slots in a row stand before this one, and whether no free one stands before those.
+        let mut run = 0;
+        let mut is_first_run = true;
+        // The longest run at the end that the slots of the first run are in need of: a look-up goes around.
+        let mut needed = 0;
+        let mut block = [[0; 8]; 512];
+        let mut slot = 0;
+        while slot < self.slots {
+            let block = &mut block[..(self.slots - slot).min(512) as usize];
+            file.read_exact(block.as_flattened_mut())?;
+            for (hash, record) in block.iter().map(pair) {
+                if record == 0 {
+                    run = 0;
+                    is_first_run = false;
+                } else {
+                    // From where the search for this hash begins.
+                    let start = (hash >> 8) % self.slots;
+                    let steps = if slot >= start {
+                        slot - start
+                    } else {
+                        self.slots - start + slot
+                    };
+                    if hash & 0xff != self.number || steps > run && !is_first_run {
+                        return Err(damaged());
+                    }
+                    needed = needed.max(steps.saturating_sub(run));
+                    run += 1;
+                    ways = ways.wrapping_add(way(hash, record.into()));
+                }
+                slot += 1;
+            }
+        }
+        if is_first_run || run >= needed {
+            Ok(ways)
+        } else {
+            Err(damaged())
+        }
     }
 }
 

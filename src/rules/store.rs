@@ -13,8 +13,6 @@ use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
-use super::inspect::look_through;
-use super::keys::Lengths;
 use crate::sys::file::{Version, settled};
 
 pub(super) const HEADER_BYTES: u64 = 2048;
@@ -84,15 +82,6 @@ impl Reader {
         Ok(reader)
     }
 
-    /// Looks through the whole file, once: is every record where the hash tables lead, and do they lead to nothing else?
-    /// Which lengths have the CIDR prefixes that are stored?
-    ///
-    /// # Errors
-    /// The file is damaged (`InvalidData`), cannot be read, or ends too soon (`UnexpectedEof`).
-    pub fn inspect(&self) -> io::Result<Lengths> {
-        look_through(self)
-    }
-
     /// Which version of the file was opened.
     pub(super) fn version(&self) -> &Version {
         &self.version
@@ -127,14 +116,15 @@ impl Reader {
         }
         let start = (hash >> 8) % slots;
         let mut collisions = 0;
-        let mut read = [0; SLOTS_AT_ONCE as usize * SLOT_BYTES as usize];
+        let mut read = [[0; 8]; SLOTS_AT_ONCE as usize];
         // Around the end of the table, as far as the first free slot.
         for (mut slot, end) in [(start, slots), (0, start)] {
             while slot < end {
                 let count = SLOTS_AT_ONCE.min(end - slot);
-                let read = &mut read[..count as usize * SLOT_BYTES as usize];
-                self.read_exact_at(read, u64::from(table) + u64::from(slot) * SLOT_BYTES)?;
-                for (slot_hash, position) in read.as_chunks().0.iter().map(pair) {
+                let read = &mut read[..count as usize];
+                let at = u64::from(table) + u64::from(slot) * SLOT_BYTES;
+                self.read_exact_at(read.as_flattened_mut(), at)?;
+                for (slot_hash, position) in read.iter().map(pair) {
                     if position == 0 {
                         return Ok(None);
                     }

@@ -16,10 +16,13 @@ fn verdict(folder: &Folder, file: &[u8], ip: &str) -> Option<Verdict> {
     Rules::new(path, false).verdict(at(ip)).ok()
 }
 
+/// How many slots a table has for so many entries.
+type Slots = fn(usize) -> usize;
+
 #[test]
 fn table_may_be_of_any_size_that_holds_its_entries() {
     let folder = Folder::new();
-    let sizes: [(&str, fn(usize) -> usize); 7] = [
+    let sizes: [(&str, Slots); 7] = [
         ("as many slots as entries", |entries| entries),
         ("one more", |entries| entries + 1),
         ("three for each", |entries| 3 * entries),
