@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::ExitCode;
 
-use ucspi_tcp::cli::{self, Arguments, CommandLine, During, Error, FAILED, Opt, Voice};
+use ucspi_tcp::cli::{self, Arguments, CommandLine, During, Error, FAILED, Opt, Voice, group};
 use ucspi_tcp::rules::{self, Instruction, Peer, Rules, Tried, Verdict};
 use ucspi_tcp::sys::{fd, process};
 
@@ -16,11 +16,13 @@ const COMMAND_LINE: CommandLine = CommandLine {
     synopsis: "rules.cdb",
     purpose: "say what tcpserver's rules mean for [ address [ host [ info ] ] ], or for $TCPREMOTEIP, \
         $TCPREMOTEHOST and $TCPREMOTEINFO",
-    options: &[Opt::flag(
-        "explain",
-        "print each key that is tried, in order",
-    )],
 };
+
+const OPTIONS: &[Opt<bool>] = &[Opt::flag(
+    "explain",
+    "print each key that is tried, in order",
+    |explains| *explains = true,
+)];
 
 fn main() -> ExitCode {
     cli::main(&COMMAND_LINE, run)
@@ -28,9 +30,7 @@ fn main() -> ExitCode {
 
 fn run(arguments: &mut Arguments, _: &mut Voice) -> Result<(), Error> {
     let mut explains = false;
-    while let Some(option) = arguments.option()? {
-        explains |= option.name == "explain";
-    }
+    arguments.options(&mut [&mut group(&[OPTIONS], &mut explains)])?;
     let file = arguments.operand().ok_or_else(Error::usage)?;
     let asked = match arguments.operand() {
         Some(address) => Asked::named(address, arguments)?,

@@ -14,7 +14,7 @@ use super::line::{Fault, Remark, Rule, parse, trim};
 use super::store::RECORD_BYTES_MAX;
 use super::writer::Writer;
 use crate::cli::{During, Error};
-use crate::sys::file::{Version, try_lock};
+use crate::sys::file::{Version, open_or_create, try_lock};
 
 /// The size of a read of rules.
 const READ_BYTES: usize = 64 * 1024;
@@ -55,7 +55,7 @@ fn ours_alone(path: &Path, name: &[u8]) -> Result<File, Error> {
     let create = [b"create ", name].concat();
     let deadline = Instant::now() + LOCK_LIMIT;
     loop {
-        let file = Writer::open(path).during(&create)?;
+        let file = open_or_create(path).during(&create)?;
         let metadata = file.metadata().during(&create)?;
         if !metadata.is_file() {
             return Ok(file);

@@ -8,12 +8,13 @@
 //! changes while it is read gives an error, not a signal. A small file is taken into memory whole, so that it cannot
 //! change under a look-up; of a large one [`Reader::is_unchanged`] tells afterwards.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use crate::sys::file::{Version, settled};
+use crate::sys::errno;
+use crate::sys::file::{self, Version};
 
 pub(super) const HEADER_BYTES: u64 = 2048;
 pub(super) const SLOT_BYTES: u64 = 8;
@@ -49,13 +50,10 @@ impl Reader {
     /// The file cannot be opened or read; it is a directory (EISDIR) or too short to be a database (`UnexpectedEof`,
     /// `InvalidData`).
     pub fn open(path: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new()
-            .read(true)
-            .custom_flags(libc::O_NONBLOCK)
-            .open(path)?;
+        let file = file::open(path)?;
         let metadata = file.metadata()?;
         if metadata.is_dir() {
-            return Err(io::Error::from_raw_os_error(libc::EISDIR));
+            return Err(io::Error::from_raw_os_error(errno::EISDIR));
         }
         let mut version = Version::of(&metadata);
         let mut is_settled = version.is_settled();
@@ -65,7 +63,7 @@ impl Reader {
             file.read_exact_at(&mut bytes, 0)?;
             memory = Some(bytes.into_boxed_slice());
         } else if !is_settled {
-            version = settled(&file)?;
+            version = file::settled(&file)?;
             is_settled = true;
         }
         let mut reader = Self {

@@ -1,10 +1,8 @@
 //! Writing the file of compiled rules; the format is told in [`store`](super::store). The container is the `cdb` crate's.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::mem::ManuallyDrop;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
 
 use super::store::{HEADER_BYTES, SLOT_BYTES};
 
@@ -19,22 +17,6 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Opens the file `path` to write, and creates it (mode 0644 less the umask) where there is none. What it holds stays
-    /// as yet: somebody else may be at it.
-    ///
-    /// # Errors
-    /// The file cannot be opened.
-    pub(super) fn open(path: &Path) -> io::Result<File> {
-        OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o644)
-            // As the original: a fifo without a reader fails at once.
-            .custom_flags(libc::O_NONBLOCK)
-            .open(path)
-    }
-
     /// Starts a database in the empty `file`.
     ///
     /// # Errors

@@ -1,12 +1,33 @@
 //! Files that others change while we run: versions, and a lock.
 
-use std::fs::{File, Metadata};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
 use std::time::Duration;
 
 use super::{check, clock};
+
+/// Opens the file `path` to read. A fifo without a writer is not waited for. open(2).
+///
+/// # Errors
+/// The system says no.
+pub fn open(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(libc::O_NONBLOCK).open(path)
+}
+
+/// Opens the file `path` to write, and creates it (mode 0644 less the umask) where there is none. What it holds stays. A
+/// fifo without a reader fails at once. open(2).
+///
+/// # Errors
+/// The system says no.
+pub fn open_or_create(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    let options = options.write(true).create(true).truncate(false).mode(0o644);
+    options.custom_flags(libc::O_NONBLOCK).open(path)
+}
 
 /// What tells one version of a file from another: which file it is, its size, and when it was last touched. stat(2).
 #[derive(Clone, Debug, PartialEq, Eq)]
