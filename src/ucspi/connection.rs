@@ -47,7 +47,7 @@ pub(super) async fn serve(server: Rc<Server>, arrival: Arrival) {
 fn spawn(server: &Server, connection: &OwnedFd, guest: &Guest) -> io::Result<Child> {
     let mut changes = guest.facts.changes(Order::AddressFirst);
     // Last, so that a rule may override any of them.
-    for setting in &guest.verdict.settings {
+    for setting in guest.verdict.settings() {
         changes.setting(setting);
     }
     let mut lines = server.log.beginning(guest);
