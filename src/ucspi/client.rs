@@ -1,7 +1,7 @@
 //! tcpclient: connect to one of a host's addresses, describe the connection, become the program.
 
-use std::io::ErrorKind;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
@@ -153,21 +153,32 @@ fn shown(address: SocketAddr, config: &Config) -> String {
 }
 
 /// Tries the addresses in turn; those that were too slow get a second, longer try. A single address gets the time of
-/// both at once.
+/// both at once. Addresses of a family that cannot be used, because of `-4` or of the address behind `-i` (of which `::`
+/// is any), are passed over.
 async fn first_that_connects(
     config: &Config,
     addresses: Vec<SocketAddr>,
     voice: Voice,
 ) -> Result<TcpStream, Error> {
-    let mut candidates = addresses;
+    let unable = |mut remote: SocketAddr, error: &io::Error| {
+        remote.set_port(config.port);
+        let place = shown(remote, config);
+        let why = reason(error).as_bytes();
+        voice.warn(&[b"unable to connect to ", place.as_bytes(), b": ", why]);
+    };
     let local_ip = config.local_ip.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
     let local = config.reading.local(local_ip, config.local_port)?;
-    if config.local_ip.is_some()
-        && candidates
-            .iter()
-            .any(|remote| remote.is_ipv4() == local.is_ipv4())
-    {
-        candidates.retain(|remote| remote.is_ipv4() == local.is_ipv4());
+    let (mut candidates, others): (Vec<_>, Vec<_>) = addresses.into_iter().partition(|remote| {
+        let is_any = matches!(
+            config.local_ip,
+            None | Some(IpAddr::V6(Ipv6Addr::UNSPECIFIED))
+        );
+        let is_reached = is_any || remote.is_ipv4() == local.is_ipv4();
+        is_reached && config.reading.can_use(*remote)
+    });
+    if candidates.is_empty() {
+        let error = io::Error::from_raw_os_error(libc::EAFNOSUPPORT);
+        others.into_iter().for_each(|remote| unable(remote, &error));
     }
     let [first, second] = config.timeouts;
     let rounds: &[Duration] = match candidates[..] {
@@ -183,11 +194,7 @@ async fn first_that_connects(
             match connect(remote, local, limit).await.during("bind socket")? {
                 Ok(connection) => return Ok(connection),
                 Err(error) if error.kind() == ErrorKind::TimedOut && !is_last => slow.push(remote),
-                Err(error) => {
-                    let place = shown(remote, config);
-                    let why = reason(&error).as_bytes();
-                    voice.warn(&[b"unable to connect to ", place.as_bytes(), b": ", why]);
-                }
+                Err(error) => unable(remote, &error),
             }
         }
         candidates = slow;

@@ -32,7 +32,7 @@ impl Reading {
     /// Of a name's addresses one is taken, an IPv4 address if there is one.
     ///
     /// # Errors
-    /// 111: no address, or that could not be found out now.
+    /// 111: no address, or that could not be found out now; an IPv6 address under `-4`.
     pub(super) async fn place(
         &self,
         host: &[u8],
@@ -47,12 +47,15 @@ impl Reading {
         };
         // At least one.
         let mut address = self.addresses(operand, host, resolver).await?[0];
+        if !self.can_use(address) {
+            return Err(Error::fatal("unable to bind: address family not supported"));
+        }
         address.set_port(port);
         Ok(Place::Address(address))
     }
 
     /// The addresses of `operand`, which is called `shown` in messages: at least one, IPv4 first, those of each family
-    /// in random order. Their port is 0.
+    /// in random order. Their port is 0. An IPv6 address that the operand spells is given under `-4`, too: see `can_use`.
     ///
     /// # Errors
     /// 111: it has none, or that could not be found out now; an interface does not exist.
@@ -64,9 +67,6 @@ impl Reading {
     ) -> Result<Vec<SocketAddr>, Error> {
         let named = self.interface.as_deref();
         if let Some((address, zone)) = literal::ipv6(operand) {
-            if self.ipv4_only && address.to_ipv4_mapped().is_none() {
-                return Err(Error::fatal("unable to bind: address family not supported"));
-            }
             let scope = scope(zone.or(named))?;
             return Ok(vec![scoped(address.into(), scope)]);
         }
@@ -89,9 +89,12 @@ impl Reading {
         let scope = scope(named)?;
         Ok(found.into_iter().map(|ip| scoped(ip, scope)).collect())
     }
-}
 
-impl Reading {
+    /// False for an IPv6 address under `-4`.
+    pub(super) fn can_use(&self, address: SocketAddr) -> bool {
+        address.is_ipv4() || !self.ipv4_only
+    }
+
     /// The local address `ip` to connect from, with the interface that was given.
     ///
     /// # Errors
