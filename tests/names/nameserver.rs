@@ -142,7 +142,8 @@ impl Drop for NameServer {
         }
         let _ = TcpStream::connect((self.ip, PORT));
         for thread in self.threads.drain(..) {
-            let _ = thread.join();
+            let is_well = thread.join().is_ok();
+            assert!(is_well || std::thread::panicking(), "the script panicked");
         }
     }
 }
