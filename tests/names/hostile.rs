@@ -4,6 +4,7 @@
 //! clock, too, which no test may that others run beside.
 
 use std::net::Ipv4Addr;
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -25,12 +26,16 @@ tests! {
 
 /// How many visits there are when nothing is said; before answers were bounded, these took 130 MB.
 const VISITS: usize = 300;
-/// So many come at once.
-const AT_ONCE: usize = 4;
+/// So many come at once, and each is followed by another one after so long: as long as the processors are not all taken,
+/// it shows who waits for whom.
+const AT_ONCE: usize = 2;
+const PAUSE: Duration = Duration::from_millis(5);
+/// In so many parts, with honest visitors alone between them: what else the machine does shall be the same for both.
+const PARTS: usize = 10;
 /// How much memory all of them may cost together.
 const KIB_MAX: u64 = 4 * 1024;
-/// How many honest visits are measured before, and at least meanwhile.
-const HONEST: usize = 1000;
+/// How many visits of honest visitors alone are measured.
+const HONEST: usize = 2000;
 /// How much longer the 99th of 100 honest visitors may wait meanwhile.
 const TIMES_MAX: u32 = 3;
 /// No answer takes longer to read.
@@ -218,6 +223,26 @@ fn percentiles(mut times: Vec<Duration>) -> [Duration; 2] {
     [99, 50].map(|percent| times[(times.len() - 1) * percent / 100])
 }
 
+/// The honest visits beside hostile ones with these numbers.
+fn beside(server: &Daemon, numbers: Range<usize>) -> Vec<Duration> {
+    let next = AtomicUsize::new(numbers.start);
+    std::thread::scope(|scope| {
+        let hostile = || {
+            let next = std::iter::repeat_with(|| next.fetch_add(1, Ordering::SeqCst));
+            for number in next.take_while(|number| *number < numbers.end) {
+                visit(server, visitor(number));
+                std::thread::sleep(PAUSE);
+            }
+        };
+        let all = [(); AT_ONCE].map(|()| scope.spawn(hostile));
+        let mut honest = Vec::new();
+        while !all.iter().all(|thread| thread.is_finished()) {
+            honest.push(visit(server, THERE));
+        }
+        honest
+    })
+}
+
 fn largest_answers_cost_little_memory() {
     let measured = number("UCSPI_HOSTILE_VISITS");
     let visits = measured.unwrap_or(VISITS);
@@ -225,28 +250,21 @@ fn largest_answers_cost_little_memory() {
     let server = Daemon::start(&["-pRl0", "-b100"], &["echo", "served"], |launch| {
         launch.env("DNSCACHEIP", NAME_SERVER.to_string())
     });
-    let idle = (0..HONEST).map(|_| visit(&server, THERE)).collect();
+    let alone =
+        |count: usize| -> Vec<Duration> { (0..count).map(|_| visit(&server, THERE)).collect() };
+    alone(HONEST / PARTS);
     let before = resident(server.pid());
-    let next = AtomicUsize::new(0);
-    let meanwhile: Vec<Duration> = std::thread::scope(|scope| {
-        let hostile = || {
-            let numbers = std::iter::repeat_with(|| next.fetch_add(1, Ordering::SeqCst));
-            for number in numbers.take_while(|number| *number < visits) {
-                visit(&server, visitor(number));
-            }
-        };
-        let all: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(hostile)).collect();
-        let mut honest = Vec::new();
-        while !all.iter().all(|thread| thread.is_finished()) {
-            honest.push(visit(&server, THERE));
-        }
-        honest
-    });
+    let (mut idle, mut meanwhile) = (Vec::new(), Vec::new());
+    for part in 0..PARTS {
+        idle.append(&mut alone(HONEST / PARTS));
+        let numbers = part * visits / PARTS..(part + 1) * visits / PARTS;
+        meanwhile.append(&mut beside(&server, numbers));
+    }
     let [most, after] = [most_resident, resident].map(|size| size(server.pid()));
     let [idle, meanwhile] = [idle, meanwhile].map(percentiles);
     report(&format!(
         "{visits} visitors with the largest answers: {before} KiB before, {most} KiB at most, {after} KiB after; honest ones \
-         waited {idle:?} before and {meanwhile:?} meanwhile (99 of 100, and the middle)"
+         waited {idle:?} alone and {meanwhile:?} meanwhile (99 of 100, and the middle)"
     ));
     server.terminate();
     assert!(most <= before + KIB_MAX, "{most} KiB, {before} KiB before");
