@@ -60,6 +60,16 @@ pub(super) enum Kind {
     Aaaa = 28,
 }
 
+impl Kind {
+    /// How many records of this kind are used.
+    fn most(self) -> usize {
+        match self {
+            Self::Ptr => 1,
+            Self::A | Self::Txt | Self::Aaaa => RECORDS_MAX,
+        }
+    }
+}
+
 /// What is asked.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Question {
@@ -228,7 +238,8 @@ impl Found {
     }
 
     fn is_enough(&self) -> bool {
-        self.records.len() == RECORDS_MAX || self.kind == Kind::Ptr && self.is_something()
+        let of_owner = self.records.iter().filter(|record| record.0 == self.owner);
+        self.records.len() == RECORDS_MAX || of_owner.count() >= self.kind.most()
     }
 
     fn is_something(&self) -> bool {
@@ -238,11 +249,13 @@ impl Found {
     fn reply(self) -> Reply {
         let mut ttl = self.ttl;
         let mut records = Vec::new();
-        for (owner, record, record_ttl) in self.records {
-            if owner == self.owner {
-                ttl = ttl.min(record_ttl);
-                records.push(record);
-            }
+        let of_owner = self
+            .records
+            .into_iter()
+            .filter(|record| record.0 == self.owner);
+        for (_, record, record_ttl) in of_owner.take(self.kind.most()) {
+            ttl = ttl.min(record_ttl);
+            records.push(record);
         }
         Reply::Answer(records, ttl)
     }
@@ -357,4 +370,139 @@ fn joined(mut strings: &[u8]) -> Option<Vec<u8>> {
 /// A time to live; one with the top bit set is none. RFC 2181 section 8.
 fn lifetime(ttl: u32) -> Duration {
     Duration::from_secs(if ttl >> 31 == 1 { 0 } else { ttl.into() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::name::{self, Name};
+    use super::{CNAME, Kind, Question, Record, Reply};
+
+    const ID: u16 = 7;
+
+    fn question(kind: Kind) -> Question {
+        let name = name::parse(b"a.test").unwrap();
+        Question { name, kind }
+    }
+
+    fn wire(name: &str) -> Vec<u8> {
+        name::parse(name.as_bytes()).unwrap().wire().to_vec()
+    }
+
+    fn record(owner: &str, kind: u16, data: &[u8]) -> Vec<u8> {
+        let [kind, class] = [kind, 1].map(u16::to_be_bytes);
+        let length = u16::try_from(data.len()).unwrap().to_be_bytes();
+        [
+            &wire(owner),
+            &kind[..],
+            &class,
+            &[0, 0, 0, 60],
+            &length,
+            data,
+        ]
+        .concat()
+    }
+
+    /// What the texts of the reply are, or its errno, when the answer section has these records and `more` that are not
+    /// there.
+    fn read(
+        kind: Kind,
+        records: &[Vec<u8>],
+        more: usize,
+        is_cut: bool,
+    ) -> Result<Vec<String>, i32> {
+        let question = question(kind);
+        let mut packet = question.packet(ID);
+        packet[2] |= 0x80;
+        packet[7] = u8::try_from(records.len() + more).unwrap();
+        packet.extend(records.concat());
+        match question.read(&packet, ID, is_cut).expect("it is an answer") {
+            Ok(Reply::Answer(records, _)) => Ok(records.iter().map(text).collect()),
+            Ok(Reply::Truncated) => panic!("nothing says that it is"),
+            Err(error) => Err(error.raw_os_error().unwrap()),
+        }
+    }
+
+    fn text(record: &Record) -> String {
+        match record {
+            Record::Address(address) => address.to_string(),
+            Record::Text(text) => String::from_utf8_lossy(text).into_owned(),
+        }
+    }
+
+    fn texts(texts: &[&str]) -> Result<Vec<String>, i32> {
+        Ok(texts.iter().map(|text| (*text).to_owned()).collect())
+    }
+
+    #[test]
+    fn question_is_written_as_it_is_asked() {
+        let packet = question(Kind::Ptr).packet(0x1234);
+        let expected = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x01a\x04test\0\0\x0c\0\x01";
+        assert_eq!(packet, expected);
+        assert_eq!(Name::read(&packet, 12), Some(question(Kind::Ptr).name));
+    }
+
+    #[test]
+    fn records_may_come_in_any_order() {
+        let there = record("c.test", Kind::A as u16, &[127, 0, 0, 1]);
+        let other = record("d.test", Kind::A as u16, &[127, 0, 0, 9]);
+        let first = record("a.test", CNAME, &wire("b.test"));
+        let second = record("b.test", CNAME, &wire("c.test"));
+        for order in [
+            [&first, &second, &there, &other],
+            [&there, &other, &second, &first],
+            [&second, &there, &first, &other],
+        ] {
+            let records = order.map(Clone::clone);
+            assert_eq!(read(Kind::A, &records, 0, false), texts(&["127.0.0.1"]));
+        }
+    }
+
+    #[test]
+    fn first_name_counts_wherever_its_alias_stands() {
+        let one = record("b.test", Kind::Ptr as u16, &wire("one.test"));
+        let two = record("b.test", Kind::Ptr as u16, &wire("two.test"));
+        let alias = record("a.test", CNAME, &wire("b.test"));
+        for records in [[&one, &two, &alias], [&alias, &one, &two]] {
+            let records = records.map(Clone::clone);
+            assert_eq!(read(Kind::Ptr, &records, 0, false), texts(&["one.test"]));
+        }
+    }
+
+    #[test]
+    fn address_of_a_wrong_length_is_passed_over_unless_it_is_all_there_is() {
+        let right = record("a.test", Kind::A as u16, &[127, 0, 0, 1]);
+        for length in [0, 3, 5, 16] {
+            let wrong = record("a.test", Kind::A as u16, &vec![1; length]);
+            let both = [wrong.clone(), right.clone()];
+            assert_eq!(read(Kind::A, &both, 0, false), texts(&["127.0.0.1"]));
+            assert_eq!(read(Kind::A, &[wrong], 0, false), Err(libc::EPROTO));
+        }
+    }
+
+    #[test]
+    fn name_must_lie_within_its_record() {
+        let mut short = record("a.test", Kind::Ptr as u16, &wire("there.test"));
+        let length = short.len() - wire("there.test").len() - 1;
+        short[length] -= 1;
+        assert_eq!(read(Kind::Ptr, &[short], 0, false), Err(libc::EPROTO));
+    }
+
+    #[test]
+    fn strings_must_fill_their_record() {
+        for (data, expected) in [
+            (&b""[..], texts(&[""])),
+            (b"\x02ab\0\x01c", texts(&["abc"])),
+            (b"\x03ab", Err(libc::EPROTO)),
+        ] {
+            let records = [record("a.test", Kind::Txt as u16, data)];
+            assert_eq!(read(Kind::Txt, &records, 0, false), expected, "{data:?}");
+        }
+    }
+
+    #[test]
+    fn missing_records_are_a_failure_unless_they_were_not_read() {
+        let there = [record("a.test", Kind::A as u16, &[127, 0, 0, 1])];
+        assert_eq!(read(Kind::A, &there, 1, false), Err(libc::EPROTO));
+        assert_eq!(read(Kind::A, &there, 1, true), texts(&["127.0.0.1"]));
+    }
 }

@@ -21,7 +21,7 @@ use super::memory::{Answer, Memory, Records};
 use super::name::Name;
 use super::packet::{Kind, Question, Record};
 use super::{hosts, literal, name, query};
-use crate::sys::random;
+use crate::sys::{limit, random};
 
 /// How much longer a family of addresses is waited for when there are some of the other.
 const SECOND_FAMILY: Duration = Duration::from_secs(1);
@@ -64,7 +64,7 @@ impl Resolver {
         Self(Rc::new(Shared {
             limit,
             servers: RefCell::default(),
-            memory: RefCell::default(),
+            memory: Memory::within(limit::memory()).into(),
             in_flight: RefCell::default(),
         }))
     }
