@@ -1,7 +1,8 @@
-//! The architecture, as a table: which room may use which.
+//! The architecture, as tables: which room may use which, and which crate.
 //!
-//! Imports run one way: bin -> filter -> ucspi -> {rules, dns} -> cli -> sys; rules and dns do not know each other. A
-//! room is a folder `src/<room>/` or a file `src/<room>.rs`. Everything else in `src` is a file of the map, `lib.rs`.
+//! Imports run one way, from the programs down to sys; rules and dns do not know each other. A room is a folder
+//! `src/<room>/` or a file `src/<room>.rs`. Everything else in `src` is a file of the map, `lib.rs`. The files of a room
+//! make no circle, and what a file shows to others, others use.
 
 #[path = "support/code.rs"]
 mod code;
@@ -12,18 +13,32 @@ use std::path::{Path, PathBuf};
 use code::{code_only, word};
 
 /// A room, and the rooms that it may name.
-const ROOMS: [(&str, &[&str]); 8] = [
+const ROOMS: [(&str, &[&str]); 10] = [
     (
         "bin",
-        &["filter", "smtp", "ucspi", "rules", "dns", "cli", "sys"],
+        &[
+            "clients", "filter", "smtp", "ucspi", "service", "rules", "dns", "cli", "sys",
+        ],
     ),
     ("smtp", &["dns", "cli", "sys"]),
-    ("filter", &["ucspi", "rules", "dns", "cli", "sys"]),
-    ("ucspi", &["rules", "dns", "cli", "sys"]),
+    ("clients", &["ucspi", "filter", "dns", "cli", "sys"]),
+    ("filter", &["cli", "sys"]),
+    ("ucspi", &["service", "rules", "dns", "cli", "sys"]),
+    ("service", &["cli", "sys"]),
     ("rules", &["cli", "sys"]),
     ("dns", &["cli", "sys"]),
     ("cli", &["sys"]),
     ("sys", &[]),
+];
+
+/// Crates, each with the rooms that may name it. System calls stand in sys; tokio where somebody waits.
+const CRATES: [(&str, &[&str]); 6] = [
+    ("nix", &["dns", "sys"]),
+    ("libc", &["dns", "rules", "sys"]),
+    ("tokio", &["clients", "ucspi", "service", "dns", "sys"]),
+    ("cdb", &["rules"]),
+    ("ipnet", &["rules"]),
+    ("memchr", &["filter", "rules"]),
 ];
 
 /// The only room that may hold `unsafe` code.
@@ -35,6 +50,37 @@ const FORBID: &str = "#![forbid(unsafe_code)]";
 fn imports_run_one_way() {
     let broken: Vec<String> = sources().iter().flat_map(forbidden_imports).collect();
     assert!(broken.is_empty(), "\n{}", broken.join("\n"));
+}
+
+#[test]
+fn crates_are_named_by_their_rooms_only() {
+    let broken: Vec<String> = sources().iter().flat_map(foreign_crates).collect();
+    assert!(broken.is_empty(), "\n{}", broken.join("\n"));
+}
+
+#[test]
+fn files_of_a_room_make_no_circle() {
+    let sources = sources();
+    let circles: Vec<String> = ROOMS
+        .iter()
+        .filter_map(|(room, _)| circle(room, &sources))
+        .collect();
+    assert!(circles.is_empty(), "\n{}", circles.join("\n"));
+}
+
+#[test]
+fn what_a_file_shows_is_used_outside_it() {
+    let sources = sources();
+    let others: Vec<Source> = ["tests", "fuzz/fuzz_targets"]
+        .map(below)
+        .into_iter()
+        .flatten()
+        .collect();
+    let idle: Vec<String> = sources
+        .iter()
+        .flat_map(|source| unused(source, &sources, &others))
+        .collect();
+    assert!(idle.is_empty(), "\n{}", idle.join("\n"));
 }
 
 #[test]
@@ -145,6 +191,47 @@ fn checker_finds_a_room_that_nobody_planned() {
     assert!(unknown_room(&made_up("src/dns.rs", "")).is_none());
 }
 
+#[test]
+fn checker_finds_a_crate_in_the_wrong_room() {
+    let text =
+        "use libc::c_int;\nlet x = crate::sys::libc::A;\nfn f() { nix::unistd::getpid(); }\n";
+    let found = [
+        "src/filter/a.rs:3: filter must not name nix",
+        "src/filter/a.rs:1: filter must not name libc",
+    ];
+    assert_eq!(foreign_crates(&made_up("src/filter/a.rs", text)), found);
+    assert_eq!(foreign_crates(&made_up("src/sys/a.rs", text)), [""; 0]);
+}
+
+#[test]
+fn checker_finds_a_circle_of_files() {
+    let top = made_up(
+        "src/dns/mod.rs",
+        "mod a;\nmod b;\nmod c;\npub use c::Thing;\n",
+    );
+    let a = made_up("src/dns/a.rs", "use super::b::{self, X};\n");
+    let b = made_up("src/dns/b.rs", "use super::{Thing, other};\n");
+    let straight = made_up("src/dns/c.rs", "use std::io;\n");
+    let bent = made_up("src/dns/c.rs", "fn f() { crate::dns::a::g(); }\n");
+    let file = |source: &Source| made_up(&source.path, &source.code);
+    let found = circle("dns", &[file(&top), file(&a), file(&b), straight]);
+    assert_eq!(found, None);
+    let found = circle("dns", &[top, a, b, bent]);
+    assert_eq!(found.as_deref(), Some("src/dns: a -> b -> c -> a"));
+}
+
+#[test]
+fn checker_finds_what_nobody_uses() {
+    let shown = "pub fn used() {}\npub(crate) fn idle() -> Part {}\npub struct Part;\n\
+                 fn own() { used(); idle(); }\n";
+    let sources = [
+        made_up("src/dns/a.rs", shown),
+        made_up("src/dns/b.rs", "use super::a::used; // idle\n"),
+    ];
+    let found = unused(&sources[0], &sources, &[]);
+    assert_eq!(found, ["src/dns/a.rs:2: nobody else uses idle"]);
+}
+
 /// A file below `src`, as `src/room/file.rs`, and its text without comments and string contents.
 struct Source {
     path: String,
@@ -159,6 +246,13 @@ impl Source {
             .next()
             .unwrap_or(path)
             .trim_end_matches(".rs")
+    }
+
+    /// The name of a file in a room's folder; none for `mod.rs`.
+    fn file(&self) -> Option<&str> {
+        let (_, file) = self.path.strip_prefix("src/")?.split_once('/')?;
+        let file = file.split('/').next()?.trim_end_matches(".rs");
+        (file != "mod").then_some(file)
     }
 
     fn is_map(&self) -> bool {
@@ -197,6 +291,157 @@ fn forbidden_imports(source: &Source) -> Vec<String> {
         }
     }
     broken
+}
+
+fn foreign_crates(source: &Source) -> Vec<String> {
+    let room = source.room();
+    let mut broken = Vec::new();
+    for (name, _) in CRATES.iter().filter(|(_, rooms)| !rooms.contains(&room)) {
+        let path = format!("{name}::");
+        for (offset, _) in source.code.match_indices(&path) {
+            let before = source.code[..offset].chars().next_back();
+            if !before.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == ':') {
+                let line = source.line_of(offset);
+                broken.push(format!(
+                    "{}:{line}: {room} must not name {name}",
+                    source.path
+                ));
+            }
+        }
+    }
+    broken
+}
+
+/// A way through the files of `room` that leads back to where it began.
+fn circle(room: &str, sources: &[Source]) -> Option<String> {
+    let files: Vec<(&str, &Source)> = sources
+        .iter()
+        .filter(|source| source.room() == room)
+        .filter_map(|source| Some((source.file()?, source)))
+        .collect();
+    let top = sources
+        .iter()
+        .find(|source| source.path == format!("src/{room}/mod.rs"));
+    let uses = |source: &Source| -> Vec<&str> {
+        let mut used = Vec::new();
+        for root in ["super::", &format!("crate::{room}::")] {
+            for (offset, _) in source.code.match_indices(root) {
+                for name in first_segments(&source.code[offset + root.len()..]) {
+                    let home = top.and_then(|top| shown_from(name, top));
+                    let file = files.iter().find(|(file, _)| *file == home.unwrap_or(name));
+                    used.extend(file.map(|(file, _)| *file));
+                }
+            }
+        }
+        used.retain(|file| source.file() != Some(file));
+        used
+    };
+    let graph: Vec<(&str, Vec<&str>)> = files
+        .iter()
+        .map(|(file, source)| (*file, uses(source)))
+        .collect();
+    let next = |file: &str| {
+        &graph
+            .iter()
+            .find(|(name, _)| *name == file)
+            .expect("a file")
+            .1
+    };
+    // Depth first; a file whose ways all end is done.
+    let mut done: Vec<&str> = Vec::new();
+    for (start, _) in &graph {
+        let mut path: Vec<(&str, usize)> = vec![(start, 0)];
+        while let Some((file, at)) = path.pop() {
+            let Some(&after) = next(file).get(at) else {
+                done.push(file);
+                continue;
+            };
+            path.push((file, at + 1));
+            if let Some(begin) = path.iter().position(|(on_it, _)| *on_it == after) {
+                let names: Vec<&str> = path[begin..].iter().map(|(file, _)| *file).collect();
+                return Some(format!("src/{room}: {} -> {after}", names.join(" -> ")));
+            }
+            if !done.contains(&after) {
+                path.push((after, 0));
+            }
+        }
+    }
+    None
+}
+
+/// The file from which a room's `mod.rs` shows `name`: `use file::name;` or `use file::{.., name, ..};`.
+fn shown_from<'a>(name: &str, top: &'a Source) -> Option<&'a str> {
+    for (offset, _) in top.code.match_indices("use ") {
+        let statement = top.code[offset + 4..].split(';').next().unwrap_or_default();
+        let (file, names) = statement.split_once("::").unwrap_or((statement, ""));
+        if names
+            .split([',', '{', '}'])
+            .any(|shown| shown.trim() == name)
+        {
+            return Some(file);
+        }
+    }
+    None
+}
+
+/// Items that `source` shows to other files, and that no other file names.
+fn unused(source: &Source, sources: &[Source], others: &[Source]) -> Vec<String> {
+    const KINDS: [&str; 8] = [
+        "fn ", "struct ", "enum ", "trait ", "type ", "const ", "static ", "mod ",
+    ];
+    let mut idle = Vec::new();
+    for (number, line) in source.code.lines().enumerate() {
+        let mut words = line.trim_start();
+        let Some(rest) = words.strip_prefix("pub") else {
+            continue;
+        };
+        words = rest
+            .strip_prefix('(')
+            .and_then(|rest| rest.split_once(')'))
+            .map_or(rest, |(_, rest)| rest);
+        words = words.trim_start();
+        for modifier in ["async ", "unsafe ", "const fn "] {
+            let keeps = if modifier == "const fn " { "fn " } else { "" };
+            if words.starts_with(modifier) {
+                words = &words[modifier.len() - keeps.len()..];
+            }
+        }
+        let Some(name) = KINDS
+            .iter()
+            .find_map(|kind| words.strip_prefix(kind))
+            .map(word)
+        else {
+            continue;
+        };
+        let elsewhere = sources.iter().filter(|other| other.path != source.path);
+        // A type that stands in what is shown is shown with it.
+        let in_signatures = |(at, line): (usize, &str)| {
+            at != number && (line.contains("pub ") || line.contains("fn ")) && names(line, name)
+        };
+        let is_function = name.starts_with(|c: char| c.is_lowercase());
+        if !elsewhere
+            .chain(others)
+            .any(|other| names(&other.code, name))
+            && (is_function || !source.code.lines().enumerate().any(in_signatures))
+        {
+            idle.push(format!(
+                "{}:{}: nobody else uses {name}",
+                source.path,
+                number + 1
+            ));
+        }
+    }
+    idle
+}
+
+/// True when `name` stands in `code` as a whole word.
+fn names(code: &str, name: &str) -> bool {
+    let is_part_of_a_word = |c: char| c.is_alphanumeric() || c == '_';
+    code.match_indices(name).any(|(offset, _)| {
+        let before = code[..offset].chars().next_back();
+        let after = code[offset + name.len()..].chars().next();
+        !before.is_some_and(is_part_of_a_word) && !after.is_some_and(is_part_of_a_word)
+    })
 }
 
 /// What is named directly after `crate::`: one word, or each first word of a braced list.
@@ -270,11 +515,16 @@ fn unknown_room(source: &Source) -> Option<String> {
 }
 
 fn sources() -> Vec<Source> {
+    below("src")
+}
+
+/// All Rust files below `folder`.
+fn below(folder: &str) -> Vec<Source> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut paths = Vec::new();
-    collect(&root.join("src"), &mut paths);
+    collect(&root.join(folder), &mut paths);
     paths.sort();
-    assert!(!paths.is_empty(), "src has files");
+    assert!(!paths.is_empty(), "{folder} has files");
     paths
         .iter()
         .map(|path| {
@@ -286,8 +536,8 @@ fn sources() -> Vec<Source> {
 }
 
 fn collect(folder: &Path, paths: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).expect("src is readable") {
-        let path = entry.expect("src is readable").path();
+    for entry in fs::read_dir(folder).expect("the folder is readable") {
+        let path = entry.expect("the folder is readable").path();
         if path.is_dir() {
             collect(&path, paths);
         } else if path.extension().is_some_and(|extension| extension == "rs") {

@@ -1,8 +1,14 @@
 //! What is installed: every program of the original, under its name, and `time@`.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test of programs must start them"
+)]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 /// What Debian's package ucspi-tcp 0.88-7 has in /usr/bin.
 const ORIGINAL: [&str; 17] = [
@@ -63,6 +69,36 @@ fn every_program_is_installed_under_its_name() {
     let names: BTreeSet<String> = installed.iter().map(|name| (*name).to_owned()).collect();
     assert_eq!(names, expected());
     assert_eq!(installed.len(), names.len(), "a name stands there twice");
+}
+
+/// What `name` prints when `option` is its only argument.
+fn answer(name: &str, option: &str) -> String {
+    let folder = Path::new(env!("CARGO_BIN_EXE_tcpserver"));
+    let program = folder.with_file_name(name.replace('@', "_at").replace('-', "_"));
+    let outcome = Command::new(program)
+        .arg(option)
+        .stdin(Stdio::null())
+        .output()
+        .expect("cargo has built it");
+    assert!(outcome.status.success(), "{name} {option}");
+    assert_eq!(outcome.stderr, b"", "{name} {option}");
+    String::from_utf8(outcome.stdout).expect("plain text")
+}
+
+#[test]
+fn every_program_answers_a_lone_help_and_version() {
+    for name in expected() {
+        let help = answer(&name, "--help");
+        let first = help.lines().next().unwrap_or_default();
+        assert!(first.starts_with(&format!("{name}: ")), "{help}");
+        let usage = format!("usage: {name} ");
+        assert!(help.lines().any(|line| line.starts_with(&usage)), "{help}");
+        for option in ["  --help ", "  --version "] {
+            assert!(help.contains(option), "{help}");
+        }
+        let version = format!("{name} (ucspi-tcp) {}\n", env!("CARGO_PKG_VERSION"));
+        assert_eq!(answer(&name, "--version"), version);
+    }
 }
 
 #[test]

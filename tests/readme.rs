@@ -6,7 +6,7 @@
 mod support;
 
 use std::fs;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 
 use nix::sys::signal::Signal;
@@ -52,38 +52,37 @@ fn programs() -> PathBuf {
     tcpserver.parent().expect("it is in a folder").to_path_buf()
 }
 
-#[test]
-fn example_prints_what_is_promised() {
-    let example = &blocks("# ucspi-tcp", "sh")[0];
-    let promise = &blocks("# ucspi-tcp", "text")[0];
-    assert_eq!(example.lines().count(), 6, "it is short");
-    // Whatever port is free; it stays ours in between.
-    let (_reserved, port) = net::reserve_port(Ipv4Addr::LOCALHOST);
-    let example = example.replace("7000", &port.to_string());
-    let (until_it_listens, then) = example
-        .split_once(" &\n")
-        .expect("the server is started in the background");
+/// What the shell prints that is given `text` all at once, as somebody pastes it, in a folder of its own.
+fn pasted(text: &str) -> String {
     let folder = TempDir::new();
-    let mut process = shell(["-s"])
-        .stdin(Input::Pipe)
-        .spawn(folder.path())
-        .expect("there is a shell");
-    let mut stdin = process.stdin.take().expect("it reads from a pipe");
-    let mut type_in = |text: &str| {
-        std::io::Write::write_all(&mut stdin, text.as_bytes()).expect("the shell reads on");
-    };
-    type_in(&format!("{until_it_listens} &\n"));
-    let stderr = process.stderr.as_ref().expect("it is a pipe");
-    stderr.wait_for("tcpserver: status: 0/40", 1);
-    type_in(then);
-    drop(stdin);
+    let launch = shell(["-s"]).stdin(Input::Bytes(text.as_bytes().to_vec()));
+    let process = launch.spawn(folder.path()).expect("there is a shell");
     let outcome = process.outcome();
-    assert_eq!(
-        String::from_utf8_lossy(&outcome.stdout),
-        *promise,
-        "{}",
-        String::from_utf8_lossy(&outcome.stderr)
+    let errors = String::from_utf8_lossy(&outcome.stderr);
+    assert_eq!(errors, "", "{text}");
+    String::from_utf8_lossy(&outcome.stdout).into_owned()
+}
+
+#[test]
+fn example_prints_what_is_promised_however_it_is_pasted() {
+    let example = &blocks("# ucspi-tcp", "sh")[1];
+    let promise = &blocks("# ucspi-tcp", "text")[0];
+    for _ in 0..20 {
+        assert_eq!(pasted(example), *promise);
+    }
+}
+
+#[test]
+fn programs_get_into_the_path_by_the_line_that_says_so() {
+    let line = &blocks("# ucspi-tcp", "sh")[0];
+    let (build, path) = line.split_once(" && ").expect("two commands");
+    assert_eq!(build, "cargo build --bins");
+    let shown = pasted(&format!("PWD=/clone\n{path}echo \"$PATH\"\n"));
+    let expected = format!(
+        "/clone/target/debug:{}:/usr/bin:/bin\n",
+        programs().display()
     );
+    assert_eq!(shown, expected);
 }
 
 #[test]
@@ -97,7 +96,7 @@ fn first_command_serves_this_page_under_rules() {
     let port = line
         .trim_end()
         .strip_prefix("http://127.0.0.1:")
-        .and_then(|port| port.parse().ok())
+        .and_then(|port| port.strip_suffix('/')?.parse().ok())
         .unwrap_or_else(|| panic!("no address, but {line:?}"));
     let ask = |last_two: [u8; 2]| {
         let source = Ipv4Addr::new(127, 0, last_two[0], last_two[1]);
@@ -106,12 +105,13 @@ fn first_command_serves_this_page_under_rules() {
         net::send(&mut stream, b"GET / HTTP/1.1\r\nHost: here\r\n\r\n");
         String::from_utf8_lossy(&net::receive_all(&mut stream)).into_owned()
     };
-    let page = |file: &str| {
-        let head = "HTTP/1.0 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n";
-        format!("{head}{}", read(file))
-    };
-    assert_eq!(ask([0, 1]), page("README.md"));
-    assert_eq!(ask([0, 2]), page("docs/differences.md"));
+    let head = "HTTP/1.0 200 OK\r\nContent-Type: text/html; charset=utf-8\r\n\r\n<!DOCTYPE html>\n";
+    for (from, title) in [([0, 1], "ucspi-tcp"), ([0, 2], "Deliberate differences")] {
+        let page = ask(from);
+        assert!(page.starts_with(head), "{page}");
+        assert!(page.contains(&format!("<h1>{title}")), "{page}");
+        assert!(page.ends_with(">\n"), "{page}");
+    }
     assert_eq!(ask([1, 1]), "");
     process.signal(Signal::SIGTERM);
     let outcome = process.outcome();
@@ -119,6 +119,20 @@ fn first_command_serves_this_page_under_rules() {
     assert_eq!(outcome.status.code(), Some(0), "{log}");
     assert_eq!(log.matches("tcpserver: ok ").count(), 2, "{log}");
     assert_eq!(log.matches("tcpserver: deny ").count(), 1, "{log}");
+}
+
+#[test]
+fn first_command_says_when_the_port_is_taken() {
+    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("there is a port");
+    let port = taken.local_addr().expect("it is bound").port();
+    let outcome = shell(["-c", &format!("exec examples/serve {port}")])
+        .spawn(Path::new(ROOT))
+        .expect("there is a shell")
+        .outcome();
+    let errors = String::from_utf8_lossy(&outcome.stderr);
+    assert_eq!(outcome.status.code(), Some(111), "{errors}");
+    let expected = format!("examples/serve: port {port} cannot be had");
+    assert!(errors.contains(&expected), "{errors}");
 }
 
 #[test]

@@ -10,9 +10,8 @@ const COMMAND_LINE: CommandLine = CommandLine {
     name: "addcr",
     synopsis: "",
     purpose: "put a carriage return before each line feed",
-    options: &[],
 };
 
 fn main() -> ExitCode {
-    cli::main(&COMMAND_LINE, |_, _| stream(carriage_return::add, |_| {}))
+    cli::main_without_options(&COMMAND_LINE, |_, _| stream(carriage_return::add, |_| {}))
 }

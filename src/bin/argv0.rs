@@ -10,11 +10,10 @@ const COMMAND_LINE: CommandLine = CommandLine {
     name: "argv0",
     synopsis: "realname program [ arg ... ]",
     purpose: "run a program with a given 0th argument",
-    options: &[],
 };
 
 fn main() -> ExitCode {
-    cli::main(&COMMAND_LINE, run)
+    cli::main_without_options(&COMMAND_LINE, run)
 }
 
 fn run(arguments: &mut Arguments, _: &mut Voice) -> Result<(), Error> {

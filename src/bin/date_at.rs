@@ -4,17 +4,16 @@
 use std::process::ExitCode;
 
 use ucspi_tcp::cli::{self, CommandLine};
-use ucspi_tcp::filter::{Show, converse};
+use ucspi_tcp::clients::{Show, converse};
 
 const COMMAND_LINE: CommandLine = CommandLine {
     name: "date@",
     synopsis: "[ host ]",
     purpose: "show what time it is on a host",
-    options: &[],
 };
 
 fn main() -> ExitCode {
-    cli::main(&COMMAND_LINE, |arguments, voice| {
+    cli::main_without_options(&COMMAND_LINE, |arguments, voice| {
         let host = arguments.operand().unwrap_or(b"0".to_vec());
         converse(host, b"13", b"", &mut Show::default(), voice)
     })

@@ -11,11 +11,10 @@ const COMMAND_LINE: CommandLine = CommandLine {
     name: "delcr",
     synopsis: "",
     purpose: "drop the carriage return before each line feed",
-    options: &[],
 };
 
 fn main() -> ExitCode {
-    cli::main(&COMMAND_LINE, |_, _| {
+    cli::main_without_options(&COMMAND_LINE, |_, _| {
         let delete = RefCell::new(Delete::default());
         stream(
             |bytes, out| delete.borrow_mut().change(bytes, out),

@@ -4,17 +4,16 @@
 use std::process::ExitCode;
 
 use ucspi_tcp::cli::{self, CommandLine};
-use ucspi_tcp::filter::{Show, converse};
+use ucspi_tcp::clients::{Show, converse};
 
 const COMMAND_LINE: CommandLine = CommandLine {
     name: "finger@",
     synopsis: "[ host [ user ] ]",
     purpose: "show what a host tells about a user",
-    options: &[],
 };
 
 fn main() -> ExitCode {
-    cli::main(&COMMAND_LINE, |arguments, voice| {
+    cli::main_without_options(&COMMAND_LINE, |arguments, voice| {
         let host = arguments.operand().unwrap_or(b"0".to_vec());
         let user = arguments.operand().unwrap_or_default();
         let request = [&user[..], b"\r\n"].concat();

@@ -10,11 +10,10 @@ const COMMAND_LINE: CommandLine = CommandLine {
     name: "fixcrio",
     synopsis: "program [ arg ... ]",
     purpose: "put a carriage return before each line feed without one, in a program's input and output",
-    options: &[],
 };
 
 fn main() -> ExitCode {
-    cli::main(&COMMAND_LINE, |arguments, _| {
+    cli::main_without_options(&COMMAND_LINE, |arguments, _| {
         wrap(&arguments.program()?, |_| Fix::default())
     })
 }

@@ -4,17 +4,16 @@
 use std::process::ExitCode;
 
 use ucspi_tcp::cli::{self, CommandLine};
-use ucspi_tcp::filter::{Body, converse};
+use ucspi_tcp::clients::{Body, converse};
 
 const COMMAND_LINE: CommandLine = CommandLine {
     name: "http@",
     synopsis: "[ host [ page [ port ] ] ]",
     purpose: "show a page of a web server",
-    options: &[],
 };
 
 fn main() -> ExitCode {
-    cli::main(&COMMAND_LINE, |arguments, voice| {
+    cli::main_without_options(&COMMAND_LINE, |arguments, voice| {
         let host = arguments.operand().unwrap_or(b"0".to_vec());
         let page = arguments.operand().unwrap_or_default();
         let port = arguments.operand().unwrap_or(b"80".to_vec());

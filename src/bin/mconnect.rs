@@ -4,26 +4,25 @@
 use std::process::ExitCode;
 
 use ucspi_tcp::cli::{self, CommandLine, Voice};
-use ucspi_tcp::filter;
-use ucspi_tcp::sys::signal;
+use ucspi_tcp::clients;
+use ucspi_tcp::sys::signal::{self, Signal};
 use ucspi_tcp::ucspi::client;
 
 const COMMAND_LINE: CommandLine = CommandLine {
     name: "mconnect",
     synopsis: "[ host [ port ] ]",
     purpose: "talk to a mail server, or another one that is line-based",
-    options: &[],
 };
 
 fn main() -> ExitCode {
-    cli::main(&COMMAND_LINE, |arguments, voice| {
+    cli::main_without_options(&COMMAND_LINE, |arguments, voice| {
         let host = arguments.operand().unwrap_or(b"0".to_vec());
         let port = arguments.operand().unwrap_or(b"25".to_vec());
         *voice = Voice::new("tcpclient");
         let connection = client::dial(host, &port, *voice)?;
-        signal::ignore(signal::PIPE);
+        signal::ignore(Signal::SIGPIPE);
         // As the original, whatever ends the talk ends it well.
-        let _ = filter::mconnect(&connection, &connection);
+        let _ = clients::mconnect(&connection, &connection);
         Ok(())
     })
 }

@@ -4,19 +4,19 @@
 use std::process::ExitCode;
 
 use ucspi_tcp::cli::{self, CommandLine};
-use ucspi_tcp::filter::mconnect;
-use ucspi_tcp::sys::{fd, signal};
+use ucspi_tcp::clients::mconnect;
+use ucspi_tcp::sys::fd;
+use ucspi_tcp::sys::signal::{self, Signal};
 
 const COMMAND_LINE: CommandLine = CommandLine {
     name: "mconnect-io",
     synopsis: "",
     purpose: "talk to a line-based server on descriptors 6 and 7",
-    options: &[],
 };
 
 fn main() -> ExitCode {
-    cli::main(&COMMAND_LINE, |_, _| {
-        signal::ignore(signal::PIPE);
+    cli::main_without_options(&COMMAND_LINE, |_, _| {
+        signal::ignore(Signal::SIGPIPE);
         // As the original: who cannot speak may still hear, and without a network there is nothing to do.
         if fd::inherited(7).is_err() {
             fd::occupy(7);

@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use ucspi_tcp::cli::{self, Arguments, CommandLine, Error, Opt, Voice, number};
+use ucspi_tcp::cli::{self, Arguments, CommandLine, Error, Opt, Voice, group, number};
 use ucspi_tcp::smtp::{Lists, Verdict, refuse};
 use ucspi_tcp::sys::process;
 use ucspi_tcp::ucspi::environ;
@@ -14,30 +14,86 @@ const COMMAND_LINE: CommandLine = CommandLine {
     // The original's line, which shows -R, that no version takes.
     synopsis: "[ -b ] [ -R ] [ -t timeout ] [ -r base ] [ -a base ] smtpd [ arg ... ]",
     purpose: "run an SMTP server, unless the client is on a block list",
-    options: &[
-        Opt::flag("b", "reject with 553: who is listed need not try again"),
-        Opt::flag(
-            "B",
-            "reject with 451: who is listed may try again (default)",
-        ),
-        Opt::flag("c", "a list that cannot be asked counts against the client"),
-        Opt::flag("C", "a list that cannot be asked does not count (default)"),
-        Opt::flag("i", "do not reject, only tell the server, in $RBLSMTPD"),
-        Opt::value(
-            "t",
-            "timeout",
-            "talk with a rejected client for this many seconds (default 60)",
-        ),
-        Opt::value("r", "base", "reject who has a TXT record in this list"),
-        Opt::value("a", "base", "accept who has an A record in this list"),
-        Opt::value(
-            "w",
-            "delay",
-            "wait this many seconds before the greeting, if nothing is decided yet",
-        ),
-        Opt::flag("W", "wait as long as $GREETDELAY says"),
-    ],
 };
+
+/// What the options add up to. Lists are asked, and the client waits, as the options come.
+struct Session {
+    client: Client,
+    lists: Lists,
+    /// A listed client is not rejected; the server is told.
+    informs: bool,
+    /// How long to talk with a rejected client.
+    limit: Duration,
+    /// Seconds to wait before the greeting; 0 means as many as `$GREETDELAY` says.
+    delay: u32,
+    voice: Voice,
+}
+
+const OPTIONS: &[Opt<Session>] = &[
+    Opt::flag(
+        "b",
+        "reject with 553: who is listed need not try again",
+        |session| session.lists.permanently = true,
+    ),
+    Opt::flag(
+        "B",
+        "reject with 451: who is listed may try again (default)",
+        |session| session.lists.permanently = false,
+    ),
+    Opt::flag(
+        "c",
+        "a list that cannot be asked counts against the client",
+        |session| session.lists.fails_closed = true,
+    ),
+    Opt::flag(
+        "C",
+        "a list that cannot be asked does not count (default)",
+        |session| session.lists.fails_closed = false,
+    ),
+    Opt::flag(
+        "i",
+        "do not reject, only tell the server, in $RBLSMTPD",
+        |session| session.informs = true,
+    ),
+    Opt::value(
+        "t",
+        "timeout",
+        "talk with a rejected client for this many seconds (default 60)",
+        |session, value| {
+            session.limit = value.seconds()?;
+            Ok(())
+        },
+    ),
+    Opt::value(
+        "r",
+        "base",
+        "reject who has a TXT record in this list",
+        |session, value| {
+            session.lists.block(&value.bytes());
+            Ok(())
+        },
+    ),
+    Opt::value(
+        "a",
+        "base",
+        "accept who has an A record in this list",
+        |session, value| {
+            session.lists.allow(&value.bytes());
+            Ok(())
+        },
+    ),
+    Opt::value(
+        "w",
+        "delay",
+        "wait this many seconds before the greeting, if nothing is decided yet",
+        |session, value| {
+            session.delay = value.number(0..=u32::MAX)?;
+            session.wait();
+            Ok(())
+        },
+    ),
+    Opt::flag("W", "wait as long as $GREETDELAY says", Session::wait),
+];
 
 fn main() -> ExitCode {
     cli::main(&COMMAND_LINE, run)
@@ -45,29 +101,24 @@ fn main() -> ExitCode {
 
 fn run(arguments: &mut Arguments, voice: &mut Voice) -> Result<(), Error> {
     let client = Client::from_environment();
-    let mut lists = Lists::new(&client.address, process::variable("RBLSMTPD"))?;
+    let lists = Lists::new(&client.address, process::variable("RBLSMTPD"))?;
     let was_open = lists.is_open();
-    let mut informs = false;
-    let mut limit = Duration::from_secs(60);
-    let mut delay = 0;
-    while let Some(option) = arguments.option()? {
-        match option.name {
-            "b" => lists.permanently = true,
-            "B" => lists.permanently = false,
-            "c" => lists.fails_closed = true,
-            "C" => lists.fails_closed = false,
-            "i" => informs = true,
-            "t" => limit = option.value.seconds()?,
-            "r" => lists.block(&option.value.bytes()),
-            "a" => lists.allow(&option.value.bytes()),
-            "w" => {
-                delay = option.value.number(0..=u32::MAX)?;
-                client.wait(&lists, delay, voice);
-            }
-            "W" => client.wait(&lists, delay, voice),
-            _ => return Err(Error::usage()),
-        }
-    }
+    let mut session = Session {
+        client,
+        lists,
+        informs: false,
+        limit: Duration::from_secs(60),
+        delay: 0,
+        voice: *voice,
+    };
+    arguments.options(&mut [&mut group(&[OPTIONS], &mut session)])?;
+    let Session {
+        client,
+        lists,
+        informs,
+        limit,
+        ..
+    } = session;
     let program = arguments.program()?;
     let mut environment = process::environment();
     match lists.verdict() {
@@ -119,17 +170,20 @@ impl Client {
         let pid = format!(" pid {}: ", process::id());
         voice.warn(&[&self.address, pid.as_bytes(), text]);
     }
+}
 
-    /// Waits `delay` seconds, or as long as `$GREETDELAY` says when that is 0, unless all is decided.
-    fn wait(&self, lists: &Lists, delay: u32, voice: &Voice) {
+impl Session {
+    /// Waits as long as it was told, unless all is decided.
+    fn wait(&mut self) {
         let told = || process::variable("GREETDELAY").and_then(|text| number(&text));
-        let delay = if delay == 0 {
+        let delay = if self.delay == 0 {
             told().unwrap_or(0)
         } else {
-            delay
+            self.delay
         };
-        if delay > 0 && lists.is_open() {
-            self.log(format!("greetdelay: {delay}").as_bytes(), voice);
+        if delay > 0 && self.lists.is_open() {
+            let text = format!("greetdelay: {delay}");
+            self.client.log(text.as_bytes(), &self.voice);
             std::thread::sleep(Duration::from_secs(delay.into()));
         }
     }

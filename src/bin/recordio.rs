@@ -10,11 +10,10 @@ const COMMAND_LINE: CommandLine = CommandLine {
     name: "recordio",
     synopsis: "program [ arg ... ]",
     purpose: "record the input and output of a program",
-    options: &[],
 };
 
 fn main() -> ExitCode {
-    cli::main(&COMMAND_LINE, |arguments: &mut Arguments, _: &mut Voice| {
+    cli::main_without_options(&COMMAND_LINE, |arguments: &mut Arguments, _: &mut Voice| {
         wrap(&arguments.program()?, Recorder::new)
     })
 }

@@ -11,11 +11,10 @@ const COMMAND_LINE: CommandLine = CommandLine {
     name: "tcprules",
     synopsis: "rules.cdb rules.tmp",
     purpose: "compile rules for tcpserver",
-    options: &[],
 };
 
 fn main() -> ExitCode {
-    cli::main(&COMMAND_LINE, |arguments: &mut Arguments, _: &mut Voice| {
+    cli::main_without_options(&COMMAND_LINE, |arguments: &mut Arguments, _: &mut Voice| {
         let (Some(cdb), Some(tmp)) = (arguments.operand(), arguments.operand()) else {
             return Err(Error::usage());
         };

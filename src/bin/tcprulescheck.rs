@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::ExitCode;
 
-use ucspi_tcp::cli::{self, Arguments, CommandLine, During, Error, FAILED, Opt, Voice};
+use ucspi_tcp::cli::{self, Arguments, CommandLine, During, Error, FAILED, Opt, Voice, group};
 use ucspi_tcp::rules::{self, Instruction, Lengths, Peer, Reader};
 use ucspi_tcp::sys::{fd, process};
 
@@ -15,11 +15,13 @@ const COMMAND_LINE: CommandLine = CommandLine {
     name: "tcprulescheck",
     synopsis: "rules.cdb",
     purpose: "say what tcpserver's rules mean for $TCPREMOTEIP, $TCPREMOTEHOST and $TCPREMOTEINFO",
-    options: &[Opt::flag(
-        "explain",
-        "print each key that is tried, in order",
-    )],
 };
+
+const OPTIONS: &[Opt<bool>] = &[Opt::flag(
+    "explain",
+    "print each key that is tried, in order",
+    |explains| *explains = true,
+)];
 
 fn main() -> ExitCode {
     cli::main(&COMMAND_LINE, run)
@@ -27,9 +29,7 @@ fn main() -> ExitCode {
 
 fn run(arguments: &mut Arguments, _: &mut Voice) -> Result<(), Error> {
     let mut explains = false;
-    while let Some(option) = arguments.option()? {
-        explains |= option.name == "explain";
-    }
+    arguments.options(&mut [&mut group(&[OPTIONS], &mut explains)])?;
     let file = arguments.operand().ok_or_else(Error::usage)?;
     let reading = [b"read ", &file[..]].concat();
     let reader = Reader::open(Path::new(OsStr::from_bytes(&file))).during(&reading)?;

@@ -14,7 +14,7 @@ use std::process::ExitCode;
 
 pub use error::{During, Error, FAILED, PERMANENT};
 pub use exec::exec;
-pub use options::{Arguments, Choice, Opt, Value, number};
+pub use options::{Arguments, Group, Opt, Value, group, number};
 pub use say::{Verbosity, Voice};
 pub use words::{reason, words};
 
@@ -29,8 +29,6 @@ pub struct CommandLine {
     pub synopsis: &'static str,
     /// One line that says what the program does, for `--help`.
     pub purpose: &'static str,
-    /// The options in the order of the usage line; none means that no argument is an option.
-    pub options: &'static [Opt],
 }
 
 impl CommandLine {
@@ -40,8 +38,8 @@ impl CommandLine {
     }
 }
 
-/// The frame of every program's `main`: settles what was inherited, runs `run`, says why it failed, and gives the exit
-/// code.
+/// The frame of the `main` of a program with options, which `run` takes: settles what was inherited, runs `run`, says why
+/// it failed, and gives the exit code.
 pub fn main(
     program: &'static CommandLine,
     run: impl FnOnce(&mut Arguments, &mut Voice) -> Result<(), Error>,
@@ -57,4 +55,15 @@ pub fn main(
             ExitCode::from(error.exit_code())
         }
     }
+}
+
+/// The same for a program without options: every word is an operand, but for a lone `--help` or `--version`.
+pub fn main_without_options(
+    program: &'static CommandLine,
+    run: impl FnOnce(&mut Arguments, &mut Voice) -> Result<(), Error>,
+) -> ExitCode {
+    main(program, |arguments, voice| {
+        arguments.answer_alone()?;
+        run(arguments, voice)
+    })
 }

@@ -10,36 +10,71 @@ use std::time::Duration;
 use super::{CommandLine, Error};
 use crate::sys::{fd, process};
 
-/// One option.
+/// One option in one row: how it is written, what is said of it, and what it does to a `G`, a part of a program's
+/// configuration.
 #[derive(Debug)]
-pub struct Opt {
-    /// One letter for `-c`, more for a long option.
-    pub name: &'static str,
-    /// What its argument is called; `None` for a flag.
-    pub value: Option<&'static str>,
-    /// One line for `--help`: what it does, with unit and default.
-    pub help: &'static str,
+pub struct Opt<G: 'static> {
+    spelling: Spelling,
+    effect: Effect<G>,
 }
 
-impl Opt {
+#[derive(Debug)]
+enum Effect<G> {
+    Flag(fn(&mut G)),
+    Question(fn(&mut G) -> Result<(), Error>),
+    Value(fn(&mut G, &Value) -> Result<(), Error>),
+}
+
+/// How an option is written, and what `--help` says of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Spelling {
+    /// One letter for `-c`, more for a long option.
+    name: &'static str,
+    /// What its argument is called; `None` for a flag.
+    value: Option<&'static str>,
+    /// One line: what it does, with unit and default.
+    help: &'static str,
+}
+
+impl<G> Opt<G> {
     /// An option without an argument.
-    pub const fn flag(name: &'static str, help: &'static str) -> Self {
+    pub const fn flag(name: &'static str, help: &'static str, effect: fn(&mut G)) -> Self {
+        let value = None;
         Self {
-            name,
-            value: None,
-            help,
+            spelling: Spelling { name, value, help },
+            effect: Effect::Flag(effect),
+        }
+    }
+
+    /// An option without an argument that may find something wrong elsewhere, say in the environment.
+    pub const fn question(
+        name: &'static str,
+        help: &'static str,
+        effect: fn(&mut G) -> Result<(), Error>,
+    ) -> Self {
+        let value = None;
+        Self {
+            spelling: Spelling { name, value, help },
+            effect: Effect::Question(effect),
         }
     }
 
     /// An option with an argument called `value`.
-    pub const fn value(name: &'static str, value: &'static str, help: &'static str) -> Self {
+    pub const fn value(
+        name: &'static str,
+        value: &'static str,
+        help: &'static str,
+        effect: fn(&mut G, &Value) -> Result<(), Error>,
+    ) -> Self {
+        let value = Some(value);
         Self {
-            name,
-            value: Some(value),
-            help,
+            spelling: Spelling { name, value, help },
+            effect: Effect::Value(effect),
         }
     }
+}
 
+impl Spelling {
     fn is_long(&self) -> bool {
         self.name.len() > 1
     }
@@ -50,27 +85,75 @@ impl Opt {
     }
 }
 
-const STANDARD: &[Opt] = &[
-    Opt::flag("help", "print this help and exit"),
-    Opt::flag("version", "print the version and exit"),
-];
+const HELP: Spelling = Spelling {
+    name: "help",
+    value: None,
+    help: "print this help and exit",
+};
+const VERSION: Spelling = Spelling {
+    name: "version",
+    value: None,
+    help: "print the version and exit",
+};
+
+/// Rows of options, and the part of a configuration that they change.
+pub trait Group {
+    /// The option of row `at`; `None` past the last one.
+    fn spelling(&self, at: usize) -> Option<Spelling>;
+
+    /// Does what row `at` says.
+    ///
+    /// # Errors
+    /// Usage, 100: the argument is not what the option needs.
+    fn apply(&mut self, at: usize, value: &Value) -> Result<(), Error>;
+}
+
+/// The options of `tables`, which change `target`.
+pub fn group<'a, G>(tables: &'a [&'static [Opt<G>]], target: &'a mut G) -> impl Group + use<'a, G> {
+    Bound { tables, target }
+}
+
+struct Bound<'a, G: 'static> {
+    tables: &'a [&'static [Opt<G>]],
+    target: &'a mut G,
+}
+
+impl<G> Bound<'_, G> {
+    fn row(&self, at: usize) -> Option<&'static Opt<G>> {
+        self.tables.iter().copied().flatten().nth(at)
+    }
+}
+
+impl<G> Group for Bound<'_, G> {
+    fn spelling(&self, at: usize) -> Option<Spelling> {
+        self.row(at).map(|opt| opt.spelling)
+    }
+
+    fn apply(&mut self, at: usize, value: &Value) -> Result<(), Error> {
+        match self.row(at).map(|opt| &opt.effect) {
+            None => Ok(()),
+            Some(Effect::Flag(effect)) => {
+                effect(self.target);
+                Ok(())
+            }
+            Some(Effect::Question(effect)) => effect(self.target),
+            Some(Effect::Value(effect)) => effect(self.target, value),
+        }
+    }
+}
+
+/// All spellings of `groups`, each with its place.
+fn spellings(groups: &[&mut dyn Group]) -> impl Iterator<Item = ((usize, usize), Spelling)> {
+    groups.iter().enumerate().flat_map(|(group, rows)| {
+        (0..).map_while(move |row| Some(((group, row), rows.spelling(row)?)))
+    })
+}
 
 /// The words of the command line that have not been taken yet.
 #[derive(Debug)]
 pub struct Arguments {
     program: &'static CommandLine,
     words: VecDeque<Vec<u8>>,
-    /// Option letters left of the word that is being read.
-    bundle: VecDeque<u8>,
-}
-
-/// An option that was given.
-#[derive(Debug)]
-pub struct Choice {
-    /// Its name, as in [`Opt::name`].
-    pub name: &'static str,
-    /// Its argument; empty for a flag.
-    pub value: Value,
 }
 
 impl Arguments {
@@ -78,65 +161,52 @@ impl Arguments {
         Self {
             program,
             words: words.into(),
-            bundle: VecDeque::new(),
         }
     }
 
-    /// The next option, or `None` when only operands are left.
+    /// Takes all options, and does what they say, in order; operands are left.
     ///
     /// # Errors
-    /// Usage, 100: an unknown option, a missing argument. `--help` and `--version` end the program with 0.
-    pub fn option(&mut self) -> Result<Option<Choice>, Error> {
-        if self.program.options.is_empty() {
-            return Ok(None);
-        }
-        if self.bundle.is_empty() {
+    /// Usage, 100: an unknown option, a missing argument or a wrong one. `--help` and `--version` end the program with 0.
+    pub fn options(&mut self, groups: &mut [&mut dyn Group]) -> Result<(), Error> {
+        // A program of whose options all are long: the original has none, and takes `-x` for an operand.
+        let takes_letters = spellings(groups).any(|(_, spelling)| !spelling.is_long());
+        loop {
             match self.words.front().map(Vec::as_slice) {
-                Some(b"--") if self.takes_letters() => {
+                Some(b"--") if takes_letters => {
                     self.words.pop_front();
-                    return Ok(None);
+                    return Ok(());
                 }
-                Some([b'-', b'-', _, ..]) => return self.long_option().map(Some),
-                Some([b'-', _, ..]) if self.takes_letters() => {
-                    self.bundle = self
-                        .words
-                        .pop_front()
-                        .unwrap_or_default()
-                        .split_off(1)
-                        .into();
-                }
-                _ => return Ok(None),
+                Some([b'-', b'-', _, ..]) => self.long_option(groups)?,
+                Some([b'-', _, ..]) if takes_letters => self.letters(groups)?,
+                _ => return Ok(()),
             }
         }
-        let Some(letter) = self.bundle.pop_front() else {
-            return Ok(None);
-        };
-        let known = self
-            .program
-            .options
-            .iter()
-            .find(|opt| opt.name.as_bytes() == [letter]);
-        let opt = known.ok_or_else(|| wrong(&[b"illegal option -- ", &[letter]]))?;
-        let value = match opt.value {
-            None => Vec::new(),
-            Some(_) if !self.bundle.is_empty() => std::mem::take(&mut self.bundle).into(),
-            Some(_) => {
-                let next = self.words.pop_front();
-                next.ok_or_else(|| wrong(&[b"option requires an argument -- ", &[letter]]))?
-            }
-        };
-        Ok(Some(Choice {
-            name: opt.name,
-            value: Value::of(opt, value),
-        }))
     }
 
-    /// False for a program whose options are all long: the original has none, and takes `-x` for an operand.
-    fn takes_letters(&self) -> bool {
-        self.program.options.iter().any(|opt| !opt.is_long())
+    /// One word of letters that bundle; the last may have its argument behind it, or in the next word.
+    fn letters(&mut self, groups: &mut [&mut dyn Group]) -> Result<(), Error> {
+        let word = self.words.pop_front().unwrap_or_default();
+        let mut letters = &word[1..];
+        while let [letter, rest @ ..] = letters {
+            letters = rest;
+            let known = spellings(groups).find(|(_, one)| one.name.as_bytes() == [*letter]);
+            let (at, spelling) =
+                known.ok_or_else(|| wrong(&[b"illegal option -- ", &[*letter]]))?;
+            let value = match spelling.value {
+                None => Vec::new(),
+                Some(_) if !letters.is_empty() => std::mem::take(&mut letters).to_vec(),
+                Some(_) => {
+                    let next = self.words.pop_front();
+                    next.ok_or_else(|| wrong(&[b"option requires an argument -- ", &[*letter]]))?
+                }
+            };
+            groups[at.0].apply(at.1, &Value::of(&spelling, value))?;
+        }
+        Ok(())
     }
 
-    fn long_option(&mut self) -> Result<Choice, Error> {
+    fn long_option(&mut self, groups: &mut [&mut dyn Group]) -> Result<(), Error> {
         let word = self.words.pop_front().unwrap_or_default();
         let word = &word[2..];
         let split = word.iter().position(|&byte| byte == b'=');
@@ -144,27 +214,54 @@ impl Arguments {
             Some(at) => (&word[..at], Some(&word[at + 1..])),
             None => (word, None),
         };
-        let mut all = self
-            .program
-            .options
-            .iter()
-            .chain(STANDARD)
-            .filter(|opt| opt.is_long());
-        let known = all.find(|opt| opt.name.as_bytes() == name);
-        let opt = known.ok_or_else(|| wrong(&[b"illegal option -- ", name]))?;
-        match (opt.name, opt.value, value) {
-            ("help", ..) => Err(print(&self.help())),
-            ("version", ..) => Err(print(&format!(
-                "{} (ucspi-tcp) {}\n",
-                self.program.name,
+        let takes_none = || wrong(&[b"option takes no argument -- ", name]);
+        if let Some(text) = self.standard(name, groups) {
+            return Err(if value.is_some() {
+                takes_none()
+            } else {
+                print(&text)
+            });
+        }
+        let is_it = |one: &Spelling| one.is_long() && one.name.as_bytes() == name;
+        let known = spellings(groups).find(|(_, one)| is_it(one));
+        let (at, spelling) = known.ok_or_else(|| wrong(&[b"illegal option -- ", name]))?;
+        match (spelling.value, value) {
+            (Some(_), None) => Err(wrong(&[b"option requires an argument -- ", name])),
+            (None, Some(_)) => Err(takes_none()),
+            (_, value) => {
+                let value = Value::of(&spelling, value.unwrap_or_default().to_vec());
+                groups[at.0].apply(at.1, &value)
+            }
+        }
+    }
+
+    /// For a program without options: every word is an operand, but for `--help` and `--version` when they stand alone.
+    ///
+    /// # Errors
+    /// 0: one of them was printed.
+    pub(super) fn answer_alone(&self) -> Result<(), Error> {
+        if self.words.len() != 1 {
+            return Ok(());
+        }
+        let name = self.words[0].strip_prefix(b"--");
+        match name.and_then(|name| self.standard(name, &[])) {
+            Some(text) => Err(print(&text)),
+            None => Ok(()),
+        }
+    }
+
+    /// What the option `--name` that every program has prints.
+    fn standard(&self, name: &[u8], groups: &[&mut dyn Group]) -> Option<String> {
+        if name == HELP.name.as_bytes() {
+            Some(self.help(groups))
+        } else if name == VERSION.name.as_bytes() {
+            let name = self.program.name;
+            Some(format!(
+                "{name} (ucspi-tcp) {}\n",
                 env!("CARGO_PKG_VERSION")
-            ))),
-            (_, Some(_), None) => Err(wrong(&[b"option requires an argument -- ", name])),
-            (_, None, Some(_)) => Err(wrong(&[b"option takes no argument -- ", name])),
-            (_, _, value) => Ok(Choice {
-                name: opt.name,
-                value: Value::of(opt, value.unwrap_or_default().to_vec()),
-            }),
+            ))
+        } else {
+            None
         }
     }
 
@@ -185,21 +282,21 @@ impl Arguments {
         }
     }
 
-    fn help(&self) -> String {
+    fn help(&self, groups: &[&mut dyn Group]) -> String {
         let CommandLine {
             name,
             synopsis,
             purpose,
-            options,
         } = self.program;
         let mut help = format!("{name}: {purpose}\nusage: {name} {synopsis}\n");
-        for opt in options.iter().chain(STANDARD) {
-            let mut option = opt.spelled();
-            if let Some(value) = opt.value {
-                option += if opt.is_long() { "=" } else { " " };
+        let own = spellings(groups).map(|(_, spelling)| spelling);
+        for spelling in own.chain([HELP, VERSION]) {
+            let mut option = spelling.spelled();
+            if let Some(value) = spelling.value {
+                option += if spelling.is_long() { "=" } else { " " };
                 option += value;
             }
-            help += &format!("  {option:<26} {}\n", opt.help);
+            help += &format!("  {option:<26} {}\n", spelling.help);
         }
         help
     }
@@ -213,16 +310,16 @@ pub struct Value {
 }
 
 impl Value {
-    fn of(opt: &Opt, bytes: Vec<u8>) -> Self {
+    fn of(spelling: &Spelling, bytes: Vec<u8>) -> Self {
         Self {
-            option: opt.spelled(),
+            option: spelling.spelled(),
             bytes,
         }
     }
 
     /// The bytes.
-    pub fn bytes(self) -> Vec<u8> {
-        self.bytes
+    pub fn bytes(&self) -> Vec<u8> {
+        self.bytes.clone()
     }
 
     /// The argument as a decimal number in `range`.

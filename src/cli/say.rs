@@ -1,6 +1,6 @@
 //! Lines on descriptor 2: each is built first and written by one write(2), so that lines of many processes never mix.
 
-use super::{CommandLine, Error};
+use super::{CommandLine, Error, Opt};
 use crate::sys::fd;
 use crate::sys::process;
 
@@ -13,6 +13,19 @@ pub enum Verbosity {
     Errors,
     /// `-v`: also what happens.
     Everything,
+}
+
+impl Verbosity {
+    /// The options for it.
+    pub const OPTIONS: &'static [Opt<Self>] = &[
+        Opt::flag("q", "say nothing, not even why it ends", |it| {
+            *it = Self::Quiet
+        }),
+        Opt::flag("Q", "say what goes wrong (default)", |it| {
+            *it = Self::Errors
+        }),
+        Opt::flag("v", "say what happens", |it| *it = Self::Everything),
+    ];
 }
 
 /// A program's way to speak: its name and how much it says.
@@ -30,6 +43,11 @@ impl Voice {
             name,
             verbosity: Verbosity::Errors,
         }
+    }
+
+    /// The name with which each line begins.
+    pub fn name(&self) -> &'static str {
+        self.name
     }
 
     /// True under `-v`.

@@ -6,7 +6,6 @@
 //! and 4.1.4.
 
 use std::io;
-use std::net::IpAddr;
 
 /// The most bytes that a name has on the wire, and that one of its labels has. RFC 1035 section 2.3.4.
 const NAME_BYTES: usize = 255;
@@ -22,32 +21,6 @@ const POINTER: u8 = 0xc0;
 pub(super) struct Name(Box<[u8]>);
 
 impl Name {
-    /// The name under which the name of `address` is found: `1.0.0.127.in-addr.arpa`, or 32 hexadecimal digits under
-    /// `ip6.arpa`. RFC 1035 section 3.5, RFC 3596 section 2.5.
-    pub(super) fn of_address(address: IpAddr) -> Self {
-        let mut wire = Wire::default();
-        let fits = match address {
-            IpAddr::V4(address) => {
-                let octets = address.octets().into_iter().rev();
-                let mut labels = octets.map(|octet| octet.to_string());
-                labels.try_for_each(|label| wire.label(label.as_bytes()))
-            }
-            IpAddr::V6(address) => {
-                let octets = address.octets().into_iter().rev();
-                let mut nibbles = octets.flat_map(|octet| [octet & 15, octet >> 4]);
-                nibbles.try_for_each(|nibble| wire.label(format!("{nibble:x}").as_bytes()))
-            }
-        };
-        let zone: [&[u8]; 2] = if address.is_ipv4() {
-            [b"in-addr", b"arpa"]
-        } else {
-            [b"ip6", b"arpa"]
-        };
-        let fits = fits.and_then(|()| zone.into_iter().try_for_each(|label| wire.label(label)));
-        debug_assert!(fits.is_some(), "74 bytes at most");
-        wire.end()
-    }
-
     /// The name that begins at `at` in `packet`; `None` if that is none.
     pub(super) fn read(packet: &[u8], mut at: usize) -> Option<Self> {
         let mut wire = Wire::default();
@@ -220,17 +193,6 @@ mod tests {
     }
 
     #[test]
-    fn address_is_found_under_its_numbers_backwards() {
-        let under = |address: &str| {
-            let name = Name::of_address(address.parse().unwrap());
-            String::from_utf8(text(&name)).unwrap()
-        };
-        assert_eq!(under("192.0.2.1"), "1.2.0.192.in-addr.arpa");
-        let nibbles = format!("1.{}8.b.d.0.1.0.0.2.ip6.arpa", "0.".repeat(23));
-        assert_eq!(under("2001:db8::1"), nibbles);
-    }
-
-    #[test]
     fn name_is_read_from_anywhere_in_a_packet() {
         let packet = b"\x04Test\0\x01a\xc0\0\xc0\x06\x40x\xc0\x63";
         let read = |at| Name::read(packet, at).map(|name| String::from_utf8(text(&name)).unwrap());
@@ -260,7 +222,7 @@ mod tests {
         // The first byte is a name, and each pointer points at what stands before it.
         let mut packet = vec![0, 0];
         for at in 0..1000_u16 {
-            packet.extend((at * 2 | 0xc000).to_be_bytes());
+            packet.extend((0xc000 | (2 * at)).to_be_bytes());
         }
         assert!(Name::read(&packet, 2 * 127).is_some());
         assert!(Name::read(&packet, 2 * 128).is_none());

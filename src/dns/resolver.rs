@@ -150,9 +150,14 @@ impl Resolver {
     /// # Errors
     /// No server gave a usable answer.
     pub async fn name(&self, address: IpAddr) -> io::Result<Option<Vec<u8>>> {
-        let records = self
-            .records(Name::of_address(address.to_canonical()), Kind::Ptr)
-            .await?;
+        let address = address.to_canonical();
+        let zone = if address.is_ipv4() {
+            "in-addr.arpa"
+        } else {
+            "ip6.arpa"
+        };
+        let name = name::parse([&literal::backwards(address), zone].concat().as_bytes())?;
+        let records = self.records(name, Kind::Ptr).await?;
         Ok(texts(&records).next())
     }
 

@@ -3,15 +3,11 @@
 #![forbid(unsafe_code)]
 
 pub mod carriage_return;
-mod converse;
-mod mconnect;
 mod pump;
 mod record;
 mod stream;
 mod wrap;
 
-pub use converse::{Answer, Body, Raw, Show, converse};
-pub use mconnect::mconnect;
 pub use pump::{Flow, Observer, pump};
 pub use record::Recorder;
 pub use stream::stream;

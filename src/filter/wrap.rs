@@ -7,8 +7,9 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use super::pump::{Flow, Observer, pump};
 use crate::cli::{During, Error, exec};
+use crate::sys::fd;
 use crate::sys::process::{self, Fork, Pid};
-use crate::sys::{fd, signal};
+use crate::sys::signal::{self, Signal};
 
 /// The direction from descriptor 0 into the program.
 pub(super) const INTO_PROGRAM: usize = 0;
@@ -48,7 +49,7 @@ fn relay(
     from_program: &OwnedFd,
     observer: &mut impl Observer,
 ) -> std::io::Result<()> {
-    signal::ignore(signal::PIPE);
+    signal::ignore(Signal::SIGPIPE);
     let stdout = fd::STDOUT.try_clone_to_owned()?;
     let mut flows = [
         Flow::into_own_pipe(fd::STDIN, into_program)?,

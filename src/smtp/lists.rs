@@ -2,14 +2,11 @@
 //! stands. RFC 5782.
 
 use std::io;
-use std::net::IpAddr;
 use std::time::Duration;
-
-use tokio::runtime::{Builder, Runtime};
-use tokio::task::LocalSet;
 
 use crate::cli::{During, Error};
 use crate::dns::{Families, Resolver, literal};
+use crate::sys::runtime::Runtime;
 
 /// What is decided about the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,7 +33,6 @@ pub struct Lists {
     pub permanently: bool,
     /// `-c`: a list that cannot be asked counts against the client.
     pub fails_closed: bool,
-    tasks: LocalSet,
     runtime: Runtime,
     resolver: Resolver,
 }
@@ -68,11 +64,7 @@ impl Lists {
             in_doubt: false,
             permanently: false,
             fails_closed: false,
-            tasks: LocalSet::new(),
-            runtime: Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .during("start")?,
+            runtime: Runtime::new().during("start")?,
             resolver: Resolver::new(LIMIT),
         })
     }
@@ -128,7 +120,7 @@ impl Lists {
     }
 
     fn wait<T>(&self, answer: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-        self.tasks.block_on(&self.runtime, answer)
+        self.runtime.wait(answer)
     }
 
     /// What is decided in the end; nothing means to accept.
@@ -148,12 +140,7 @@ impl Lists {
 /// no address is reversed at its dots.
 fn reversed(client: &[u8]) -> Vec<u8> {
     match literal::address(client).map(|address| address.to_canonical()) {
-        Some(IpAddr::V6(address)) => {
-            let nibbles = |octet: &u8| format!("{:x}.{:x}.", octet & 15, octet >> 4);
-            let octets = address.octets();
-            octets.iter().rev().map(nibbles).collect::<String>().into()
-        }
-        Some(IpAddr::V4(address)) => backwards(address.to_string().as_bytes()),
+        Some(address) => literal::backwards(address).into(),
         None => backwards(client),
     }
 }

@@ -9,6 +9,7 @@
 )]
 
 pub mod clock;
+pub mod errno;
 pub mod exec;
 pub mod fd;
 pub mod file;
@@ -16,6 +17,7 @@ pub mod limit;
 pub mod privilege;
 pub mod process;
 pub mod random;
+pub mod runtime;
 pub mod signal;
 pub mod socket;
 pub mod spawn;

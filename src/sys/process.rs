@@ -4,6 +4,7 @@ use std::ffi::{CStr, CString, OsStr, OsString, c_char, c_int};
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
+use super::signal::Signal;
 use super::{check, fd};
 
 /// A process id.
@@ -88,7 +89,7 @@ pub fn reap() -> io::Result<Option<(Pid, c_int)>> {
 }
 
 /// Sends `signal` to the process `pid`. kill(2).
-pub fn send(pid: Pid, signal: nix::sys::signal::Signal) -> io::Result<()> {
+pub fn send(pid: Pid, signal: Signal) -> io::Result<()> {
     Ok(nix::sys::signal::kill(
         nix::unistd::Pid::from_raw(pid),
         signal,

@@ -7,35 +7,32 @@ use std::io;
 use std::mem::{MaybeUninit, size_of};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
-use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
+pub use nix::sys::signal::Signal;
+use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use super::fd;
 
-/// SIGPIPE
-pub const PIPE: c_int = libc::SIGPIPE;
-
 /// Gives `signal` its default action.
-pub fn set_default(signal: c_int) {
+pub fn set_default(signal: Signal) {
     dispose(signal, libc::SIG_DFL);
 }
 
 /// Ignores `signal`, here and in what this process execs.
-pub fn ignore(signal: c_int) {
+pub fn ignore(signal: Signal) {
     dispose(signal, libc::SIG_IGN);
 }
 
-fn dispose(signal: c_int, disposition: libc::sighandler_t) {
-    // SAFETY: SIG_DFL and SIG_IGN are no functions, so nothing of ours can run in a handler; an invalid number fails
-    // without effect.
-    unsafe { libc::signal(signal, disposition) };
+fn dispose(signal: Signal, disposition: libc::sighandler_t) {
+    // SAFETY: SIG_DFL and SIG_IGN are no functions, so nothing of ours can run in a handler.
+    unsafe { libc::signal(signal as c_int, disposition) };
 }
 
 /// True when `signal` is ignored.
-pub fn is_ignored(signal: c_int) -> bool {
+pub fn is_ignored(signal: Signal) -> bool {
     let mut action = MaybeUninit::<libc::sigaction>::uninit();
     // SAFETY: `action` has room for one sigaction, which the call fills unless it fails.
-    if unsafe { libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr()) } == -1 {
+    if unsafe { libc::sigaction(signal as c_int, std::ptr::null(), action.as_mut_ptr()) } == -1 {
         return false;
     }
     // SAFETY: the call above succeeded, so it filled `action`.
@@ -84,8 +81,8 @@ impl Events {
         )?))
     }
 
-    /// The numbers of the signals that are pending, each once, at most as many as are waited for; none when none is.
-    pub fn pending(&self) -> io::Result<Vec<c_int>> {
+    /// The signals that are pending, each once; none when none is.
+    pub fn pending(&self) -> io::Result<Vec<Signal>> {
         const EVENT_BYTES: usize = size_of::<libc::signalfd_siginfo>();
         let mut room = [0; EVENTS_MAX * EVENT_BYTES];
         match fd::read(self, &mut room) {
@@ -94,7 +91,7 @@ impl Events {
                 // Its number is the first field. signalfd(2)
                 let numbers = events.filter_map(|event| event.first_chunk());
                 Ok(numbers
-                    .map(|&number| c_int::from_ne_bytes(number))
+                    .filter_map(|&number| Signal::try_from(c_int::from_ne_bytes(number)).ok())
                     .collect())
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Vec::new()),
@@ -103,8 +100,8 @@ impl Events {
     }
 }
 
-/// How many kinds of signals a program waits for: each is pending at most once, so one read empties the descriptor.
-const EVENTS_MAX: usize = 2;
+/// The most kinds of signals that a program waits for: each is pending at most once, so one read empties the descriptor.
+const EVENTS_MAX: usize = 8;
 
 impl AsFd for Events {
     fn as_fd(&self) -> BorrowedFd<'_> {

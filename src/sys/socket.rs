@@ -87,15 +87,6 @@ pub fn local_address(socket: impl AsFd) -> io::Result<SocketAddr> {
     address.ok_or_else(unknown)
 }
 
-/// The address of the other end; fails on a socket that is not connected. getpeername(2).
-pub fn peer_address(socket: impl AsFd) -> io::Result<SocketAddr> {
-    let (_, address) = with_address(|address, length| {
-        // SAFETY: `address` has room for `length` bytes (`with_address`), and both are the call's to write.
-        check(unsafe { libc::getpeername(socket.as_fd().as_raw_fd(), address, length) })
-    })?;
-    address.ok_or_else(unknown)
-}
-
 /// Drops the IP options (source routes) that the peer's packets brought, so that answers do not follow them. IP_OPTIONS, ip(7).
 pub fn clear_ip_options(socket: impl AsFd) -> io::Result<()> {
     // SAFETY: a null pointer is valid for a length of 0.
@@ -114,14 +105,6 @@ pub fn clear_ip_options(socket: impl AsFd) -> io::Result<()> {
 /// Sends small writes at once. TCP_NODELAY, tcp(7).
 pub fn no_delay(socket: impl AsFd) -> io::Result<()> {
     Ok(setsockopt(&socket, sockopt::TcpNoDelay, &true)?)
-}
-
-/// Makes the socket's calls wait.
-pub fn set_blocking(socket: impl AsFd) -> io::Result<()> {
-    use nix::fcntl::{FcntlArg, OFlag, fcntl};
-    let flags = OFlag::from_bits_retain(fcntl(&socket, FcntlArg::F_GETFL)?);
-    fcntl(&socket, FcntlArg::F_SETFL(flags - OFlag::O_NONBLOCK))?;
-    Ok(())
 }
 
 /// Sends some of `bytes` without waiting (EAGAIN when there is no room) and without SIGPIPE. send(2).

@@ -8,7 +8,8 @@
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
 
-use super::{fd, signal};
+use super::fd;
+use super::signal::{self, Signal};
 
 /// Bit `n` is set when descriptor `n` (0, 1 or 2) was closed at the start.
 static CLOSED: AtomicU8 = AtomicU8::new(0);
@@ -31,7 +32,7 @@ extern "C" fn record() {
             CLOSED.fetch_or(1 << fd, Relaxed);
         }
     }
-    SIGPIPE_IGNORED.store(signal::is_ignored(libc::SIGPIPE), Relaxed);
+    SIGPIPE_IGNORED.store(signal::is_ignored(Signal::SIGPIPE), Relaxed);
 }
 
 /// Undoes what the runtime changed; called once, first thing, by `cli::main`.
@@ -40,7 +41,7 @@ extern "C" fn record() {
 /// be read nor written (EBADF, as if closed) and vanishes at exec: no file opened later can land there by accident.
 pub fn settle() {
     if !SIGPIPE_IGNORED.load(Relaxed) {
-        signal::set_default(libc::SIGPIPE);
+        signal::set_default(Signal::SIGPIPE);
     }
     for number in 0..=2 {
         if was_closed(number) {
@@ -50,6 +51,6 @@ pub fn settle() {
 }
 
 /// True when the standard descriptor `number` (0, 1 or 2) was closed when the process started.
-pub fn was_closed(number: RawFd) -> bool {
+fn was_closed(number: RawFd) -> bool {
     CLOSED.load(Relaxed) & (1 << number) != 0
 }

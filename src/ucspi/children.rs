@@ -5,11 +5,13 @@ use std::collections::HashMap;
 use std::ffi::CStr;
 use std::io;
 use std::os::fd::BorrowedFd;
+use std::rc::Rc;
 
-use nix::sys::signal::Signal;
 use tokio::sync::oneshot;
 
+use crate::service::{Signals, Stage, Stages};
 use crate::sys::process::{self, Pid};
+use crate::sys::signal::Signal;
 use crate::sys::spawn::{PidLine, Spawner};
 
 /// All children that are running, each with the connection that waits for it.
@@ -53,34 +55,54 @@ impl Children {
         Ok(Child { pid, status })
     }
 
-    /// Reaps every child that has ended and wakes the connection that waits for it.
+    /// Starts a task that reaps each child that has ended and wakes the connection that waits for it.
     ///
     /// A child that we did not make (one of the process that we were before an exec) is reaped and means nothing.
-    pub(super) fn reap(&self) {
+    ///
+    /// # Errors
+    /// No descriptor for SIGCHLD.
+    pub(super) fn reap_always(self: &Rc<Self>) -> io::Result<()> {
+        let ends = Signals::of(&[Signal::SIGCHLD])?;
+        let children = Rc::clone(self);
+        tokio::task::spawn_local(async move {
+            loop {
+                ends.next().await;
+                children.reap();
+            }
+        });
+        Ok(())
+    }
+
+    fn reap(&self) {
         let mut running = self.running.borrow_mut();
-        while let Ok(Some((pid, status))) = process::reap() {
+        while !running.is_empty()
+            && let Ok(Some((pid, status))) = process::reap()
+        {
             if let Some(ended) = running.remove(&pid) {
                 let _ = ended.send(status);
             }
-            if running.is_empty() {
-                return;
-            }
-        }
-    }
-
-    /// Sends `signal` to every child that is running.
-    pub(super) fn send(&self, signal: Signal) {
-        for &pid in self.running.borrow().keys() {
-            // It has not been reaped, so the number is still its own.
-            let _ = process::send(pid, signal);
         }
     }
 }
 
 impl Child {
-    /// The raw wait status, when the child has ended.
-    pub(super) async fn ended(self) -> i32 {
-        // The sender lives in `Children::running` until it has sent.
-        self.status.await.unwrap_or_default()
+    /// The raw wait status, when the child has ended, as `stages` may ask it to.
+    pub(super) async fn ended(mut self, stages: &Stages) -> i32 {
+        let mut stage = Stage::Serve;
+        loop {
+            tokio::select! {
+                // First: a child that was reaped must not be sent a signal, which might be another's.
+                biased;
+                // The sender lives in `Children::running` until it has sent.
+                status = &mut self.status => return status.unwrap_or_default(),
+                next = stages.after(stage) => stage = next,
+            }
+            let signal = match stage {
+                Stage::Serve => continue,
+                Stage::Ask => Signal::SIGTERM,
+                Stage::Kill => Signal::SIGKILL,
+            };
+            let _ = process::send(self.pid, signal);
+        }
     }
 }

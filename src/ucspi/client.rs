@@ -1,23 +1,24 @@
 //! tcpclient: connect to one of a host's addresses, describe the connection, become the program.
 
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
-use tokio::task::LocalSet;
 
 use super::connect::connect;
 use super::environ::Changes;
 use super::facts::{self, Facts, Order};
-use super::host::Reading;
+use super::host::{Reading, WRONG_FAMILY};
 use super::names::{Lookups, look_up};
 use super::port;
 
-use crate::cli::{During, Error, FAILED, Voice, exec, reason};
-use crate::dns::Resolver;
-use crate::sys::{fd, process, signal};
+use crate::cli::{During, Error, FAILED, Opt, Voice, exec, number, reason};
+use crate::dns::{Resolver, literal};
+use crate::sys::runtime::Runtime;
+use crate::sys::signal::{self, Signal};
+use crate::sys::{fd, process};
 
 /// What the command line of tcpclient asks for.
 #[derive(Debug)]
@@ -28,18 +29,10 @@ pub struct Config {
     pub port: u16,
     /// The program to run, its name first.
     pub program: Vec<Vec<u8>>,
-    /// How the host is to be understood.
+    /// How addresses are to be understood, and shown.
     pub reading: Reading,
-    /// Show an IPv4 connection as IPv6.
-    pub as_ipv6: bool,
-    /// The local address to connect from.
-    pub local_ip: Option<IpAddr>,
-    /// The local port to connect from; 0 for any.
-    pub local_port: u16,
-    /// How long the first try of each address may take, and the second of those that took longer.
-    pub timeouts: [Duration; 2],
-    /// Send small writes at once.
-    pub no_delay: bool,
+    /// From where to connect, and how.
+    pub connecting: Connecting,
     /// What to look up about the connection.
     pub lookups: Lookups,
 }
@@ -51,16 +44,80 @@ impl Default for Config {
             port: 0,
             program: Vec::new(),
             reading: Reading::default(),
-            as_ipv6: false,
-            local_ip: None,
-            local_port: 0,
-            timeouts: [Duration::from_secs(2), Duration::from_secs(58)],
-            no_delay: false,
+            connecting: Connecting::default(),
             lookups: Lookups {
                 ident_is_last: true,
                 ..Lookups::default()
             },
         }
+    }
+}
+
+/// From where to connect, and how.
+#[derive(Debug)]
+pub struct Connecting {
+    /// The local address to connect from.
+    pub local_ip: Option<IpAddr>,
+    /// The local port to connect from; 0 for any.
+    pub local_port: u16,
+    /// How long the first try of each address may take, and the second of those that took longer.
+    pub timeouts: [Duration; 2],
+    /// Send small writes at once.
+    pub no_delay: bool,
+}
+
+impl Default for Connecting {
+    fn default() -> Self {
+        Self {
+            local_ip: None,
+            local_port: 0,
+            timeouts: [Duration::from_secs(2), Duration::from_secs(58)],
+            no_delay: false,
+        }
+    }
+}
+
+impl Connecting {
+    /// The options for it.
+    pub const OPTIONS: &'static [Opt<Self>] = &[
+        Opt::flag("d", "let the kernel gather small writes (default)", |it| {
+            it.no_delay = false
+        }),
+        Opt::flag("D", "send small writes at once (TCP_NODELAY)", |it| {
+            it.no_delay = true;
+        }),
+        Opt::value("i", "localip", "connect from this address", |it, value| {
+            let address = literal::address(&value.bytes());
+            it.local_ip = Some(address.ok_or_else(Error::bare_option)?);
+            Ok(())
+        }),
+        Opt::value("p", "localport", "connect from this port", |it, value| {
+            it.local_port = value.parse("a port from 0 to 65535", local_port)?;
+            Ok(())
+        }),
+        Opt::value(
+            "T",
+            "timeoutconn",
+            "give an address x seconds, or x+y with a second try (default 2+58)",
+            |it, value| {
+                it.timeouts = value.parse("seconds, as x or x+y", timeouts)?;
+                Ok(())
+            },
+        ),
+    ];
+}
+
+fn local_port(text: &[u8]) -> Option<u16> {
+    u16::try_from(number(text)?).ok()
+}
+
+/// `x`, `x+y` or `+y`: seconds for the first try of an address and for the second.
+fn timeouts(text: &[u8]) -> Option<[Duration; 2]> {
+    let seconds = |text| Some(Duration::from_secs(number(text)?.into()));
+    match text.iter().position(|&byte| byte == b'+') {
+        None => Some([seconds(text)?, Duration::ZERO]),
+        Some(0) => Some([Duration::ZERO, seconds(&text[1..])?]),
+        Some(plus) => Some([seconds(&text[..plus])?, seconds(&text[plus + 1..])?]),
     }
 }
 
@@ -84,7 +141,7 @@ pub fn run(config: &Config, voice: Voice) -> Result<(), Error> {
     let (connection, changes) = open(config, voice)?;
     let connection = fd::move_to(connection, READ).during("set up descriptor 6")?;
     fd::copy_to(connection, WRITE).during("set up descriptor 7")?;
-    signal::set_default(libc::SIGPIPE);
+    signal::set_default(Signal::SIGPIPE);
     let environment = changes.made(&process::environment());
     exec(&config.program[0], &config.program, &environment)
 }
@@ -111,11 +168,8 @@ pub fn dial(host: Vec<u8>, port: &[u8], voice: Voice) -> Result<OwnedFd, Error> 
 /// Makes the connection, and the changes to the environment that describe it. The runtime, and its descriptors, are gone
 /// afterwards.
 fn open(config: &Config, voice: Voice) -> Result<(OwnedFd, Changes), Error> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .during("start")?;
-    LocalSet::new().block_on(&runtime, connection(config, voice))
+    let runtime = Runtime::new().during("start")?;
+    runtime.wait(connection(config, voice))
 }
 
 async fn connection(config: &Config, voice: Voice) -> Result<(OwnedFd, Changes), Error> {
@@ -128,7 +182,7 @@ async fn connection(config: &Config, voice: Voice) -> Result<(OwnedFd, Changes),
     };
     let addresses = config.reading.addresses(operand, host, &resolver).await?;
     let connection = first_that_connects(config, addresses, voice).await?;
-    if config.no_delay {
+    if config.connecting.no_delay {
         // As the original: a socket that does not take the option is used without it.
         let _ = connection.set_nodelay(true);
     }
@@ -137,7 +191,7 @@ async fn connection(config: &Config, voice: Voice) -> Result<(OwnedFd, Changes),
     let shown = shown(remote, config);
     voice.tell(&[format!("connected to {shown}").as_bytes()]);
     let names = look_up(&config.lookups, &resolver, local, remote).await;
-    let facts = Facts::of(local, remote, names, config.as_ipv6);
+    let facts = Facts::of(local, remote, names, config.reading.as_ipv6);
     let connection = connection.into_std().and_then(|connection| {
         connection.set_nonblocking(false)?;
         Ok(connection.into())
@@ -148,7 +202,7 @@ async fn connection(config: &Config, voice: Voice) -> Result<(OwnedFd, Changes),
 
 /// An address and a port, as messages have them.
 fn shown(address: SocketAddr, config: &Config) -> String {
-    let ip = facts::shown(address.ip(), config.as_ipv6);
+    let ip = facts::shown(address.ip(), config.reading.as_ipv6);
     format!("{ip} port {}", address.port())
 }
 
@@ -160,27 +214,34 @@ async fn first_that_connects(
     addresses: Vec<SocketAddr>,
     voice: Voice,
 ) -> Result<TcpStream, Error> {
-    let unable = |mut remote: SocketAddr, error: &io::Error| {
+    let unable = |mut remote: SocketAddr, why: &str| {
         remote.set_port(config.port);
         let place = shown(remote, config);
-        let why = reason(error).as_bytes();
-        voice.warn(&[b"unable to connect to ", place.as_bytes(), b": ", why]);
+        voice.warn(&[
+            b"unable to connect to ",
+            place.as_bytes(),
+            b": ",
+            why.as_bytes(),
+        ]);
     };
-    let local_ip = config.local_ip.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-    let local = config.reading.local(local_ip, config.local_port)?;
+    let Connecting {
+        local_ip,
+        local_port,
+        timeouts: [first, second],
+        ..
+    } = config.connecting;
+    let any = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+    let local = config.reading.local(local_ip.unwrap_or(any), local_port)?;
     let (mut candidates, others): (Vec<_>, Vec<_>) = addresses.into_iter().partition(|remote| {
-        let is_any = matches!(
-            config.local_ip,
-            None | Some(IpAddr::V6(Ipv6Addr::UNSPECIFIED))
-        );
+        let is_any = matches!(local_ip, None | Some(IpAddr::V6(Ipv6Addr::UNSPECIFIED)));
         let is_reached = is_any || remote.is_ipv4() == local.is_ipv4();
         is_reached && config.reading.can_use(*remote)
     });
     if candidates.is_empty() {
-        let error = io::Error::from_raw_os_error(libc::EAFNOSUPPORT);
-        others.into_iter().for_each(|remote| unable(remote, &error));
+        others
+            .into_iter()
+            .for_each(|remote| unable(remote, WRONG_FAMILY));
     }
-    let [first, second] = config.timeouts;
     let rounds: &[Duration] = match candidates[..] {
         [_] => &[first + second],
         _ if second.is_zero() => &[first],
@@ -194,7 +255,7 @@ async fn first_that_connects(
             match connect(remote, local, limit).await.during("bind socket")? {
                 Ok(connection) => return Ok(connection),
                 Err(error) if error.kind() == ErrorKind::TimedOut && !is_last => slow.push(remote),
-                Err(error) => unable(remote, &error),
+                Err(error) => unable(remote, reason(&error)),
             }
         }
         candidates = slow;

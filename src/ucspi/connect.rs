@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use tokio::net::{TcpSocket, TcpStream};
 
+use crate::sys::errno;
+
 /// The kernel's and our clocks may differ by so much; a limit of 0 still lets a connection on this machine happen.
 const SLACK: Duration = Duration::from_millis(20);
 
@@ -13,7 +15,7 @@ const SLACK: Duration = Duration::from_millis(20);
 ///
 /// # Errors
 /// The outer one: `local` cannot be had. The inner one: the connection failed, or took longer than `limit` (ETIMEDOUT).
-pub(super) async fn connect(
+pub(crate) async fn connect(
     remote: SocketAddr,
     local: SocketAddr,
     limit: Duration,
@@ -41,5 +43,5 @@ pub(super) async fn connect(
     let attempt = tokio::time::timeout(limit + SLACK, socket.connect(remote));
     Ok(attempt
         .await
-        .unwrap_or_else(|_| Err(io::Error::from_raw_os_error(libc::ETIMEDOUT))))
+        .unwrap_or_else(|_| Err(io::Error::from_raw_os_error(errno::ETIMEDOUT))))
 }

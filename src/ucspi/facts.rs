@@ -8,7 +8,7 @@ use crate::sys::socket;
 
 /// One end of a connection, as text.
 #[derive(Debug)]
-pub(super) struct End {
+pub(crate) struct End {
     /// Dotted, or compressed and lower case (RFC 5952).
     pub(super) ip: String,
     pub(super) port: String,
@@ -18,7 +18,7 @@ pub(super) struct End {
 
 /// What is known of a connection.
 #[derive(Debug)]
-pub(super) struct Facts {
+pub(crate) struct Facts {
     /// The program sees an IPv6 connection.
     pub(super) is_ipv6: bool,
     pub(super) local: End,

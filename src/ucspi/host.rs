@@ -4,36 +4,52 @@
 
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 
-use crate::cli::{During, Error, reason};
+use crate::cli::{During, Error, Opt, reason};
 use crate::dns::{Families, Resolver, literal};
+use crate::service::Place;
 use crate::sys::socket;
 
-/// How an operand is to be understood.
+/// The original's words for EAFNOSUPPORT, said of a family that the command line rules out.
+pub(super) const WRONG_FAMILY: &str = "address family not supported";
+
+/// How addresses are to be understood, and shown.
 #[derive(Debug, Default)]
 pub struct Reading {
     /// `-4`: IPv6 does not exist.
     pub ipv4_only: bool,
+    /// `-6`: IPv4 connections are shown as IPv6.
+    pub as_ipv6: bool,
     /// `-I`: the interface of link-local addresses.
     pub interface: Option<Vec<u8>>,
 }
 
-/// Where a server listens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
-    /// At one address, or at any address of one family.
-    Address(SocketAddr),
-    /// At any address of both families, on this port.
-    Anywhere(u16),
-}
-
 impl Reading {
+    /// The options for it.
+    pub const OPTIONS: &'static [Opt<Self>] = &[
+        Opt::flag("4", "use IPv4 only", |reading| reading.ipv4_only = true),
+        Opt::flag(
+            "6",
+            "show IPv4 connections as IPv6: PROTO=TCP6, ::ffff:1.2.3.4",
+            |reading| reading.as_ipv6 = true,
+        ),
+        Opt::value(
+            "I",
+            "interface",
+            "use this interface for link-local addresses",
+            |reading, value| {
+                reading.interface = Some(value.bytes());
+                Ok(())
+            },
+        ),
+    ];
+
     /// Where the operand `host` says to listen: `0` and nothing are any IPv4 address, `:0` any address of both
     /// families, `::` any IPv6 address, and IPv4 too unless the system's default (net.ipv6.bindv6only) says otherwise.
     /// Of a name's addresses one is taken, an IPv4 address if there is one.
     ///
     /// # Errors
     /// 111: no address, or that could not be found out now; an IPv6 address under `-4`.
-    pub(super) async fn place(
+    pub(crate) async fn place(
         &self,
         host: &[u8],
         port: u16,
@@ -48,7 +64,7 @@ impl Reading {
         // At least one.
         let mut address = self.addresses(operand, host, resolver).await?[0];
         if !self.can_use(address) {
-            return Err(Error::fatal("unable to bind: address family not supported"));
+            return Err(Error::fatal(["unable to bind: ", WRONG_FAMILY].concat()));
         }
         address.set_port(port);
         Ok(Place::Address(address))
@@ -59,7 +75,7 @@ impl Reading {
     ///
     /// # Errors
     /// 111: it has none, or that could not be found out now; an interface does not exist.
-    pub(super) async fn addresses(
+    pub(crate) async fn addresses(
         &self,
         operand: &[u8],
         shown: &[u8],

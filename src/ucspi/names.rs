@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 use super::ident;
+use crate::cli::Opt;
 use crate::dns::{Families, Resolver};
 
 /// What the command line says about look-ups.
@@ -46,6 +47,67 @@ impl Default for Lookups {
 const LIMIT: Duration = Duration::from_secs(30);
 
 impl Lookups {
+    /// The options for all of it but `paranoid` and `ident_timeout`.
+    pub const OPTIONS: &'static [Opt<Self>] = &[
+        Opt::flag("h", "look up the remote name (default)", |lookups| {
+            lookups.remote_host = true;
+        }),
+        Opt::flag("H", "do not look up the remote name", |lookups| {
+            lookups.remote_host = false;
+        }),
+        Opt::flag(
+            "r",
+            "ask the peer's ident server for $TCPREMOTEINFO (default)",
+            |lookups| lookups.ident = true,
+        ),
+        Opt::flag("R", "do not ask the ident server", |lookups| {
+            lookups.ident = false;
+        }),
+        Opt::value(
+            "l",
+            "localname",
+            "use this $TCPLOCALHOST, do not look it up",
+            |lookups, value| {
+                lookups.local_host = Some(value.bytes());
+                Ok(())
+            },
+        ),
+        Opt::value(
+            "lookup-timeout",
+            "seconds",
+            "give all look-ups of a connection this long (default 30, or -t)",
+            |lookups, value| {
+                lookups.timeout = Some(value.seconds()?);
+                Ok(())
+            },
+        ),
+    ];
+
+    /// The options for `paranoid`.
+    pub const PARANOID: &'static [Opt<Self>] = &[
+        Opt::flag(
+            "p",
+            "paranoid: forget a remote name that does not lead back to the address",
+            |lookups| lookups.paranoid = true,
+        ),
+        Opt::flag("P", "not paranoid (default)", |lookups| {
+            lookups.paranoid = false;
+        }),
+    ];
+
+    /// The option for `ident_timeout`, whose argument each program calls by a name of its own.
+    pub const fn ident_timeout(value: &'static str) -> Opt<Self> {
+        Opt::value(
+            "t",
+            value,
+            "wait this many seconds for the ident server (default 26)",
+            |lookups, value| {
+                lookups.ident_timeout = value.seconds()?;
+                Ok(())
+            },
+        )
+    }
+
     /// True when somebody has to be asked.
     pub(super) fn are_needed(&self) -> bool {
         self.local_host.is_none() || self.remote_host || self.ident
@@ -53,7 +115,7 @@ impl Lookups {
 
     /// How long all look-ups of a connection may take: what was given, else 30 seconds, or as long as the ident server
     /// has, if that is longer.
-    pub(super) fn limit(&self) -> Duration {
+    pub(crate) fn limit(&self) -> Duration {
         self.timeout.unwrap_or(if self.ident {
             LIMIT.max(self.ident_timeout)
         } else {

@@ -1,32 +1,25 @@
 //! tcpserver: what is set up once, in order, before the first connection.
 
-use std::cell::{Cell, RefCell};
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
 use std::rc::Rc;
-use std::time::Duration;
 
-use nix::sys::signal::Signal;
-use tokio::task::LocalSet;
-
+use super::account::Account;
 use super::children::Children;
-use super::connection::DROPPING;
+use super::connection::{self, Server};
+use super::gate::{self, Gate};
 use super::host::Reading;
-use super::listener::Listener;
+use super::log::{DROPPING, Log};
 use super::names::Lookups;
-use super::service::Service;
-use super::slots::Count;
 use crate::cli::{During, Error, FAILED, Verbosity, Voice, words};
 use crate::dns::Resolver;
-use crate::rules::Rules;
+use crate::service::{Drain, Listening, Service, Start, Terms};
 use crate::sys::exec::Program;
 use crate::sys::limit::Descriptors;
-use crate::sys::signal::Mask;
+use crate::sys::process;
+use crate::sys::signal::{Mask, Signal};
 use crate::sys::spawn::{Complaint, Spawner};
-use crate::sys::{fd, privilege, process, signal};
 
 /// What the command line of tcpserver asks for.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Config {
     /// Where to listen: an address, a name, `0`, `::` or `:0`.
     pub host: Vec<u8>,
@@ -34,67 +27,18 @@ pub struct Config {
     pub port: u16,
     /// The program to run, its name first.
     pub program: Vec<Vec<u8>>,
-    /// How the host is to be understood.
+    /// How addresses are to be understood, and shown.
     pub reading: Reading,
-    /// Show IPv4 connections as IPv6.
-    pub as_ipv6: bool,
-    /// How many connections may be open at once.
-    pub limit: u32,
-    /// How many connections may wait to be accepted.
-    pub backlog: u32,
-    /// The compiled rules.
-    pub rules: Option<Vec<u8>>,
-    /// Rules that do not exist are no rules.
-    pub rules_may_be_missing: bool,
-    /// Sent to every peer at once.
-    pub banner: Vec<u8>,
-    /// Do not follow source routes.
-    pub clear_ip_options: bool,
-    /// Send small writes at once.
-    pub no_delay: bool,
-    /// What to look up about each connection.
+    /// The port.
+    pub listening: Listening,
+    /// What is done to a connection before it is served.
+    pub gate: gate::Terms,
+    /// What is looked up about it.
     pub lookups: Lookups,
-    /// Say on descriptor 1 which port it is.
-    pub print_port: bool,
     /// What to do with running programs at SIGTERM; nothing is to let them go on and end.
     pub drain: Option<Drain>,
-    /// The only group to keep; 0 changes nothing.
-    pub gid: u32,
-    /// The user to become; 0 changes nothing.
-    pub uid: u32,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            host: Vec::new(),
-            port: 0,
-            program: Vec::new(),
-            reading: Reading::default(),
-            as_ipv6: false,
-            limit: 40,
-            backlog: 20,
-            rules: None,
-            rules_may_be_missing: false,
-            banner: Vec::new(),
-            clear_ip_options: true,
-            no_delay: false,
-            lookups: Lookups::default(),
-            print_port: false,
-            drain: None,
-            gid: 0,
-            uid: 0,
-        }
-    }
-}
-
-/// How a server ends that waits for its programs.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Drain {
-    /// How long to wait for them.
-    pub wait: Duration,
-    /// Send SIGTERM to those that are left then, and SIGKILL after so long.
-    pub kill: Option<Duration>,
+    /// Who to become once the port is bound.
+    pub account: Account,
 }
 
 /// Listens, and serves connections until SIGTERM.
@@ -102,65 +46,38 @@ pub struct Drain {
 /// # Errors
 /// Whatever keeps the server from starting: 100 for a wrong operand, 111 otherwise, with the original's messages.
 pub fn run(config: Config, voice: Voice) -> Result<(), Error> {
-    let inherited = take_signals().during("block signals")?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .during("start")?;
-    let tasks = LocalSet::new();
+    let start = Start::new(&[], voice)?;
     let resolver = Resolver::new(config.lookups.limit());
     let place = config.reading.place(&config.host, config.port, &resolver);
-    let place = tasks.block_on(&runtime, place)?;
-    let listener = Listener::bind(place, config.backlog, voice)?;
-    if config.gid != 0 {
-        privilege::set_group(config.gid).during("set gid")?;
-    }
-    if config.uid != 0 {
-        privilege::set_user(config.uid).during("set uid")?;
-    }
-    if config.print_port {
-        let port = format!("{}\n", listener.address.port());
-        // As in the original, a reader that is gone is no reason to stop.
-        let _ = fd::write_all(fd::STDOUT, port.as_bytes());
-    }
-    fd::occupy(0);
-    fd::occupy(1);
+    let place = start.wait(place)?;
+    let listener = start.listen(place, &config.listening, config.account.privileges())?;
     let limits = descriptors(&config, voice);
-    let spawner = spawner(&config, inherited, limits, voice)?;
-    let rules = config.rules.as_deref().map(|file| {
-        let path = OsStr::from_bytes(file).into();
-        RefCell::new(Rules::new(path, config.rules_may_be_missing))
-    });
-    let service = Rc::new(Service {
-        voice,
-        resolver,
-        children: Children::new(spawner),
-        rules,
-        address: listener.address,
-        environment: process::environment(),
-        open: Count::default(),
-        undecided: Count::default(),
-        refused: Cell::new(0),
-        config,
-    });
-    service.tell_status();
-    // As in the original, a SIGTERM that was blocked from the start stays so.
-    let signals: &[Signal] = if inherited.has(Signal::SIGTERM) {
-        &[Signal::SIGCHLD]
-    } else {
-        &[Signal::SIGCHLD, Signal::SIGTERM]
+    let spawner = spawner(&config, start.inherited, limits, voice)?;
+    let terms = Terms {
+        limit: config.listening.limit,
+        decision: config.lookups.limit(),
+        drain: config.drain,
     };
-    tasks.block_on(&runtime, service.run(listener, signals))
-}
-
-/// Makes the signals that the server waits for events, and gives the mask from before.
-///
-/// SIGPIPE is only blocked: a write that fails says so itself, and a program gets it back with its mask.
-fn take_signals() -> std::io::Result<Mask> {
-    for signal in [libc::SIGCHLD, libc::SIGTERM, libc::SIGPIPE] {
-        signal::set_default(signal);
-    }
-    signal::block(&[Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGPIPE])
+    start.serve(|stop| async move {
+        let children = Rc::new(Children::new(spawner));
+        let service = Service::new(voice, terms);
+        let server = Rc::new(Server {
+            service: Rc::clone(&service),
+            log: Log::new(voice, config.reading.as_ipv6),
+            gate: Gate::new(
+                config.gate,
+                config.lookups,
+                config.reading.as_ipv6,
+                resolver,
+                listener.address,
+            ),
+            children: Rc::clone(&children),
+            environment: process::environment(),
+        });
+        children.reap_always().during("start")?;
+        let serve = move |arrival| connection::serve(Rc::clone(&server), arrival);
+        service.run(listener, stop, serve).await
+    })
 }
 
 /// What a connection holds while it is looked up: itself, two questions, an ident connection.
@@ -171,11 +88,12 @@ const DESCRIPTORS_OF_SERVER: u64 = 32;
 /// Makes room for connections that wait, and gives the limits to put back for the programs. A connection that is served
 /// at once holds a descriptor for a moment only, and nothing is changed for that.
 fn descriptors(config: &Config, voice: Voice) -> Option<Descriptors> {
-    if !config.lookups.are_needed() && config.banner.is_empty() {
+    if !config.lookups.are_needed() && config.gate.banner.is_empty() {
         return None;
     }
     let inherited = Descriptors::now().ok()?;
-    let needed = u64::from(config.limit) * DESCRIPTORS_PER_CONNECTION + DESCRIPTORS_OF_SERVER;
+    let needed =
+        u64::from(config.listening.limit) * DESCRIPTORS_PER_CONNECTION + DESCRIPTORS_OF_SERVER;
     if needed <= inherited.soft {
         return None;
     }
@@ -186,7 +104,7 @@ fn descriptors(config: &Config, voice: Voice) -> Option<Descriptors> {
         inherited.soft
     };
     if needed > now {
-        let limit = config.limit;
+        let limit = config.listening.limit;
         let warning = format!(
             "warning: {now} descriptors may not be enough for {limit} connections that wait for look-ups"
         );

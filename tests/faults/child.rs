@@ -138,7 +138,7 @@ fn child_that_cannot_become_the_program_says_why_and_ends_with_111() {
         let received = visit(&server);
         server.log().wait_for("tcpserver: end ", 1);
         server.log().wait_for("tcpserver: status: 0/3", 2);
-        assert_eq!(service::descriptors(pid).len(), 8, "{call} {error}");
+        assert_eq!(service::descriptors(pid).len(), 9, "{call} {error}");
         tracer.signal(nix::sys::signal::Signal::SIGTERM);
         let _ = tracer.outcome();
         let trace = std::fs::read(world.path("trace")).expect("strace has written it");

@@ -52,7 +52,7 @@ const PLAIN_ROWS: &[Row] = &[
     row("eventfd2", "", &["EMFILE", "ENFILE"]),
     row("signalfd4", "", &["EMFILE", "ENFILE", "ENOMEM"]),
     row("fcntl", "F_DUPFD", &["EMFILE"]),
-    row("read", ", 256)", &["EINTR", "EIO", "ENOMEM"]),
+    row("read", ", 1024)", &["EINTR", "EIO", "ENOMEM"]),
     row("wait4", "", &["EINTR"]).spanning(&[1, 3]),
     row(
         "write",

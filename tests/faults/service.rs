@@ -237,6 +237,7 @@ pub(crate) fn at_rest() -> Vec<String> {
         "anon_inode:[eventpoll]",
         "anon_inode:[eventpoll]",
         "anon_inode:[signalfd]",
+        "anon_inode:[signalfd]",
         "pipe",
         "rules.cdb",
         "socket",

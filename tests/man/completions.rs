@@ -14,8 +14,17 @@ pub(crate) fn compare() {
     programs::install(&bin);
     let made = folder.path().join("made");
     let script = programs::root().join("package/complete");
-    let made_path = made.to_str().expect("a plain path");
-    let outcome = programs::run_script(&script, &[made_path], folder.path(), &bin);
+    let run = |programs: &Path| {
+        let words = [&made, programs].map(|path| path.to_str().expect("a plain path"));
+        programs::run_script(&script, &words, folder.path(), &bin)
+    };
+    let without = run(&folder.path().join("nowhere"));
+    assert_eq!(without.status.code(), Some(111), "{}", without.text());
+    assert!(
+        !made.exists(),
+        "nothing is written before all have answered"
+    );
+    let outcome = run(&bin);
     assert!(outcome.status.success(), "{}", outcome.text());
     let made = files(&made);
     let kept = files(&programs::root().join("completions"));

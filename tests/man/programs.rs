@@ -78,7 +78,7 @@ pub(crate) fn options(name: &str) -> Vec<Described> {
 
 /// True if the source has a table of options.
 pub(crate) fn has_options(name: &str) -> bool {
-    !source(name).contains("options: &[],")
+    !source(name).contains("main_without_options(")
 }
 
 fn help(name: &str) -> String {

@@ -69,7 +69,7 @@ pub(crate) fn fill(book: &mut Book) {
         s.finish(process);
     });
     book.add("arguments_are_ignored", |s| {
-        for args in [&["-n"][..], &["--", "x"], &["--help"], &["", "-r", "file"]] {
+        for args in [&["-n"][..], &["--", "x"], &["--helps"], &["", "-r", "file"]] {
             s.run(s.program(args).input("a\r\nb\n"));
         }
     });

@@ -147,7 +147,7 @@ fn program(book: &mut Book) {
     book.add("words_with_a_dash_are_programs", |s| {
         s.run(s.program(["-x", "cat"]));
         s.run(s.program(["--", "cat"]));
-        s.run(s.program(["--help"]));
+        s.run(s.program(["--helps"]));
     });
     book.add("arguments_are_passed_on_exactly", |s| {
         s.run(s.program([

@@ -166,7 +166,7 @@ fn failures(book: &mut Book) {
         s.finish(process);
     });
     book.add("arguments_are_ignored", |s| {
-        for args in [&["-n"][..], &["--help"], &["", "x"]] {
+        for args in [&["-n"][..], &["--helps"], &["", "x"]] {
             let (mut server, stream) = pair(s);
             let copy = stream.try_clone().expect("a descriptor can be duplicated");
             let launch = s.program(args).inherit(6, stream).inherit(7, copy);

@@ -160,7 +160,7 @@ impl Client {
     fn operands(self, book: &mut Book) {
         let unknown = book.add("host_may_look_like_an_option", |s| {
             let _server = NameServer::of(NAME_SERVER, Zone::default());
-            for host in ["-v", "--", "-n", "--help"] {
+            for host in ["-v", "--", "-n", "--helps"] {
                 let launch = s.program([host]);
                 s.run(launch.env("DNSCACHEIP", NAME_SERVER.to_string()));
             }

@@ -7,14 +7,14 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
-use tokio::task::LocalSet;
 use tokio::time::timeout;
 
-use super::connect::connect;
-use super::host::Reading;
-use crate::cli::{During, Error, FAILED, Voice};
+use crate::cli::{During, Error, FAILED, Opt, Voice};
 use crate::dns::Resolver;
+use crate::sys::runtime::Runtime;
 use crate::sys::{clock, fd};
+use crate::ucspi::connect::connect;
+use crate::ucspi::host::Reading;
 
 /// What the command line of time@ asks for.
 #[derive(Debug)]
@@ -25,6 +25,40 @@ pub struct Config {
     pub timeout: Duration,
     /// Exit with 1 when a clock differs from ours by more seconds.
     pub max_difference: Option<u32>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            hosts: Vec::new(),
+            timeout: Duration::from_secs(10),
+            max_difference: None,
+        }
+    }
+}
+
+impl Config {
+    /// The options for it.
+    pub const OPTIONS: &'static [Opt<Self>] = &[
+        Opt::value(
+            "m",
+            "seconds",
+            "exit with 1 when a clock differs by more",
+            |config, value| {
+                config.max_difference = Some(value.number(0..=u32::MAX)?);
+                Ok(())
+            },
+        ),
+        Opt::value(
+            "t",
+            "timeout",
+            "give each host this many seconds (default 10)",
+            |config, value| {
+                config.timeout = value.seconds()?;
+                Ok(())
+            },
+        ),
+    ];
 }
 
 /// RFC 868.
@@ -39,11 +73,8 @@ const DIFFERS: u8 = 1;
 /// # Errors
 /// 111 when a host did not answer, said in one line each; else 1 when a clock differs by more than allowed.
 pub fn run(config: Config, voice: Voice) -> Result<(), Error> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .during("start")?;
-    LocalSet::new().block_on(&runtime, ask_all(config, voice))
+    let runtime = Runtime::new().during("start")?;
+    runtime.wait(ask_all(config, voice))
 }
 
 async fn ask_all(config: Config, voice: Voice) -> Result<(), Error> {

@@ -7,8 +7,8 @@
 use std::io;
 use std::os::fd::AsFd;
 
-use super::carriage_return::AddOneWay;
-use super::pump::{Flow, pump};
+use crate::filter::carriage_return::AddOneWay;
+use crate::filter::{Flow, pump};
 use crate::sys::fd;
 
 const OUT: usize = 0;

@@ -17,7 +17,7 @@ struct Shared {
 
 /// One of the things counted, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Counted(Count);
+pub(crate) struct Counted(Count);
 
 impl Count {
     /// Counts one more.

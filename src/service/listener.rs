@@ -7,16 +7,24 @@ use std::time::Duration;
 
 use tokio::io::unix::AsyncFd;
 
-use super::host::Place;
 use crate::cli::{During, Error, Voice, reason};
-use crate::sys::{socket, watch};
+use crate::sys::{errno, socket, watch};
+
+/// Where to listen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// At one address, or at any address of one family.
+    Address(SocketAddr),
+    /// At any address of both families, on this port.
+    Anywhere(u16),
+}
 
 /// A bound socket that listens.
 #[derive(Debug)]
-pub(super) struct Listener {
+pub(crate) struct Listener {
     socket: OwnedFd,
     /// Where it is bound, with the port that the kernel chose if none was asked for.
-    pub(super) address: SocketAddr,
+    pub(crate) address: SocketAddr,
 }
 
 impl Listener {
@@ -25,7 +33,7 @@ impl Listener {
     ///
     /// # Errors
     /// 111, with the original's messages.
-    pub(super) fn bind(place: Place, backlog: u32, voice: Voice) -> Result<Self, Error> {
+    pub(crate) fn bind(place: Place, backlog: u32, voice: Voice) -> Result<Self, Error> {
         let any = |ip: IpAddr, port| SocketAddr::new(ip, port);
         match place {
             Place::Address(address) => Self::bind_one(address, false, backlog),
@@ -76,7 +84,7 @@ fn ipv6_is_missing() -> bool {
         || socket::stream(Ipv6Addr::UNSPECIFIED.into()).is_err_and(|error| {
             matches!(
                 error.raw_os_error(),
-                Some(libc::EAFNOSUPPORT | libc::EINVAL)
+                Some(errno::EAFNOSUPPORT | errno::EINVAL)
             )
         })
 }
@@ -146,17 +154,17 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),
         Some(
-            libc::ECONNABORTED
-                | libc::EINTR
-                | libc::EPROTO
-                | libc::EPERM
-                | libc::ENETDOWN
-                | libc::ENOPROTOOPT
-                | libc::EHOSTDOWN
-                | libc::ENONET
-                | libc::EHOSTUNREACH
-                | libc::EOPNOTSUPP
-                | libc::ENETUNREACH
+            errno::ECONNABORTED
+                | errno::EINTR
+                | errno::EPROTO
+                | errno::EPERM
+                | errno::ENETDOWN
+                | errno::ENOPROTOOPT
+                | errno::EHOSTDOWN
+                | errno::ENONET
+                | errno::EHOSTUNREACH
+                | errno::EOPNOTSUPP
+                | errno::ENETUNREACH
         )
     )
 }

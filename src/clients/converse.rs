@@ -6,8 +6,8 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use super::carriage_return::Delete;
 use crate::cli::{During, Error, FAILED, Voice};
+use crate::filter::carriage_return::Delete;
 use crate::sys::fd::{self, PollFd, PollFlags};
 use crate::sys::socket;
 use crate::ucspi::client;

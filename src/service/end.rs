@@ -1,0 +1,74 @@
+//! How a service ends: in stages, of which each connection may take its own notice.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use crate::cli::Opt;
+
+/// How a server ends that waits for its connections.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Drain {
+    /// How long to wait for them.
+    pub wait: Duration,
+    /// Then ask those that are left to end, and end them after so long.
+    pub kill: Option<Duration>,
+}
+
+impl Drain {
+    /// The options for it; without any, connections are not waited for.
+    pub const OPTIONS: &'static [Opt<Option<Self>>] = &[
+        Opt::value(
+            "drain",
+            "seconds",
+            "at SIGTERM, wait for the programs, at most this long",
+            |drain, value| {
+                drain.get_or_insert_default().wait = value.seconds()?;
+                Ok(())
+            },
+        ),
+        Opt::value(
+            "kill",
+            "seconds",
+            "then send them SIGTERM, and after this long SIGKILL",
+            |drain, value| {
+                drain.get_or_insert_default().kill = Some(value.seconds()?);
+                Ok(())
+            },
+        ),
+    ];
+}
+
+/// How far the end has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Stage {
+    /// Connections go on.
+    #[default]
+    Serve,
+    /// Who is left is asked to end: SIGTERM for a program.
+    Ask,
+    /// Who is left is ended: SIGKILL.
+    Kill,
+}
+
+/// The stage that a service is in, and the news of the next one. Clones are of the same service.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Stages(Rc<(Cell<Stage>, Notify)>);
+
+impl Stages {
+    /// Begins `stage`.
+    pub(super) fn begin(&self, stage: Stage) {
+        self.0.0.set(stage);
+        self.0.1.notify_waiters();
+    }
+
+    /// Waits for the stage after `known`; forever after the last.
+    pub(crate) async fn after(&self, known: Stage) -> Stage {
+        while self.0.0.get() <= known {
+            self.0.1.notified().await;
+        }
+        self.0.0.get()
+    }
+}

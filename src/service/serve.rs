@@ -1,0 +1,171 @@
+//! The accept loop, a task for each connection, and the end.
+
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::end::{Drain, Stage, Stages};
+use super::listener::{Acceptor, Listener};
+use super::signals::Signals;
+use super::slots::{Count, Counted};
+use crate::cli::{During, Error, Voice};
+
+/// A connection that was accepted.
+pub(crate) struct Arrival {
+    pub(crate) connection: OwnedFd,
+    pub(crate) remote: SocketAddr,
+    /// To let go of as soon as it is decided what becomes of the connection: a server that ends waits for that.
+    pub(crate) undecided: Counted,
+}
+
+/// What a service is held to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms {
+    /// How many connections may be open at once.
+    pub(crate) limit: u32,
+    /// How long a decision may take.
+    pub(crate) decision: Duration,
+    /// What to do with connections at SIGTERM; nothing is to let them go on and end.
+    pub(crate) drain: Option<Drain>,
+}
+
+/// The state of a service.
+pub(crate) struct Service {
+    voice: Voice,
+    terms: Terms,
+    /// Connections, from accept to their end.
+    open: Count,
+    /// Connections of which it is not decided yet what becomes of them.
+    undecided: Count,
+    stages: Stages,
+}
+
+/// How long what was killed may take to be gone; what the kernel holds longer is left behind.
+const KILL_LIMIT: Duration = Duration::from_secs(5);
+
+impl Service {
+    pub(crate) fn new(voice: Voice, terms: Terms) -> Rc<Self> {
+        let (open, undecided) = (Count::default(), Count::default());
+        let service = Self {
+            voice,
+            terms,
+            open,
+            undecided,
+            stages: Stages::default(),
+        };
+        service.tell_status();
+        Rc::new(service)
+    }
+
+    /// The stages of the end, for one connection.
+    pub(crate) fn stages(&self) -> &Stages {
+        &self.stages
+    }
+
+    /// Calls `serve` for each connection of `listener`, each in a task of its own, until one of the signals `stop`. Then
+    /// closes the listener at once and returns when the connections that are still being decided are, and the others go
+    /// on; or, if that was asked for, when all have ended. A second signal ends it at once.
+    ///
+    /// # Errors
+    /// 111: the runtime cannot watch the descriptors.
+    pub(crate) async fn run<F: Future<Output = ()> + 'static>(
+        self: Rc<Self>,
+        listener: Listener,
+        stop: Rc<Signals>,
+        serve: impl Fn(Arrival) -> F + 'static,
+    ) -> Result<(), Error> {
+        let acceptor = listener.watch().during("start")?;
+        // A task like those of the connections, so that it takes turns with them.
+        let accepting = tokio::task::spawn_local(Rc::clone(&self).accept(acceptor, serve));
+        stop.next().await;
+        // The listener is closed when the task is gone.
+        accepting.abort();
+        let _ = accepting.await;
+        let leaving = async {
+            match self.terms.drain {
+                None => self.decide().await,
+                Some(drain) => self.drain(drain).await,
+            }
+        };
+        tokio::select! {
+            () = leaving => {}
+            _ = stop.next() => {}
+        }
+        Ok(())
+    }
+
+    /// The accept loop: a slot, a connection, a task for it.
+    async fn accept<F: Future<Output = ()> + 'static>(
+        self: Rc<Self>,
+        mut acceptor: Acceptor,
+        serve: impl Fn(Arrival) -> F + 'static,
+    ) {
+        let serve = Rc::new(serve);
+        loop {
+            self.open.below(self.terms.limit).await;
+            let (connection, remote) = acceptor.accept(self.voice, || self.open.left()).await;
+            let slot = self.open.enter();
+            let undecided = self.undecided.enter();
+            self.tell_status();
+            let arrival = Arrival {
+                connection,
+                remote,
+                undecided,
+            };
+            let (service, serve) = (Rc::clone(&self), Rc::clone(&serve));
+            tokio::task::spawn_local(async move {
+                serve(arrival).await;
+                drop(slot);
+                service.tell_status();
+            });
+            // The connection goes first: its program starts before the next one is accepted.
+            yield_once().await;
+        }
+    }
+
+    /// Waits until no connection is undecided, as long as a decision may take: a peer that does not read its banner has no
+    /// limit of its own.
+    async fn decide(&self) {
+        let _ = timeout(self.terms.decision, self.undecided.below(1)).await;
+    }
+
+    /// Waits until all connections have ended, at most as long as was asked for; what is left then is ended, if that was
+    /// asked for.
+    async fn drain(&self, drain: Drain) {
+        let left = self.open.now();
+        self.voice.tell(&[format!("draining {left}").as_bytes()]);
+        let all_ended = || self.open.below(1);
+        if timeout(drain.wait, all_ended()).await.is_ok() {
+            return;
+        }
+        let Some(patience) = drain.kill else { return };
+        self.stages.begin(Stage::Ask);
+        if timeout(patience, all_ended()).await.is_err() {
+            self.stages.begin(Stage::Kill);
+            let _ = timeout(KILL_LIMIT, all_ended()).await;
+        }
+    }
+
+    /// Says how many connections are open, of how many that may be.
+    fn tell_status(&self) {
+        let status = format!("status: {}/{}", self.open.now(), self.terms.limit);
+        self.voice.tell(&[status.as_bytes()]);
+    }
+}
+
+/// Lets the tasks that are ready run, without asking the kernel for events.
+async fn yield_once() {
+    let mut yielded = false;
+    std::future::poll_fn(|context| {
+        if std::mem::replace(&mut yielded, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}

@@ -1,0 +1,50 @@
+//! Signals as events that a task can wait for.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::io::unix::AsyncFd;
+
+use crate::sys::signal::{Events, Signal};
+use crate::sys::watch;
+
+/// Signals that somebody waits for. Each must be blocked; see [`super::Start`].
+#[derive(Debug)]
+pub(crate) struct Signals(AsyncFd<Events>);
+
+/// How long to wait before signals are asked for again that could not be read.
+const PAUSE: Duration = Duration::from_secs(1);
+
+impl Signals {
+    /// Those in `signals`. Must be called inside the runtime.
+    ///
+    /// # Errors
+    /// No descriptor for them.
+    pub(crate) fn of(signals: &[Signal]) -> io::Result<Self> {
+        Events::of(signals).and_then(watch::readable).map(Self)
+    }
+
+    /// Waits for at least one of them, and gives those that have come, each once.
+    pub(crate) async fn next(&self) -> Vec<Signal> {
+        loop {
+            let Ok(mut ready) = self.0.readable().await else {
+                // The runtime is going away.
+                return std::future::pending().await;
+            };
+            match self.0.get_ref().pending() {
+                // Nothing is lost: they are still pending, and the descriptor stays ready.
+                Err(_) => {
+                    ready.retain_ready();
+                    tokio::time::sleep(PAUSE).await;
+                }
+                Ok(pending) => {
+                    // One that has come since is a new event.
+                    ready.clear_ready();
+                    if !pending.is_empty() {
+                        return pending;
+                    }
+                }
+            }
+        }
+    }
+}

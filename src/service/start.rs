@@ -1,0 +1,173 @@
+//! How a service starts, in the one order that works: signals, the runtime, the port, privileges, the readers that wait
+//! for the port, descriptors 0 and 1.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use super::listener::{Listener, Place};
+use super::signals::Signals;
+use crate::cli::{During, Error, Opt, Voice};
+use crate::sys::runtime::Runtime;
+use crate::sys::signal::{Mask, Signal};
+use crate::sys::{fd, privilege, process, signal};
+
+/// What the command line says about the port.
+#[derive(Debug)]
+pub struct Listening {
+    /// How many connections may be open at once.
+    pub limit: u32,
+    /// How many connections may wait to be accepted.
+    pub backlog: u32,
+    /// Say on descriptor 1 which port it is.
+    pub print_port: bool,
+}
+
+impl Default for Listening {
+    fn default() -> Self {
+        Self {
+            limit: 40,
+            backlog: 20,
+            print_port: false,
+        }
+    }
+}
+
+impl Listening {
+    /// The options for it.
+    pub const OPTIONS: &'static [Opt<Self>] = &[
+        Opt::flag(
+            "1",
+            "print the port, and a line feed, on descriptor 1",
+            |port| {
+                port.print_port = true;
+            },
+        ),
+        Opt::value(
+            "c",
+            "limit",
+            "serve at most this many connections at once (default 40)",
+            |port, value| {
+                port.limit = value.number(1..=u32::MAX)?;
+                Ok(())
+            },
+        ),
+        Opt::value(
+            "b",
+            "backlog",
+            "let this many connections wait (default 20)",
+            |port, value| {
+                port.backlog = value.number(0..=u32::MAX)?;
+                Ok(())
+            },
+        ),
+    ];
+}
+
+/// Who to become; `None` changes nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Privileges {
+    /// The only group to keep.
+    pub gid: Option<u32>,
+    /// The user to become.
+    pub uid: Option<u32>,
+}
+
+/// A process that is about to serve.
+pub(crate) struct Start {
+    runtime: Runtime,
+    /// The signals that end it.
+    stop: Rc<Signals>,
+    /// The signal mask from before.
+    pub(crate) inherited: Mask,
+    voice: Voice,
+}
+
+impl Start {
+    /// Takes over the signals that a server waits for: SIGTERM, SIGCHLD, and those in `also`. From here on they are
+    /// events.
+    ///
+    /// SIGPIPE is only blocked: a write that fails says so itself, and a program gets it back with its mask. A SIGTERM that
+    /// was blocked from the start stays so, as in the original. Process 1 ends at SIGINT too, which the kernel withholds
+    /// from it otherwise: pid_namespaces(7).
+    ///
+    /// # Errors
+    /// 111: no runtime.
+    pub(crate) fn new(also: &[Signal], voice: Voice) -> Result<Self, Error> {
+        let mut ours = vec![Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGPIPE];
+        ours.extend_from_slice(also);
+        let mut stop = vec![Signal::SIGTERM];
+        if process::id() == 1 {
+            ours.push(Signal::SIGINT);
+            stop.push(Signal::SIGINT);
+        }
+        for &signal in &ours {
+            signal::set_default(signal);
+        }
+        let inherited = signal::block(&ours).during("block signals")?;
+        stop.retain(|&signal| !inherited.has(signal));
+        let runtime = Runtime::new().during("start")?;
+        let stop = runtime.wait(async { Signals::of(&stop) });
+        Ok(Self {
+            runtime,
+            stop: Rc::new(stop.during("start")?),
+            inherited,
+            voice,
+        })
+    }
+
+    /// Waits for `work`, or for SIGTERM.
+    ///
+    /// # Errors
+    /// 0, in silence: SIGTERM came first. Else those of `work`.
+    pub(crate) fn wait<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        self.runtime.wait(async {
+            tokio::select! {
+                done = work => done,
+                _ = self.stop.next() => Err(Error::silent(0)),
+            }
+        })
+    }
+
+    /// Listens at `place`, gives up privileges, and lets go of descriptors 0 and 1. Nothing after this needs root.
+    ///
+    /// # Errors
+    /// 111, with the original's messages.
+    pub(crate) fn listen(
+        &self,
+        place: Place,
+        listening: &Listening,
+        privileges: Privileges,
+    ) -> Result<Listener, Error> {
+        let listener = Listener::bind(place, listening.backlog, self.voice)?;
+        let Privileges { gid, uid } = privileges;
+        if let Some(gid) = gid {
+            privilege::set_group(gid).during("set gid")?;
+        }
+        if let Some(uid) = uid {
+            privilege::set_user(uid).during("set uid")?;
+        }
+        if listening.print_port {
+            print_port(listener.address);
+        }
+        fd::occupy(0);
+        fd::occupy(1);
+        Ok(listener)
+    }
+
+    /// Runs `serving`, which makes a [`super::Service`] and runs it with the signals that end it.
+    ///
+    /// # Errors
+    /// Those of `serving`.
+    pub(crate) fn serve<F: Future<Output = Result<(), Error>>>(
+        self,
+        serving: impl FnOnce(Rc<Signals>) -> F,
+    ) -> Result<(), Error> {
+        self.runtime.wait(serving(self.stop))
+    }
+}
+
+fn print_port(address: SocketAddr) {
+    let port = format!("{}\n", address.port());
+    // As in the original, a reader that is gone is no reason to stop.
+    let _ = fd::write_all(fd::STDOUT, port.as_bytes());
+}
