@@ -32,11 +32,10 @@ const ROOMS: [(&str, &[&str]); 10] = [
 ];
 
 /// Crates, each with the rooms that may name it. System calls stand in sys; tokio where somebody waits.
-const CRATES: [(&str, &[&str]); 7] = [
+const CRATES: [(&str, &[&str]); 6] = [
     ("nix", &["dns", "sys"]),
     ("libc", &["dns", "sys"]),
     ("tokio", &["clients", "ucspi", "service", "dns", "sys"]),
-    ("hickory_proto", &["dns"]),
     ("cdb", &["rules"]),
     ("ipnet", &["rules"]),
     ("memchr", &["filter", "rules"]),
