@@ -6,7 +6,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Read as _};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -141,6 +141,11 @@ fn read_folder(path: &Path, depth: usize, room: &mut usize) -> Result<Tree, &'st
         let path = entry.path();
         // What is no file, and what is gone, was not meant.
         let tree = match fs::metadata(&path) {
+            // What its owner may not use at all says so by that, and cannot be read.
+            Ok(found) if found.is_file() && found.mode() & 0o500 == 0 => Tree::File {
+                mode: found.mode(),
+                text: Vec::new(),
+            },
             Ok(found) if found.is_file() => file(&path)?,
             Ok(found) if found.is_dir() && depth > 0 => read_folder(&path, depth - 1, room)?,
             _ => continue,
@@ -153,7 +158,7 @@ fn read_folder(path: &Path, depth: usize, room: &mut usize) -> Result<Tree, &'st
 fn file(path: &Path) -> Result<Tree, &'static str> {
     let mut text = Vec::new();
     let read = fs::File::open(path).and_then(|file| {
-        let mode = file.metadata()?.permissions().mode();
+        let mode = file.metadata()?.mode();
         file.take(FILE_MAX + 1).read_to_end(&mut text)?;
         Ok(mode)
     });
@@ -173,19 +178,24 @@ fn write(import: &Import, style: Style, logs: Option<&[u8]>, folder: &[u8]) -> R
     let path = path_of(folder);
     fs::create_dir_all(&path).during(&creating)?;
     let path = fs::canonicalize(&path).during(&creating)?;
+    let creating = |service: &Service| [b"create ", folder, b"/", service.name.as_bytes()].concat();
     for service in &import.services {
-        let final_path = path.join(&service.name);
-        let creating = [b"create ", folder, b"/", service.name.as_bytes()].concat();
-        if final_path.symlink_metadata().is_ok() {
-            let text = [b"unable to ", &creating[..], b": file already exists"];
+        if path.join(&service.name).symlink_metadata().is_ok() {
+            let text = [
+                b"unable to ",
+                &creating(service)[..],
+                b": file already exists",
+            ];
             return Err(Error::fatal(text.concat()));
         }
+    }
+    for service in &import.services {
         // Supervisors pass over names with a dot, so none starts half a service.
         let new = path.join(format!(".{}.new", service.name));
         let whole = write_service(service, style, logs, &path, &new);
         whole
-            .and_then(|()| fs::rename(&new, &final_path))
-            .during(creating)?;
+            .and_then(|()| fs::rename(&new, path.join(&service.name)))
+            .during(creating(service))?;
     }
     Ok(())
 }

@@ -340,6 +340,8 @@ struct Rule {
     kind: Kind,
     key: Vec<u8>,
     decision: Decision,
+    /// What was said of other names, where `decision` is for some of them.
+    otherwise: Option<Decision>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -443,14 +445,15 @@ impl<'s> Walk<'s> {
             return Ok(());
         }
         if is_needed {
-            if !agree {
-                self.conflict(
-                    decision,
-                    &network.to_string(),
-                    "addresses are tried before domains",
-                );
-            }
             self.rule(Kind::Network, prefix(network), decision);
+            if !agree {
+                let text = network.to_string();
+                self.conflict(decision, &text, "addresses are tried before domains");
+                let other = names.iter().find(|&&name| !judge.agree(name, decision));
+                if let Some(rule) = self.rules.last_mut() {
+                    rule.otherwise = other.copied();
+                }
+            }
             if let Some(around) = self.around.last_mut() {
                 around.covered = Some(decision);
             }
@@ -501,6 +504,7 @@ impl<'s> Walk<'s> {
             kind,
             key,
             decision,
+            otherwise: None,
         });
     }
 
@@ -558,6 +562,18 @@ impl<'s> Walk<'s> {
             let verdict = judge.verdict(rule.decision).text();
             for part in [&rule.key, &b":"[..], &verdict, b"\n"] {
                 made.text.extend_from_slice(part);
+            }
+            if let Some(other) = rule.otherwise {
+                let other = judge.verdict(other).text();
+                for part in [
+                    b"# or, whatever the name: ",
+                    &rule.key[..],
+                    b":",
+                    &other,
+                    b"\n",
+                ] {
+                    made.text.extend_from_slice(part);
+                }
             }
         }
         made

@@ -195,11 +195,12 @@ fn command(service: &Service, server: &Server, style: Style, text: &mut Vec<u8>)
     ];
     words.push(format!("-{}", letters.concat()).into());
     let number = |number: Option<u32>| number.map(|number| number.to_string().into_bytes());
+    let (user, group) = server.account();
     let options = [
         ("-c", number(server.limit)),
         ("-b", number(server.backlog)),
-        ("-u", server.user.clone()),
-        ("-g", server.group.clone()),
+        ("-u", user),
+        ("-g", group),
         (
             "-x",
             (!service.rules.is_empty()).then(|| b"rules.cdb".to_vec()),

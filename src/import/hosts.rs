@@ -302,7 +302,7 @@ impl Line {
     fn tell(&mut self, item: &[u8], pattern: &Pattern) {
         let item = shown(item);
         if item.eq_ignore_ascii_case("PARANOID") {
-            self.missing(format!("{item}: a name that does not lead back is forgotten (-p), and its client is one without a name"));
+            self.missing(format!("{item}: no equal; who has a name that does not lead back is a client without a name"));
         } else if !pattern.is_exact() {
             let effect = match self.verdict {
                 Verdict::Deny => "all whom it may mean are denied",
@@ -320,6 +320,7 @@ impl Line {
         let last = options.len() - 1;
         let mut settings = Vec::new();
         for (place, option) in options.iter().enumerate() {
+            let option = option.trim_ascii();
             let (keyword, value) = keyword(option);
             let is_last = place == last;
             match Action::of(&keyword, value, is_last) {
@@ -408,9 +409,8 @@ fn fields(text: &[u8]) -> Vec<Vec<u8>> {
     fields
 }
 
-/// `keyword value`, `keyword=value` or `keyword = value`; the keyword in lower case.
+/// `keyword value`, `keyword=value` or `keyword = value`, without blanks around it; the keyword in lower case.
 fn keyword(option: &[u8]) -> (Vec<u8>, &[u8]) {
-    let option = option.trim_ascii();
     let end = option.iter().position(|byte| b" \t=".contains(byte));
     let (keyword, rest) = option.split_at(end.unwrap_or(option.len()));
     let rest = rest.trim_ascii_start();

@@ -11,6 +11,7 @@
 use super::Found;
 use super::report::{Fault, Note, Place, shown};
 use super::service::{Server, Service, last_part, wrapped};
+use super::statement::Statement;
 use crate::cli;
 
 /// Adds the services of a file.
@@ -133,8 +134,11 @@ impl Line<'_> {
             }
             self.limits(&mut server, &mut made)?;
             self.become_user(&mut server, &mut made);
-            if family == b"tcp6" && join(found, &server, self.place) {
-                continue;
+            if server.host == b"::" {
+                if join(found, &server, self.place) {
+                    continue;
+                }
+                made.statements.push(Statement::no_ipv4(self.place));
             }
             made.server = Some(server);
             found.services.push(made);
@@ -158,8 +162,8 @@ impl Line<'_> {
         };
         Ok(match family {
             _ if service.starts_with(b"tcpmux") => Some("no equal for tcpmux"),
-            _ if family.starts_with(b"rpc/") || service.contains(&b'/') => Some("RPC has no equal"),
             b"unix" => Some("a UNIX socket has no equal"),
+            _ if family.starts_with(b"rpc/") || service.contains(&b'/') => Some("RPC has no equal"),
             b"udp" | b"udp4" | b"udp6" | b"udp46" => Some("UDP has no equal"),
             b"tcp" | b"tcp4" | b"tcp6" | b"tcp46" if self.kind != b"stream" => Some("no stream"),
             b"tcp" | b"tcp4" | b"tcp6" | b"tcp46" if waits => {
@@ -261,7 +265,7 @@ fn join(found: &mut Found, six: &Server, place: &Place) -> bool {
         if let Some(four) = &mut made.server
             && six.host == b"::"
             && [&b"0"[..], b":0"].contains(&&four.host[..])
-            && (&four.port, &four.program, &four.user) == (&six.port, &six.program, &six.user)
+            && four.is_same(six)
         {
             four.host = b":0".to_vec();
             made.different(place, "one server serves both families");

@@ -73,6 +73,8 @@ pub(super) struct Server {
     pub(super) port: Vec<u8>,
     /// The program, as tcpserver takes it.
     pub(super) program: Vec<Vec<u8>>,
+    /// It is one that inetd has within itself, and needs no rights.
+    pub(super) is_internal: bool,
     /// Nothing for root.
     pub(super) user: Option<Vec<u8>>,
     pub(super) group: Option<Vec<u8>>,
@@ -130,6 +132,25 @@ impl Server {
         self.user = (!matches!(user, b"root" | b"0")).then(|| user.to_vec());
     }
 
+    /// The user and the group to become, where root may stay root.
+    pub(super) fn account(&self) -> (Option<Vec<u8>>, Option<Vec<u8>>) {
+        if self.is_internal {
+            return (Some(b"nobody".to_vec()), None);
+        }
+        let is_root = |group: &Vec<u8>| matches!(&group[..], b"root" | b"wheel" | b"0");
+        let group = self.group.clone();
+        (
+            self.user.clone(),
+            group.filter(|group| self.user.is_some() || !is_root(group)),
+        )
+    }
+
+    /// Whether both serve the same, be it at other addresses.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        (&self.port, &self.program, &self.user, &self.group)
+            == (&other.port, &other.program, &other.user, &other.group)
+    }
+
     /// One of the small services that inetd has within itself; false if it is none.
     pub(super) fn run_internal(&mut self, name: &[u8]) -> bool {
         let words: &[&str] = match name {
@@ -141,6 +162,7 @@ impl Server {
             _ => return false,
         };
         self.program = words.iter().map(|word| word.as_bytes().to_vec()).collect();
+        self.is_internal = true;
         true
     }
 }

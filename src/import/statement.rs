@@ -1,6 +1,8 @@
 //! What those who came before say of clients: patterns, lists with exceptions, verdicts.
 
-use ipnet::IpNet;
+use std::net::Ipv4Addr;
+
+use ipnet::{IpNet, Ipv4Net};
 
 use super::report::Place;
 
@@ -148,6 +150,13 @@ impl Statement {
             verdict,
             place,
         }
+    }
+
+    /// The denial of all IPv4 clients, whom `::` serves, too.
+    pub(super) fn no_ipv4(place: &Place) -> Self {
+        let any = Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 0);
+        let pattern = Pattern::exactly(Who::Network(any.into()));
+        Self::new(vec![pattern], Verdict::Deny, place.clone())
     }
 
     /// Whether it means whom `means` is true for, given a user and whom else. A denial means those whom it may mean, an

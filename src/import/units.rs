@@ -81,7 +81,11 @@ pub(super) fn read(
         };
         run(&command, &command_place, &mut server, &mut made)?;
         unit.apply(&mut server, &mut made)?;
-        made.statements = unit.access(&mut made);
+        if server.host == b"::" {
+            made.statements.push(Statement::no_ipv4(&place));
+        }
+        let access = unit.access(&mut made);
+        made.statements.extend(access);
         made.different(
             &command_place,
             "REMOTE_ADDR and REMOTE_PORT: they are TCPREMOTEIP and TCPREMOTEPORT",
@@ -295,14 +299,27 @@ fn run(
     }
     let words =
         words(command).ok_or_else(|| Fault::at(place, "closed quotes, and known escapes"))?;
-    for word in &words {
-        if word.contains(&b'$') {
-            made.missing(
-                place,
-                format!("{}: a variable is not replaced", shown(word)),
-            );
+    let mut words = words;
+    words.retain(|word| {
+        if !word.contains(&b'$') {
+            return true;
         }
-    }
+        // A variable that is a word of its own is no word when it is empty.
+        let is_whole = word[0] == b'$';
+        let what = if is_whole {
+            "left out"
+        } else {
+            "kept as it is"
+        };
+        made.missing(
+            place,
+            format!(
+                "{}: what the variable holds is not known; {what}",
+                shown(word)
+            ),
+        );
+        !is_whole
+    });
     let words = words.iter().map(|word| specifiers(word, place, made));
     let words: Vec<Vec<u8>> = words.collect();
     let words: Vec<&[u8]> = words.iter().map(Vec::as_slice).collect();

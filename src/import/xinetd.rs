@@ -372,7 +372,11 @@ impl Entry {
             listed("enabled").unwrap_or(!is_disabled) && listed("disabled") != Some(true);
         let wraps = !self.block.has("flags", b"NOLIBWRAP");
         made.daemon = wraps.then_some(daemon);
-        made.statements = self.access(&mut made);
+        if server.host == b"::" {
+            made.statements.push(Statement::no_ipv4(&self.place));
+        }
+        let access = self.access(&mut made);
+        made.statements.extend(access);
         self.attributes(defaults, &mut server, &mut made)?;
         made.server = Some(server);
         found.services.push(made);
