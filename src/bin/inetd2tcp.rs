@@ -74,10 +74,6 @@ fn run(arguments: &mut Arguments, voice: &mut Voice) -> Result<(), Error> {
         style,
         logs,
     } = config;
-    if style == Style::Systemd && logs.is_some() {
-        let text = "the journal has the log under systemd: no --logs";
-        return Err(Error::operand(text));
-    }
     let mut sources: Vec<Source> = Vec::new();
     for path in arguments.program()? {
         let tree = read(&path).map_err(|why| {

@@ -36,20 +36,22 @@ impl Style {
         })
     }
 
-    /// What `log/run` does when nothing else is said; nothing where the log is not the folder's.
-    fn logs(self) -> &'static str {
+    /// What `log/run` does when nothing else is said; nothing where the supervisor has the log.
+    fn logs(self, name: &str) -> String {
+        let main =
+            |run: &str| format!("mkdir -p main && chown daemon main || exit\nexec {run} ./main\n");
         match self {
-            Self::Daemontools => {
-                "mkdir -p main && chown daemon main || exit\nexec setuidgid daemon multilog t s100000 n10 ./main\n"
-            }
-            Self::Runit => {
-                "mkdir -p main && chown daemon main || exit\nexec chpst -u daemon svlogd -tt ./main\n"
-            }
-            Self::S6 => {
-                "mkdir -p main && chown daemon main || exit\nexec s6-setuidgid daemon s6-log -b n10 s100000 T ./main\n"
-            }
-            Self::Systemd | Self::Openrc => "",
+            Self::Daemontools => main("setuidgid daemon multilog t s100000 n10"),
+            Self::Runit => main("chpst -u daemon svlogd -tt"),
+            Self::S6 => main("s6-setuidgid daemon s6-log -b n10 s100000 T"),
+            Self::Systemd => String::new(),
+            Self::Openrc => format!("exec logger -t {name}\n"),
         }
+    }
+
+    /// Whether the supervisor itself runs `log/run`.
+    fn runs_logs(self) -> bool {
+        matches!(self, Self::Daemontools | Self::Runit | Self::S6)
     }
 
     /// The words that set a limit, before the program.
@@ -91,12 +93,13 @@ pub struct Written {
     pub text: Vec<u8>,
 }
 
-/// The files in the folder of a service, which will be `folder/NAME` (an absolute path). `logs` is the command that reads the log, in place of the supervisor's own.
+/// The files in the folder of a service, which will be `folder/NAME` (an absolute path). `logs` is the command that
+/// reads the log, in place of the supervisor's own.
 pub fn files(service: &Service, style: Style, logs: Option<&[u8]>, folder: &[u8]) -> Vec<Written> {
     let name = &service.name;
     let mut files = Vec::new();
-    let mut add = |file: &str, is_program: bool, text: Vec<u8>| {
-        let path = file.to_owned();
+    let mut add = |path: &str, is_program: bool, text: Vec<u8>| {
+        let path = path.to_owned();
         files.push(Written {
             path,
             is_program,
@@ -104,20 +107,18 @@ pub fn files(service: &Service, style: Style, logs: Option<&[u8]>, folder: &[u8]
         });
     };
     if let Some(server) = &service.server {
-        add("run", true, run(service, server, style));
-        let logs = logs.map(|command| [b"exec ", command, b"\n"].concat());
         let here = [folder, b"/", name.as_bytes()].concat();
-        match style {
-            Style::Systemd => add(&format!("{name}.service"), false, unit(service, &here)),
-            Style::Openrc => add(name, true, openrc(service, &here, logs.is_some())),
-            _ => {}
-        }
-        let logs = logs.unwrap_or_else(|| style.logs().into());
+        let logs = logs.map(|command| [b"exec ", command, b"\n"].concat());
+        let logs = logs.unwrap_or_else(|| style.logs(name).into());
+        add("run", true, run(service, server, style, !logs.is_empty()));
         if !logs.is_empty() {
             add("log/run", true, [&b"#!/bin/sh\n"[..], &logs].concat());
         }
-        if style == Style::S6 {
-            add("notification-fd", false, b"3\n".to_vec());
+        match style {
+            Style::S6 => add("notification-fd", false, b"3\n".to_vec()),
+            Style::Systemd => add(&format!("{name}.service"), false, unit(service, &here)),
+            Style::Openrc => add(name, true, openrc(service, &here)),
+            Style::Daemontools | Style::Runit => {}
         }
         if !service.is_enabled {
             add("down", false, Vec::new());
@@ -131,11 +132,15 @@ pub fn files(service: &Service, style: Style, logs: Option<&[u8]>, folder: &[u8]
 }
 
 /// `run`.
-fn run(service: &Service, server: &Server, style: Style) -> Vec<u8> {
+fn run(service: &Service, server: &Server, style: Style, has_logs: bool) -> Vec<u8> {
     let mut text = format!(
-        "#!/bin/sh\n# {}, from {}. NOTES says what is different.\nexec 2>&1\n",
+        "#!/bin/sh\n# {}, from {}. NOTES says what is different.\n",
         service.name, service.place
     );
+    if has_logs && !style.runs_logs() {
+        text += "cd log && rm -f pipe && mkfifo -m 600 pipe || exit\n./run < pipe > /dev/null 2>&1 &\nexec > pipe && cd .. || exit\n";
+    }
+    text += "exec 2>&1\n";
     if !service.rules.is_empty() {
         text += "tcprules rules.cdb rules.tmp < rules || exit\n";
     }
@@ -304,24 +309,23 @@ fn unit(service: &Service, here: &[u8]) -> Vec<u8> {
 }
 
 /// The script of OpenRC that has supervise-daemon start `here`/run.
-fn openrc(service: &Service, here: &[u8], has_logs: bool) -> Vec<u8> {
+fn openrc(service: &Service, here: &[u8]) -> Vec<u8> {
     let mut text = format!(
         "#!/sbin/openrc-run\n# {0}, from {1}. NOTES says what is different.\n\
          # shellcheck shell=sh disable=SC2034\ndescription='{0}, by tcpserver'\nsupervisor=supervise-daemon\n",
         service.name, service.place
-    );
-    text += "directory=";
-    let mut text = text.into_bytes();
-    shell::push(&mut text, here);
-    text.extend_from_slice(b"\ncommand=");
-    shell::push(&mut text, &[here, b"/run"].concat());
-    text.extend_from_slice(b"\noutput_logger=");
-    let logger = match has_logs {
-        true => [here, b"/log/run"].concat(),
-        false => format!("logger -t {}", service.name).into_bytes(),
-    };
-    shell::push(&mut text, &logger);
-    text.extend_from_slice(b"\n\ndepend() {\n  need net\n}\n");
+    )
+    .into_bytes();
+    for (variable, path) in [
+        ("directory", here.to_vec()),
+        ("command", [here, b"/run"].concat()),
+    ] {
+        // Its words are read twice: there is an eval.
+        text.extend_from_slice(format!("{variable}=").as_bytes());
+        shell::push(&mut text, &shell::line([&path[..]]));
+        text.push(b'\n');
+    }
+    text.extend_from_slice(b"\ndepend() {\n  need net\n}\n");
     text
 }
 

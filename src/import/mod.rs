@@ -38,7 +38,7 @@ pub enum Tree {
         text: Vec<u8>,
     },
     /// A folder: what is in it, by name.
-    Folder(BTreeMap<Vec<u8>, Tree>),
+    Folder(BTreeMap<Vec<u8>, Self>),
 }
 
 /// Reads what a file names, such as one that it includes; the error is said to people.

@@ -343,18 +343,16 @@ impl Entry {
         let mut made = Service::new(id, &self.place, None);
         made.notes.extend(self.notes.iter().cloned());
         let mut server = Server::default();
-        let is_internal = self.block.has("type", b"INTERNAL");
-        let daemon;
-        if is_internal {
-            if !server.run_internal(&self.name) {
-                let text = format!("{}: no internal service of that name", shown(&self.name));
-                found.left_out.push(Note::missing(self.place.clone(), text));
-                return Ok(());
-            }
-            daemon = id.to_vec();
+        let daemon = if !self.block.has("type", b"INTERNAL") {
+            self.program(&mut server)?
+        } else if server.run_internal(&self.name) {
+            id.to_vec()
         } else {
-            daemon = self.program(&mut server)?;
-        }
+            let text = format!("{}: no internal service of that name", shown(&self.name));
+            let note = Note::missing(self.place.clone(), text);
+            found.left_out.push(note);
+            return Ok(());
+        };
         server.port = match attribute("port") {
             Some(port) => port
                 .number("port")
