@@ -8,14 +8,14 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
+use super::Tree;
 use super::report::{Place, shown};
 use super::service::{Service, last_part};
 use super::statement::{Pattern, Statement, Verdict, Who, is_plain, setting};
-use super::{Found, Tree};
 use crate::cli;
 
 /// The instructions of ipsvd in the folder `path`.
-pub(super) fn ipsvd(path: &[u8], files: &BTreeMap<Vec<u8>, Tree>, found: &mut Found) {
+pub(super) fn ipsvd(path: &[u8], files: &BTreeMap<Vec<u8>, Tree>) -> Service {
     let mut made = Service::new(last_part(path), &Place::new(path, 0), None);
     let mut ranked = Vec::new();
     for (name, tree) in files {
@@ -34,7 +34,7 @@ pub(super) fn ipsvd(path: &[u8], files: &BTreeMap<Vec<u8>, Tree>, found: &mut Fo
     // Addresses from the longest, names from the longest, then 0.
     ranked.sort_by_key(|(rank, _)| *rank);
     made.statements = ranked.into_iter().map(|(_, statement)| statement).collect();
-    found.services.push(made);
+    made
 }
 
 /// How late a file is looked for, and whom it means.
@@ -153,7 +153,7 @@ fn concurrency(text: &[u8], place: &Place, made: &mut Service) -> Vec<(Vec<u8>, 
 }
 
 /// The access rules of s6 in the folder `path`.
-pub(super) fn s6(path: &[u8], kinds: &BTreeMap<Vec<u8>, Tree>, found: &mut Found) {
+pub(super) fn s6(path: &[u8], kinds: &BTreeMap<Vec<u8>, Tree>) -> Service {
     let mut made = Service::new(last_part(path), &Place::new(path, 0), None);
     let mut ranked = Vec::new();
     for (kind, tree) in kinds {
@@ -192,7 +192,7 @@ pub(super) fn s6(path: &[u8], kinds: &BTreeMap<Vec<u8>, Tree>, found: &mut Found
     let everybody = vec![Pattern::exactly(Who::Everybody)];
     made.statements
         .push(Statement::new(everybody, Verdict::Deny, made.place.clone()));
-    found.services.push(made);
+    made
 }
 
 /// `192.168.0.0_27`, in the one spelling that s6 looks for.

@@ -11,6 +11,7 @@
 //! those of an IPv6 one are cut off; a last line without a line feed does not count; an option that cannot be read
 //! denies. What is left out: netgroups, lists in files, wildcards within a word, and what options do besides deciding.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
@@ -63,8 +64,9 @@ impl Tables {
         self.notes.push(Note::missing(place, text));
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.lines.is_empty()
+    /// How many lines there are.
+    pub(super) fn len(&self) -> usize {
+        self.lines.len()
     }
 
     /// What the files say of `daemon` that listens on `port`, and what of it rules cannot say.
@@ -90,13 +92,13 @@ impl Tables {
 
     /// The daemons that are called by name, each with the place of the first time.
     pub(super) fn daemons(&self) -> Vec<(&[u8], &Place)> {
-        let mut found: Vec<(&[u8], &Place)> = Vec::new();
+        let mut known = BTreeSet::new();
+        let mut found = Vec::new();
         for line in &self.lines {
             for daemon in line.daemons.iter().flatten() {
-                let daemon = daemon.split(|&byte| byte == b'@').next().unwrap_or(daemon);
-                let is_known = |(known, _): &(&[u8], _)| known.eq_ignore_ascii_case(daemon);
+                let (daemon, _) = split_at(daemon);
                 let is_name = daemon == b"ALL" || is_plain(daemon);
-                if is_name && !found.iter().any(is_known) {
+                if is_name && known.insert(daemon.to_ascii_lowercase()) {
                     found.push((daemon, &line.place));
                 }
             }

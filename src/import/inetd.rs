@@ -141,7 +141,7 @@ impl Line<'_> {
                 made.statements.push(Statement::no_ipv4(self.place));
             }
             made.server = Some(server);
-            found.services.push(made);
+            found.add(made)?;
         }
         Ok(())
     }

@@ -180,6 +180,23 @@ struct Found {
     left_out: Vec<Note>,
 }
 
+impl Found {
+    fn add(&mut self, service: Service) -> Result<(), Fault> {
+        if self.services.len() == SERVICES_MAX {
+            let expected = format!("no more than {SERVICES_MAX} services");
+            return Err(Fault::at(&service.place, expected));
+        }
+        self.services.push(service);
+        Ok(())
+    }
+}
+
+/// Nobody runs more on one machine.
+const SERVICES_MAX: usize = 10_000;
+
+/// How many lines of hosts.allow and hosts.deny are read for services.
+const LINES_MAX: usize = 10_000_000;
+
 /// Makes services of the sources.
 ///
 /// # Errors
@@ -196,8 +213,8 @@ pub fn convert(sources: &[Source], reader: &mut Reader<'_>) -> Result<Import, Fa
             (Kind::Allow, Tree::File { text, .. }) => tables.read(path, text, true),
             (Kind::Deny, Tree::File { text, .. }) => tables.read(path, text, false),
             (Kind::Socket, Tree::File { text, .. }) => units::read(path, text, reader, &mut found)?,
-            (Kind::Ipsvd, Tree::Folder(files)) => folders::ipsvd(path, files, &mut found),
-            (Kind::S6, Tree::Folder(kinds)) => folders::s6(path, kinds, &mut found),
+            (Kind::Ipsvd, Tree::Folder(files)) => found.add(folders::ipsvd(path, files))?,
+            (Kind::S6, Tree::Folder(kinds)) => found.add(folders::s6(path, kinds))?,
             _ => {
                 let expected = if matches!(tree, Tree::File { .. }) {
                     "a folder"
@@ -209,7 +226,13 @@ pub fn convert(sources: &[Source], reader: &mut Reader<'_>) -> Result<Import, Fa
         }
     }
     if found.services.is_empty() {
-        services_of_tables(&tables, &mut found);
+        services_of_tables(&tables, &mut found)?;
+    }
+    if let Some(service) = found.services.first()
+        && found.services.len().saturating_mul(tables.len()) > LINES_MAX
+    {
+        let expected = "fewer services, or fewer lines in hosts.allow and hosts.deny";
+        return Err(Fault::at(&service.place, expected));
     }
     found.left_out.append(&mut tables.notes);
     let services = std::mem::take(&mut found.services);
@@ -225,19 +248,20 @@ pub fn convert(sources: &[Source], reader: &mut Reader<'_>) -> Result<Import, Fa
 }
 
 /// Where hosts.allow and hosts.deny come alone, each daemon that they name becomes rules.
-fn services_of_tables(tables: &hosts::Tables, found: &mut Found) {
+fn services_of_tables(tables: &hosts::Tables, found: &mut Found) -> Result<(), Fault> {
     for (daemon, place) in tables.daemons() {
         let mut made = Service::new(daemon, place, None);
         made.daemon = Some(daemon.to_vec());
-        found.services.push(made);
+        found.add(made)?;
     }
+    Ok(())
 }
 
 /// Makes the rules, and what hangs on them.
 fn finish(service: &mut Service, tables: &hosts::Tables) -> Result<(), Note> {
     let mut statements = std::mem::take(&mut service.statements);
     if let Some(daemon) = &service.daemon {
-        if tables.is_empty() {
+        if tables.len() == 0 {
             let text = "hosts.allow and hosts.deny: they were not given, so the rules do not hold what they say";
             service
                 .notes

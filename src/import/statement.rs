@@ -23,7 +23,7 @@ pub(super) enum Who {
 }
 
 /// A pattern: whom it surely means, and whom it may mean. They differ where rules cannot say it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Pattern {
     /// Only this user, by ident; then the client is one address or one host.
     pub(super) user: Option<Vec<u8>>,

@@ -3,6 +3,7 @@
 //! Source: systemd.socket(5), systemd.service(5), systemd.exec(5), systemd.resource-control(5), systemd.syntax(7). What
 //! is left out: drop-ins, which nobody reads here, and all that systemd does for a service besides starting it.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -91,10 +92,13 @@ pub(super) fn read(
             "REMOTE_ADDR and REMOTE_PORT: they are TCPREMOTEIP and TCPREMOTEPORT",
         );
         made.server = Some(server);
-        found.services.push(made);
+        found.add(made)?;
     }
     Ok(())
 }
+
+/// How many lines a unit and its socket may have: each address has them all.
+const LINES_MAX: usize = 10_000;
 
 /// Values with their places.
 type Values = Vec<(Vec<u8>, Place)>;
@@ -102,7 +106,9 @@ type Values = Vec<(Vec<u8>, Place)>;
 /// The settings of both files. No name is in two sections with two meanings.
 #[derive(Debug, Default)]
 struct Unit {
-    settings: Vec<(String, Values)>,
+    settings: BTreeMap<String, Values>,
+    /// How many lines were read.
+    lines: usize,
 }
 
 impl Unit {
@@ -132,7 +138,12 @@ impl Unit {
                 name
             };
             let value = line[equals + 1..].trim_ascii().to_vec();
-            let values = self.values(name);
+            self.lines += 1;
+            if self.lines > LINES_MAX {
+                let expected = format!("no more than {LINES_MAX} settings");
+                return Err(Fault::at(&place, expected));
+            }
+            let values = self.settings.entry(name).or_default();
             if value.is_empty() {
                 values.clear();
             } else {
@@ -142,18 +153,8 @@ impl Unit {
         Ok(())
     }
 
-    fn values(&mut self, name: String) -> &mut Values {
-        let known = self.settings.iter().position(|(known, _)| *known == name);
-        let at = known.unwrap_or_else(|| {
-            self.settings.push((name, Vec::new()));
-            self.settings.len() - 1
-        });
-        &mut self.settings[at].1
-    }
-
     fn all(&self, name: &str) -> &[(Vec<u8>, Place)] {
-        let found = self.settings.iter().find(|(known, _)| known == name);
-        found.map_or(&[], |(_, values)| values)
+        self.settings.get(name).map_or(&[], Vec::as_slice)
     }
 
     fn last(&self, name: &str) -> Option<&(Vec<u8>, Place)> {

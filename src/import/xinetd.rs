@@ -10,7 +10,7 @@
 //! `=` for an attribute with one value is passed over; what `defaults` says of lists counts for the services after it,
 //! and what it says of the rest for all. What is left out: all services that are no connection of their own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::{IpNet, Ipv4Net};
@@ -21,8 +21,12 @@ use super::statement::{Pattern, Statement, Verdict, Who, is_plain, setting};
 use super::{Found, Reader, Tree};
 use crate::cli;
 
-/// How deep files may include each other.
+/// How deep files may include each other, and how many there may be.
 const DEPTH_MAX: usize = 16;
+const FILES_MAX: usize = 10_000;
+
+/// How many values all services may have, with those that they have from `defaults`.
+const VALUES_MAX: usize = 1_000_000;
 
 /// Adds the services of a file and of those that it includes, which `reader` reads.
 ///
@@ -70,6 +74,8 @@ struct Parser {
     defaults: Block,
     services: Vec<Entry>,
     notes: Vec<Note>,
+    files: usize,
+    values: usize,
 }
 
 /// The attributes whose values are sets, and which `defaults` gives to the services after it.
@@ -94,6 +100,11 @@ impl Parser {
         reader: &mut Reader<'_>,
         depth: usize,
     ) -> Result<(), Fault> {
+        self.files += 1;
+        if self.files > FILES_MAX {
+            let expected = format!("no more than {FILES_MAX} files");
+            return Err(Fault::at(&Place::new(file, 0), expected));
+        }
         let mut lines = lines(file, text);
         while let Some((place, line)) = lines.next() {
             let mut words = words(line);
@@ -108,6 +119,11 @@ impl Parser {
                         place: place.clone(),
                     };
                     entry.notes = entry.block.read(&place, &mut lines, false)?;
+                    self.values += 1 + entry.block.len();
+                    if self.values > VALUES_MAX {
+                        let expected = format!("no more than {VALUES_MAX} values of all services");
+                        return Err(Fault::at(&place, expected));
+                    }
                     self.services.push(entry);
                 }
                 Some(b"defaults") => {
@@ -217,7 +233,7 @@ impl Block {
         are_defaults: bool,
     ) -> Result<Vec<Note>, Fault> {
         let mut notes = Vec::new();
-        let mut own: Vec<Vec<u8>> = Vec::new();
+        let mut own: BTreeSet<&[u8]> = BTreeSet::new();
         match lines.next() {
             Some((_, b"{")) => {}
             Some((place, _)) => return Err(Fault::at(&place, "\"{\" on a line of its own")),
@@ -246,7 +262,7 @@ impl Block {
                 .map(|value| (value.to_vec(), place.clone()))
                 .collect();
             let is_set = SETS.contains(&name) || are_defaults && DEFAULT_SETS.contains(&name);
-            if !is_set && own.iter().any(|known| known == name) {
+            if !is_set && own.contains(name) {
                 notes.push(Note::different(
                     place,
                     format!("{}: a second one; xinetd takes the first", shown(name)),
@@ -261,7 +277,7 @@ impl Block {
                 notes.push(Note::different(place, text));
                 continue;
             }
-            own.push(name.to_vec());
+            own.insert(name);
             let attribute = self.0.entry(name.to_vec()).or_insert_with(|| Attribute {
                 place: place.clone(),
                 values: Vec::new(),
@@ -271,10 +287,10 @@ impl Block {
                 None => *attribute = Attribute { place, values },
                 Some(true) => attribute.values.extend(values),
                 Some(false) => {
-                    let is_taken_away = |value: &Vec<u8>| {
-                        values.iter().any(|(other, _)| is_same(name, value, other))
-                    };
-                    attribute.values.retain(|(value, _)| !is_taken_away(value));
+                    let gone = values.iter().map(|(value, _)| meaning(name, value));
+                    let gone: HashSet<_> = gone.collect();
+                    let is_kept = |value: &[u8]| !gone.contains(&meaning(name, value));
+                    attribute.values.retain(|(value, _)| is_kept(value));
                 }
             }
         }
@@ -282,6 +298,12 @@ impl Block {
             start,
             "\"}\" on a line of its own before the end",
         ))
+    }
+
+    /// How many values there are.
+    fn len(&self) -> usize {
+        let lengths = self.0.values().map(|attribute| attribute.values.len());
+        lengths.sum()
     }
 
     fn get(&self, name: &str) -> Option<&Attribute> {
@@ -294,9 +316,12 @@ impl Block {
     }
 }
 
-/// Whether two values of a set are the same: addresses are compared by what they mean.
-fn is_same(name: &[u8], one: &[u8], other: &[u8]) -> bool {
-    one == other || name != b"passenv" && !name.starts_with(b"log") && client(one) == client(other)
+/// What two values of a set have in common when they are the same: of addresses, whom they mean.
+fn meaning(name: &[u8], value: &[u8]) -> Result<Vec<Pattern>, Vec<u8>> {
+    match name {
+        b"only_from" | b"no_access" => Ok(client(value)),
+        _ => Err(value.to_vec()),
+    }
 }
 
 impl Attribute {
@@ -377,7 +402,7 @@ impl Entry {
         made.statements.extend(access);
         self.attributes(defaults, &mut server, &mut made)?;
         made.server = Some(server);
-        found.services.push(made);
+        found.add(made)?;
         Ok(())
     }
 

@@ -278,12 +278,8 @@ fn tcpdmatch(cases: &[Case]) -> Vec<Vec<bool>> {
             let user = user.map_or(String::new(), |user| format!("{user}@"));
             let address = address.to_string();
             let called = name.unwrap_or(&address);
-            let _ = writeln!(
-                clients,
-                "{address} {} {}{user}{called}",
-                name.unwrap_or("-"),
-                ""
-            );
+            let name = name.unwrap_or("-");
+            let _ = writeln!(clients, "{address} {name} {user}{called}");
         }
         fs::write(own.join("daemon"), format!("{}\n", case.daemon)).expect("our folder");
         fs::write(own.join("clients"), clients).expect("our folder");
