@@ -1,13 +1,15 @@
 //! The way over from other super-servers: what they were told, as folders for tcpserver under a supervisor.
 //!
-//! Read in this order: [`convert`] (files to services), `inetd`, `xinetd`, `units` and `folders` (one for each kind of
-//! source), `hosts` (the TCP wrappers), `access` (statements to rules), `emit` (services to folders). All is pure: files
+//! Read in this order: [`convert`] (files to services), `inetd`, `xinetd` (with `blocks` and `clients`), `units` and
+//! `folders` (one for each kind of source), `hosts` (the TCP wrappers), `access` (statements to rules), `emit` (services to folders). All is pure: files
 //! come in as [`Tree`]s and go out as [`Written`]. This room knows no socket and no name server.
 //!
 //! What has no equal is named in a [`Note`], never dropped in silence; where it decides who is served, the rules deny.
 #![forbid(unsafe_code)]
 
 mod access;
+mod blocks;
+mod clients;
 mod emit;
 mod folders;
 mod hosts;
@@ -131,7 +133,7 @@ fn kind_of_file(path: &[u8], tree: &Tree) -> Option<Kind> {
         _ if name.starts_with(b"hosts.deny") || name.ends_with(b".deny") => Kind::Deny,
         _ if name.ends_with(b".socket") => Kind::Socket,
         _ if name.ends_with(b".service") => return None,
-        _ if xinetd::is_one(text) => Kind::Xinetd,
+        _ if blocks::is_one(text) => Kind::Xinetd,
         _ => Kind::Inetd,
     })
 }
@@ -142,8 +144,8 @@ fn kind_of_entry(name: &[u8], tree: &Tree) -> Option<Kind> {
         return None;
     };
     match kind_of_file(name, tree)? {
-        Kind::Xinetd if name == b"xinetd.conf" || xinetd::is_taken(name) => Some(Kind::Xinetd),
-        Kind::Inetd if name == b"inetd.conf" || xinetd::is_taken(name) && inetd::is_one(text) => {
+        Kind::Xinetd if name == b"xinetd.conf" || blocks::is_taken(name) => Some(Kind::Xinetd),
+        Kind::Inetd if name == b"inetd.conf" || blocks::is_taken(name) && inetd::is_one(text) => {
             Some(Kind::Inetd)
         }
         Kind::Xinetd | Kind::Inetd => None,

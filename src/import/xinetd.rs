@@ -1,32 +1,15 @@
-//! xinetd.conf, and what it includes.
+//! The services of xinetd.
 //!
-//! ```text
-//! file   := ( "service" name block | "defaults" block | "include" file | "includedir" folder )*
-//! block  := "{" ( attribute op value* )* "}"          each on a line of its own
-//! op     := "=" | "+=" | "-="
-//! ```
-//!
-//! Source: xinetd.conf(5) and xinetd's source: a client on both lists is refused, whichever entry is closer; a second
-//! `=` for an attribute with one value is passed over; what `defaults` says of lists counts for the services after it,
-//! and what it says of the rest for all. What is left out: all services that are no connection of their own.
+//! Source: xinetd.conf(5) and xinetd's source: a client on both lists is refused, whichever entry is closer. What is left
+//! out: all services that are no connection of their own.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::net::{IpAddr, Ipv4Addr};
-
-use ipnet::{IpNet, Ipv4Net};
-
-use super::report::{Fault, Note, Place, shown};
+use super::blocks::{self, Attribute, Block, Entry};
+use super::clients::clients;
+use super::report::{Fault, Note, shown};
 use super::service::{Resource, Server, Service, last_part, not_a_number, wrapped};
-use super::statement::{Pattern, Statement, Verdict, Who, is_plain, setting};
-use super::{Found, Reader, Tree};
+use super::statement::{Pattern, Statement, Verdict, Who, setting};
+use super::{Found, Reader};
 use crate::cli;
-
-/// How deep files may include each other, and how many there may be.
-const DEPTH_MAX: usize = 16;
-const FILES_MAX: usize = 10_000;
-
-/// How many values all services may have, with those that they have from `defaults`.
-const VALUES_MAX: usize = 1_000_000;
 
 /// Adds the services of a file and of those that it includes, which `reader` reads.
 ///
@@ -38,321 +21,12 @@ pub(super) fn read(
     reader: &mut Reader<'_>,
     found: &mut Found,
 ) -> Result<(), Fault> {
-    let mut parser = Parser::default();
-    parser.file(file, text, reader, 0)?;
-    found.left_out.append(&mut parser.notes);
-    for entry in &parser.services {
-        entry.convert(&parser.defaults, found)?;
+    let mut blocks = blocks::read(file, text, reader)?;
+    found.left_out.append(&mut blocks.notes);
+    for entry in &blocks.services {
+        entry.convert(&blocks.defaults, found)?;
     }
     Ok(())
-}
-
-/// An attribute's values, each with its place.
-type Values = Vec<(Vec<u8>, Place)>;
-
-/// The attributes of a block.
-#[derive(Clone, Debug, Default)]
-struct Block(BTreeMap<Vec<u8>, Attribute>);
-
-#[derive(Clone, Debug)]
-struct Attribute {
-    place: Place,
-    values: Values,
-}
-
-/// A service as it was read.
-#[derive(Debug)]
-struct Entry {
-    name: Vec<u8>,
-    place: Place,
-    block: Block,
-    notes: Vec<Note>,
-}
-
-#[derive(Debug, Default)]
-struct Parser {
-    defaults: Block,
-    services: Vec<Entry>,
-    notes: Vec<Note>,
-    files: usize,
-    values: usize,
-}
-
-/// The attributes whose values are sets, and which `defaults` gives to the services after it.
-const SETS: [&[u8]; 6] = [
-    b"log_on_success",
-    b"log_on_failure",
-    b"only_from",
-    b"no_access",
-    b"passenv",
-    b"env",
-];
-/// Those that are sets in `defaults` only.
-const DEFAULT_SETS: [&[u8]; 3] = [b"log_type", b"disabled", b"enabled"];
-/// The other ones that `defaults` gives to the services after it.
-const LATER: [&[u8]; 3] = [b"banner", b"banner_success", b"banner_fail"];
-
-impl Parser {
-    fn file(
-        &mut self,
-        file: &[u8],
-        text: &[u8],
-        reader: &mut Reader<'_>,
-        depth: usize,
-    ) -> Result<(), Fault> {
-        self.files += 1;
-        if self.files > FILES_MAX {
-            let expected = format!("no more than {FILES_MAX} files");
-            return Err(Fault::at(&Place::new(file, 0), expected));
-        }
-        let mut lines = lines(file, text);
-        while let Some((place, line)) = lines.next() {
-            let mut words = words(line);
-            match words.next() {
-                Some(b"service") => {
-                    let name = words.next();
-                    let name = name.ok_or_else(|| Fault::at(&place, "a name after \"service\""))?;
-                    let mut entry = Entry {
-                        name: name.to_vec(),
-                        block: self.defaults.for_services(),
-                        notes: Vec::new(),
-                        place: place.clone(),
-                    };
-                    entry.notes = entry.block.read(&place, &mut lines, false)?;
-                    self.values += 1 + entry.block.len();
-                    if self.values > VALUES_MAX {
-                        let expected = format!("no more than {VALUES_MAX} values of all services");
-                        return Err(Fault::at(&place, expected));
-                    }
-                    self.services.push(entry);
-                }
-                Some(b"defaults") => {
-                    let notes = self.defaults.read(&place, &mut lines, true)?;
-                    self.notes.extend(notes);
-                }
-                Some(b"include") => self.include(&place, words.next(), reader, depth, false)?,
-                Some(b"includedir") => self.include(&place, words.next(), reader, depth, true)?,
-                _ => {
-                    return Err(Fault::at(
-                        &place,
-                        "service, defaults, include or includedir",
-                    ));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn include(
-        &mut self,
-        place: &Place,
-        path: Option<&[u8]>,
-        reader: &mut Reader<'_>,
-        depth: usize,
-        is_folder: bool,
-    ) -> Result<(), Fault> {
-        let path = path.ok_or_else(|| Fault::at(place, "a path after include or includedir"))?;
-        if depth == DEPTH_MAX {
-            return Err(Fault::at(
-                place,
-                format!("files that include each other at most {DEPTH_MAX} deep"),
-            ));
-        }
-        match reader(path) {
-            Ok(Tree::File { text, .. }) if !is_folder => self.file(path, &text, reader, depth + 1),
-            Ok(Tree::Folder(files)) if is_folder => {
-                for (name, tree) in files {
-                    let path = [path, b"/", &name].concat();
-                    if let Tree::File { text, .. } = tree
-                        && is_taken(&name)
-                    {
-                        self.file(&path, &text, reader, depth + 1)?;
-                    }
-                }
-                Ok(())
-            }
-            Ok(_) => {
-                let text = format!("{}: neither a file to include nor a folder", shown(path));
-                self.notes.push(Note::missing(place.clone(), text));
-                Ok(())
-            }
-            Err(why) => {
-                let text = format!("{}: {why}; nothing is included", shown(path));
-                self.notes.push(Note::missing(place.clone(), text));
-                Ok(())
-            }
-        }
-    }
-}
-
-/// Whether a file is one for xinetd: it says so at the beginning of its first line.
-pub(super) fn is_one(text: &[u8]) -> bool {
-    let keywords: [&[u8]; 4] = [b"service", b"defaults", b"include", b"includedir"];
-    let first = lines(b"", text).next();
-    let first = first.and_then(|(_, line)| words(line).next());
-    first.is_some_and(|word| keywords.contains(&word))
-}
-
-/// Whether `includedir` takes a file of this name.
-pub(super) fn is_taken(name: &[u8]) -> bool {
-    !name.contains(&b'.') && !name.ends_with(b"~")
-}
-
-/// The lines that say something, with their places.
-fn lines<'t>(file: &'t [u8], text: &'t [u8]) -> impl Iterator<Item = (Place, &'t [u8])> {
-    let lines = text.split(|&byte| byte == b'\n').enumerate();
-    let lines = lines.map(|(number, line)| (number + 1, line.trim_ascii()));
-    lines
-        .filter(|(_, line)| !line.is_empty() && line[0] != b'#')
-        .map(|(number, line)| (Place::new(file, number), line))
-}
-
-fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
-    line.split(u8::is_ascii_whitespace)
-        .filter(|word| !word.is_empty())
-}
-
-impl Block {
-    /// What a service begins with.
-    fn for_services(&self) -> Self {
-        let is_given = |name: &&Vec<u8>| SETS.contains(&&name[..]) || LATER.contains(&&name[..]);
-        let given = self.0.iter().filter(|(name, _)| is_given(name));
-        // One value that was given may be replaced, as if it were not there.
-        Self(
-            given
-                .map(|(name, values)| (name.clone(), values.clone()))
-                .collect(),
-        )
-    }
-
-    /// Reads up to the closing brace.
-    fn read<'t>(
-        &mut self,
-        start: &Place,
-        lines: &mut impl Iterator<Item = (Place, &'t [u8])>,
-        are_defaults: bool,
-    ) -> Result<Vec<Note>, Fault> {
-        let mut notes = Vec::new();
-        let mut own: BTreeSet<&[u8]> = BTreeSet::new();
-        match lines.next() {
-            Some((_, b"{")) => {}
-            Some((place, _)) => return Err(Fault::at(&place, "\"{\" on a line of its own")),
-            None => return Err(Fault::at(start, "\"{\" on the next line")),
-        }
-        for (place, line) in lines {
-            if line == b"}" {
-                return Ok(notes);
-            }
-            let mut words = words(line);
-            let name = words.next().unwrap_or_default();
-            // The operator may stand before the first value without a blank, but not behind the name.
-            let rest = line[name.len()..].trim_ascii_start();
-            let (add, rest) = match rest {
-                [b'=', rest @ ..] => (None, rest),
-                [b'+', b'=', rest @ ..] => (Some(true), rest),
-                [b'-', b'=', rest @ ..] => (Some(false), rest),
-                _ => {
-                    return Err(Fault::at(
-                        &place,
-                        "an attribute, a blank, and one of = += -=",
-                    ));
-                }
-            };
-            let values: Values = self::words(rest)
-                .map(|value| (value.to_vec(), place.clone()))
-                .collect();
-            let is_set = SETS.contains(&name) || are_defaults && DEFAULT_SETS.contains(&name);
-            if !is_set && own.contains(name) {
-                notes.push(Note::different(
-                    place,
-                    format!("{}: a second one; xinetd takes the first", shown(name)),
-                ));
-                continue;
-            }
-            if !is_set && add.is_some() {
-                let text = format!(
-                    "{}: has one value only; xinetd passes over this line",
-                    shown(name)
-                );
-                notes.push(Note::different(place, text));
-                continue;
-            }
-            own.insert(name);
-            let attribute = self.0.entry(name.to_vec()).or_insert_with(|| Attribute {
-                place: place.clone(),
-                values: Vec::new(),
-            });
-            match add {
-                None if is_set && are_defaults => attribute.values.extend(values),
-                None => *attribute = Attribute { place, values },
-                Some(true) => attribute.values.extend(values),
-                Some(false) => {
-                    let gone = values.iter().map(|(value, _)| meaning(name, value));
-                    let gone: HashSet<_> = gone.collect();
-                    let is_kept = |value: &[u8]| !gone.contains(&meaning(name, value));
-                    attribute.values.retain(|(value, _)| is_kept(value));
-                }
-            }
-        }
-        Err(Fault::at(
-            start,
-            "\"}\" on a line of its own before the end",
-        ))
-    }
-
-    /// How many values there are.
-    fn len(&self) -> usize {
-        let lengths = self.0.values().map(|attribute| attribute.values.len());
-        lengths.sum()
-    }
-
-    fn get(&self, name: &str) -> Option<&Attribute> {
-        self.0.get(name.as_bytes())
-    }
-
-    fn has(&self, name: &str, value: &[u8]) -> bool {
-        self.get(name)
-            .is_some_and(|attribute| attribute.values.iter().any(|(known, _)| known == value))
-    }
-}
-
-/// What two values of a set have in common when they are the same: of addresses, whom they mean.
-fn meaning(name: &[u8], value: &[u8]) -> Result<Vec<Pattern>, Vec<u8>> {
-    match name {
-        b"only_from" | b"no_access" => Ok(client(value)),
-        _ => Err(value.to_vec()),
-    }
-}
-
-impl Attribute {
-    /// The only value.
-    fn one(&self) -> Result<&[u8], Fault> {
-        match &self.values[..] {
-            [(value, _)] => Ok(value),
-            _ => Err(Fault::at(&self.place, "one value")),
-        }
-    }
-
-    fn number(&self, what: &str) -> Result<u32, Fault> {
-        let value = self.one()?;
-        cli::number(value).ok_or_else(|| Fault::at(&self.place, not_a_number(what, value)))
-    }
-
-    /// A number, or nothing for `UNLIMITED`.
-    fn limit(&self, what: &str) -> Result<Option<u32>, Fault> {
-        if self.one()? == b"UNLIMITED" {
-            return Ok(None);
-        }
-        self.number(what).map(Some)
-    }
-
-    fn yes(&self) -> Result<bool, Fault> {
-        match self.one()? {
-            b"yes" => Ok(true),
-            b"no" => Ok(false),
-            _ => Err(Fault::at(&self.place, "yes or no")),
-        }
-    }
 }
 
 impl Entry {
@@ -497,7 +171,7 @@ impl Entry {
         let mut list = |name: &str| {
             let attribute = self.block.get(name)?;
             let patterns = attribute.values.iter().flat_map(|(value, place)| {
-                let patterns = client(value);
+                let patterns = clients(value);
                 for pattern in &patterns {
                     if !pattern.is_exact() {
                         let text =
@@ -531,11 +205,7 @@ impl Entry {
         server: &mut Server,
         made: &mut Service,
     ) -> Result<(), Fault> {
-        // What services were given at their beginning they have, or it came too late.
-        let is_later = |name: &[u8]| !SETS.contains(&name) && !LATER.contains(&name);
-        let given = defaults.0.iter();
-        let given = given.filter(|(name, _)| is_later(name) && !self.block.0.contains_key(*name));
-        for (name, attribute) in self.block.0.iter().chain(given) {
+        for (name, attribute) in self.block.with(defaults) {
             apply(name, attribute, server, made)?;
         }
         if server.limit.is_none() {
@@ -736,100 +406,4 @@ fn hundredths(text: &[u8]) -> Option<u32> {
 fn is_variable(name: &[u8]) -> bool {
     let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
     !name.is_empty() && !name[0].is_ascii_digit() && name.iter().all(is_part)
-}
-
-/// An entry of `only_from` or `no_access`; a factorized one is several.
-fn client(text: &[u8]) -> Vec<Pattern> {
-    if let Some(brace) = text.iter().position(|&byte| byte == b'{') {
-        return factorized(&text[..brace], &text[brace + 1..]);
-    }
-    let word = std::str::from_utf8(text).unwrap_or_default();
-    if let Some((address, length)) = word.split_once('/') {
-        let length = length.parse().ok();
-        let network = address.parse().ok().zip(length);
-        let network =
-            network.and_then(|(address, length): (IpAddr, u8)| IpNet::new(address, length).ok());
-        return vec![exact_or_all(network.map(|network| network.trunc()))];
-    }
-    if let Ok(address) = word.parse::<Ipv4Addr>() {
-        return vec![Pattern::exactly(Who::Network(
-            zeros_are_wild(address).into(),
-        ))];
-    }
-    // To xinetd `::` is that address alone; people mean all of IPv6.
-    if let Ok(address) = word.parse::<IpAddr>() {
-        let is_any = address.is_unspecified();
-        let network = IpNet::new(address, if is_any { 0 } else { 128 }).ok();
-        let pattern = exact_or_all(network);
-        return vec![if is_any { pattern.inexact() } else { pattern }];
-    }
-    let is_number = text
-        .iter()
-        .all(|byte| byte.is_ascii_digit() || *byte == b'.');
-    vec![match text {
-        _ if is_number => Pattern::at_most(Who::Everybody),
-        [b'.', rest @ ..] if is_plain(rest) => {
-            Pattern::exactly(Who::Domain(text.to_ascii_lowercase()))
-        }
-        _ if is_plain(text) && !text.starts_with(b".") => {
-            Pattern::exactly(Who::Host(text.to_ascii_lowercase()))
-        }
-        _ => Pattern::at_most(Who::Everybody),
-    }]
-}
-
-fn exact_or_all(network: Option<IpNet>) -> Pattern {
-    network.map_or(Pattern::at_most(Who::Everybody), |network| {
-        Pattern::exactly(Who::Network(network))
-    })
-}
-
-/// The network of all addresses that differ in the zeros at the end.
-fn zeros_are_wild(address: Ipv4Addr) -> Ipv4Net {
-    let zeros = address
-        .octets()
-        .iter()
-        .rev()
-        .take_while(|&&octet| octet == 0)
-        .count();
-    let length = u8::try_from(32 - 8 * zeros).unwrap_or(0);
-    Ipv4Net::new_assert(address, length)
-}
-
-/// `128.138.{1,2}`: numbers for the last place that is written.
-fn factorized(before: &[u8], list: &[u8]) -> Vec<Pattern> {
-    let octet = |text: &[u8]| cli::number(text).and_then(|number| u8::try_from(number).ok());
-    let networks = || {
-        let list = list.strip_suffix(b"}")?;
-        let before = match before.strip_suffix(b".") {
-            None if !before.is_empty() => return None,
-            None => Vec::new(),
-            Some(before) => before
-                .split(|&byte| byte == b'.')
-                .map(octet)
-                .collect::<Option<Vec<_>>>()?,
-        };
-        let last = list
-            .split(|&byte| byte == b',')
-            .map(octet)
-            .collect::<Option<Vec<_>>>()?;
-        let length = before.len() + 1;
-        let network = |last: u8| {
-            let mut octets = [0; 4];
-            octets
-                .get_mut(..length)?
-                .copy_from_slice(&[&before[..], &[last]].concat());
-            let length = u8::try_from(8 * length).ok()?;
-            Some(IpNet::from(Ipv4Net::new(octets.into(), length).ok()?))
-        };
-        last.into_iter().map(network).collect::<Option<Vec<_>>>()
-    };
-    let networks: Option<Vec<IpNet>> = networks();
-    match networks {
-        Some(networks) => networks
-            .into_iter()
-            .map(|network| exact_or_all(Some(network)))
-            .collect(),
-        None => vec![Pattern::at_most(Who::Everybody)],
-    }
 }
