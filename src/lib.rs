@@ -4,6 +4,7 @@
 //!
 //! * [`clients`]: programs that ask a server and show its answer: who@, http@, time@, mconnect
 //! * [`filter`]: programs that watch or change bytes: recordio, fixcrio, addcr, delcr
+//! * [`import`]: the way over from other super-servers
 //! * [`smtp`]: mail that nobody wants: rblsmtpd
 //! * [`ucspi`]: the contract: listening, a connection's life, children, connecting, ident
 //! * [`service`]: a listening process: accepting, slots, the end
@@ -16,6 +17,7 @@ pub mod cli;
 pub mod clients;
 pub mod dns;
 pub mod filter;
+pub mod import;
 pub mod rules;
 pub mod service;
 pub mod smtp;

@@ -13,13 +13,14 @@ use std::path::{Path, PathBuf};
 use code::{code_only, word};
 
 /// A room, and the rooms that it may name.
-const ROOMS: [(&str, &[&str]); 10] = [
+const ROOMS: [(&str, &[&str]); 11] = [
     (
         "bin",
         &[
-            "clients", "filter", "smtp", "ucspi", "service", "rules", "dns", "cli", "sys",
+            "import", "clients", "filter", "smtp", "ucspi", "service", "rules", "dns", "cli", "sys",
         ],
     ),
+    ("import", &["rules", "cli"]),
     ("smtp", &["dns", "cli", "sys"]),
     ("clients", &["ucspi", "filter", "dns", "cli", "sys"]),
     ("filter", &["cli", "sys"]),
