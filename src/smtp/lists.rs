@@ -2,6 +2,7 @@
 //! stands. RFC 5782.
 
 use std::io;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::cli::{During, Error, Voice};
