@@ -8,7 +8,7 @@
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
@@ -119,14 +119,18 @@ struct Subject<'s> {
     user_addresses: BTreeSet<(IpNet, &'s [u8])>,
 }
 
-const ROOTS: [IpNet; 2] = [
-    IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 0)),
-    IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 0)),
-];
+const V4: IpNet = IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 0));
+const V6: IpNet = IpNet::V6(Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 0));
+
+/// Whether a prefix holds IPv4 addresses in their mapped form; tcpserver tries those after IPv4's /0.
+fn holds_v4(network: IpNet) -> bool {
+    let mapped = Ipv4Addr::UNSPECIFIED.to_ipv6_mapped();
+    network.contains(&IpAddr::V6(mapped))
+}
 
 impl<'s> Subject<'s> {
     fn of(statements: &'s [Statement]) -> Self {
-        let mut networks = BTreeSet::from(ROOTS);
+        let mut networks = BTreeSet::from([V4, V6]);
         let (mut domains, mut hosts) = (BTreeSet::new(), BTreeSet::new());
         let (mut user_hosts, mut user_addresses) = (BTreeSet::new(), BTreeSet::new());
         let mut use_names = false;
@@ -380,15 +384,10 @@ impl<'s> Walk<'s> {
             rules: Vec::new(),
             notes: Vec::new(),
         };
-        // The default should rather be the one of the two families that denies.
-        for root in ROOTS {
-            walk.enter(root);
-            let all = walk.decide_all(root, None)?;
-            if walk.open.is_empty() || *judge.verdict(all[0]) == Verdict::Deny {
-                walk.open = all;
-            }
-            walk.around.clear();
-        }
+        // IPv6's: a rule `::/0` would hold IPv4 addresses, too.
+        walk.enter(V6);
+        walk.open = walk.decide_all(V6, None)?;
+        walk.around.clear();
         Ok(walk)
     }
 
@@ -444,6 +443,9 @@ impl<'s> Walk<'s> {
                 .zip(&self.open)
                 .all(|(&one, &other)| judge.agree(one, other)),
         };
+        // IPv6 prefixes that hold IPv4 addresses must not decide about them.
+        let mut others = self.subject.networks.iter().filter(|&&other| other != V6);
+        let is_needed = is_needed || network == V4 && others.any(|&other| holds_v4(other));
         let is_address = network.prefix_len() == network.max_prefix_len();
         let hosts_agree = hosts.iter().all(|&host| judge.agree(host, decision));
         // The rule of an address comes before that of a host, so it must hold for all of them.
@@ -614,6 +616,7 @@ fn prefix(network: IpNet) -> String {
 mod tests {
     use std::collections::HashMap;
     use std::net::IpAddr;
+    use std::ops::ControlFlow;
 
     use ipnet::IpNet;
     use proptest::collection::vec;
@@ -623,7 +626,7 @@ mod tests {
     use super::super::report::Place;
     use super::super::statement::{Pattern, Statement, Verdict, Who, setting};
     use super::{Rules, compile};
-    use crate::rules::{Lengths, Peer, parse, search};
+    use crate::rules::{Key, Lengths, Peer, parse, search};
 
     const ADDRESSES: [&str; 7] = [
         "10.1.2.3",
@@ -656,6 +659,7 @@ mod tests {
             "192.0.0.0/9",
             "2001:db8::/32",
             "2001:db8::7/128",
+            "::/64",
         ];
         let network = |text: &str| Who::Network(text.parse().expect("a network"));
         let mut all = networks.map(network).to_vec();
@@ -741,6 +745,14 @@ mod tests {
         records
     }
 
+    fn find(records: &HashMap<Vec<u8>, Vec<u8>>, peer: Peer<'_>) -> Option<Vec<u8>> {
+        let found = |key: Key<'_>| match records.get(&key.bytes[..]) {
+            Some(data) => ControlFlow::Break(data.clone()),
+            None => ControlFlow::Continue(()),
+        };
+        search(peer, &Lengths::ALL, found).break_value()
+    }
+
     proptest! {
         #[test]
         fn rules_decide_as_the_first_statement_or_deny_with_a_note(statements in vec(statement(), 0..6)) {
@@ -751,8 +763,7 @@ mod tests {
                 let (host, info) = (host.filter(|_| rules.use_names), info.filter(|_| rules.use_users));
                 let text = ip.to_string();
                 let peer = Peer { ip: text.as_bytes(), host, info };
-                let found = search(peer, &Lengths::ALL, |key| Ok::<_, ()>(records.get(key.bytes).cloned()));
-                let found = found.expect("it never fails").unwrap_or_default();
+                let found = find(&records, peer).unwrap_or_default();
                 let expected = naive(&statements, ip, name, user);
                 let data: &[u8] = match &expected {
                     Verdict::Deny => b"D\0",
@@ -777,8 +788,7 @@ mod tests {
             for (ip, _, _) in clients() {
                 let text = ip.to_string();
                 let peer = Peer { ip: text.as_bytes(), host: None, info: None };
-                let found = search(peer, &Lengths::ALL, |key| Ok::<_, ()>(records.get(key.bytes).cloned()));
-                let is_denied = found.expect("it never fails").is_some_and(|data| data == b"D\0");
+                let is_denied = find(&records, peer).is_some_and(|data| data == b"D\0");
                 prop_assert_eq!(is_denied, naive(&statements, ip, None, None) == Verdict::Deny);
             }
         }

@@ -49,7 +49,7 @@ pub(super) fn clients(text: &[u8]) -> Vec<Pattern> {
 
 fn exact_or_all(network: Option<IpNet>) -> Pattern {
     network.map_or(Pattern::at_most(Who::Everybody), |network| {
-        Pattern::exactly(Who::Network(network))
+        Pattern::network(network)
     })
 }
 

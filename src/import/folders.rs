@@ -51,7 +51,7 @@ fn ipsvd_client(name: &[u8]) -> Option<(usize, Vec<Pattern>)> {
         let address = [name, rest.as_bytes()].concat();
         let address: IpAddr = std::str::from_utf8(&address).ok()?.parse().ok()?;
         let network = IpNet::new(address, u8::try_from(8 * count).ok()?).ok()?;
-        return Some((4 - count, vec![Pattern::exactly(Who::Network(network))]));
+        return Some((4 - count, vec![Pattern::network(network)]));
     }
     Some((
         NAME_RANK - name.len().min(NAME_RANK - 4),
@@ -204,7 +204,7 @@ fn s6_network(name: &[u8]) -> Option<(usize, Vec<Pattern>)> {
     let is_found =
         network.trunc() == network && text == format!("{address}_{}", network.prefix_len());
     let rank = usize::from(128 - network.prefix_len());
-    is_found.then(|| (rank, vec![Pattern::exactly(Who::Network(network))]))
+    is_found.then(|| (rank, vec![Pattern::network(network)]))
 }
 
 /// What a rule does; nothing if it is none.

@@ -547,7 +547,7 @@ fn ipv6(inside: &[u8]) -> Option<IpNet> {
 fn wildcards(item: &[u8]) -> Pattern {
     let network = item.strip_suffix(b"*").filter(|rest| rest.ends_with(b"."));
     match network.and_then(dotted) {
-        Some(network) => Pattern::exactly(Who::Network(network)),
+        Some(network) => Pattern::network(network),
         None => Pattern::at_most(Who::Everybody),
     }
 }

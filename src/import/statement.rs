@@ -40,6 +40,19 @@ impl Pattern {
         }
     }
 
+    /// The clients in a network. Mapped IPv4 addresses are IPv4 clients to tcpserver, which they were not to others.
+    pub(super) fn network(network: IpNet) -> Self {
+        let v4 = match network {
+            IpNet::V6(mapped) if mapped.prefix_len() >= 96 => mapped.addr().to_ipv4_mapped(),
+            _ => None,
+        };
+        let v4 = v4.and_then(|address| Ipv4Net::new(address, network.prefix_len() - 96).ok());
+        match v4 {
+            Some(v4) => Self::at_most(Who::Network(v4.into())),
+            None => Self::exactly(Who::Network(network)),
+        }
+    }
+
     /// A pattern that rules cannot say, and that means nobody but `who`.
     pub(super) fn at_most(who: Who) -> Self {
         Self {

@@ -203,8 +203,7 @@ impl Unit {
                 {
                     match networks(word) {
                         Some(networks) => {
-                            let exactly = |network| Pattern::exactly(Who::Network(network));
-                            patterns.extend(networks.into_iter().map(exactly));
+                            patterns.extend(networks.into_iter().map(Pattern::network));
                         }
                         None => {
                             patterns.push(Pattern::at_most(Who::Everybody));

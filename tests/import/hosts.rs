@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
 use std::net::IpAddr;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::Command;
 
@@ -379,10 +380,9 @@ fn allows(rules: &HashMap<Vec<u8>, Vec<u8>>, client: &Client) -> bool {
         host: client.name.map(str::as_bytes),
         info: client.user.map(str::as_bytes),
     };
-    let found = search(peer, &Lengths::ALL, |key| {
-        Ok::<_, ()>(rules.get(key.bytes).cloned())
+    let found = search(peer, &Lengths::ALL, |key| match rules.get(&key.bytes[..]) {
+        Some(data) => ControlFlow::Break(data.starts_with(b"D")),
+        None => ControlFlow::Continue(()),
     });
-    !found
-        .expect("it never fails")
-        .is_some_and(|data| data.starts_with(b"D"))
+    found.break_value() != Some(true)
 }
