@@ -14,7 +14,7 @@ use std::process::ExitCode;
 
 pub use error::{During, Error, FAILED, PERMANENT};
 pub use exec::exec;
-pub use options::{Arguments, Group, Opt, Value, group, number};
+pub use options::{Arguments, Group, Opt, Value, group, number, seconds};
 pub use say::{Verbosity, Voice};
 pub use words::{reason, words};
 

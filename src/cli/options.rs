@@ -380,6 +380,21 @@ pub fn number(digits: &[u8]) -> Option<u32> {
     })
 }
 
+/// A number of seconds, perhaps with up to nine decimals.
+pub fn seconds(text: &[u8]) -> Option<Duration> {
+    let point = text.iter().position(|&byte| byte == b'.');
+    let (whole, decimals) = text.split_at(point.unwrap_or(text.len()));
+    let nanoseconds = match decimals {
+        [] => 0,
+        [_, decimals @ ..] if decimals.len() <= 9 => {
+            let unit = 10_u32.pow(9 - u32::try_from(decimals.len()).ok()?);
+            number(decimals)? * unit
+        }
+        _ => return None,
+    };
+    Some(Duration::new(number(whole)?.into(), nanoseconds))
+}
+
 /// A usage error in the originals' form: the last part of argv\[0\], then the text.
 fn wrong(text: &[&[u8]]) -> Error {
     let invoked = process::invoked_as().unwrap_or_default();

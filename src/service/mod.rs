@@ -8,10 +8,15 @@
 
 mod end;
 mod listener;
+mod penalty;
+mod prefix;
+mod rate;
 mod serve;
 mod signals;
 mod slots;
+mod sources;
 mod start;
+mod tally;
 
 pub use end::Drain;
 pub(crate) use end::{Stage, Stages};
