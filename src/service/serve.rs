@@ -12,7 +12,7 @@ use super::end::{Drain, Stage, Stages};
 use super::listener::{Acceptor, Listener};
 use super::signals::Signals;
 use super::slots::{Count, Counted};
-use crate::cli::{During, Error, Voice};
+use crate::cli::{During, Error, Json, Voice};
 
 /// A connection that was accepted.
 pub(crate) struct Arrival {
@@ -78,6 +78,10 @@ impl Service {
         stop: Rc<Signals>,
         serve: impl Fn(Arrival) -> F + 'static,
     ) -> Result<(), Error> {
+        self.voice.tell_event(|| {
+            let local = listener.address.to_string();
+            Json::event("listen").text("local", local.as_bytes())
+        });
         let acceptor = listener.watch().during("start")?;
         // A task like those of the connections, so that it takes turns with them.
         let accepting = tokio::task::spawn_local(Rc::clone(&self).accept(acceptor, serve));
@@ -137,7 +141,9 @@ impl Service {
     /// asked for.
     async fn drain(&self, drain: Drain) {
         let left = self.open.now();
-        self.voice.tell(&[format!("draining {left}").as_bytes()]);
+        self.voice.tell_as(&[format!("draining {left}").as_bytes()], || {
+            self.status().value("draining", true)
+        });
         let all_ended = || self.open.below(1);
         if timeout(drain.wait, all_ended()).await.is_ok() {
             return;
@@ -153,7 +159,13 @@ impl Service {
     /// Says how many connections are open, of how many that may be.
     fn tell_status(&self) {
         let status = format!("status: {}/{}", self.open.now(), self.terms.limit);
-        self.voice.tell(&[status.as_bytes()]);
+        self.voice.tell_as(&[status.as_bytes()], || self.status());
+    }
+
+    fn status(&self) -> Json {
+        Json::event("status")
+            .value("open", self.open.now())
+            .value("limit", self.terms.limit)
     }
 }
 

@@ -2,7 +2,10 @@
 
 use std::ffi::{CStr, CString, OsStr, OsString, c_char, c_int};
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+use std::time::Duration;
 
 use super::signal::Signal;
 use super::{check, fd};
@@ -75,17 +78,48 @@ pub fn fork() -> io::Result<Fork> {
     }
 }
 
-/// A finished child and its raw wait status, or `None` when none is left that finished. waitpid(2).
-pub fn reap() -> io::Result<Option<(Pid, c_int)>> {
+/// How a child ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ended {
+    /// The raw wait status.
+    pub status: c_int,
+    /// The processor time that it took, and those of its own children that it waited for.
+    pub cpu: Duration,
+    /// The most memory that it had at once, in KiB.
+    pub max_rss_kb: u64,
+}
+
+/// A finished child and how it ended, or `None` when none is left that finished. wait4(2).
+pub fn reap() -> io::Result<Option<(Pid, Ended)>> {
     let mut status = 0;
-    // SAFETY: `status` is one int, which the call fills.
-    let answer = fd::retry(|| check(unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) }));
+    let mut usage = MaybeUninit::<libc::rusage>::zeroed();
+    let answer = fd::retry(|| {
+        // SAFETY: `status` is one int and `usage` has room for one rusage; the call fills both.
+        let answer =
+            unsafe { libc::wait4(-1, &raw mut status, libc::WNOHANG, usage.as_mut_ptr()) };
+        check(answer)
+    });
     match answer {
         Ok(0) => Ok(None),
-        Ok(pid) => Ok(Some((pid, status))),
+        Ok(pid) => {
+            // SAFETY: zeroed bytes are a valid rusage, whatever the call wrote of it.
+            let usage = unsafe { usage.assume_init() };
+            let ended = Ended {
+                status,
+                cpu: time(usage.ru_utime) + time(usage.ru_stime),
+                max_rss_kb: usage.ru_maxrss.try_into().unwrap_or_default(),
+            };
+            Ok(Some((pid, ended)))
+        }
         Err(error) if error.raw_os_error() == Some(libc::ECHILD) => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+fn time(time: libc::timeval) -> Duration {
+    let seconds = time.tv_sec.try_into().unwrap_or_default();
+    let microseconds = time.tv_usec.try_into().unwrap_or_default();
+    Duration::from_secs(seconds) + Duration::from_micros(microseconds)
 }
 
 /// Sends `signal` to the process `pid`. kill(2).

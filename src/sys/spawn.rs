@@ -47,31 +47,27 @@ pub struct Complaint {
     pub status: u8,
 }
 
-/// A line with a gap that the child fills with its own pid.
+/// A line with gaps that the child fills with its own pid.
 #[derive(Debug)]
 pub struct PidLine {
-    /// The line, with `PID_DIGITS` bytes of room at `gap`.
-    bytes: Vec<u8>,
-    gap: usize,
+    /// The line, with a NUL for each gap.
+    text: Vec<u8>,
+    /// Room for the line when its gaps are filled.
+    filled: Vec<u8>,
 }
 
 /// Decimal digits of the largest pid: an `int`.
 const PID_DIGITS: usize = 10;
 
 impl PidLine {
-    /// The line `before`, the pid, `after`.
-    pub fn new(before: &[u8], after: &[u8]) -> Self {
-        let mut bytes = Vec::with_capacity(before.len() + PID_DIGITS + after.len());
-        bytes.extend_from_slice(before);
-        bytes.extend_from_slice(&[b'0'; PID_DIGITS]);
-        bytes.extend_from_slice(after);
-        Self {
-            bytes,
-            gap: before.len(),
-        }
+    /// The line `text`, of which each NUL stands for the pid.
+    pub fn new(text: Vec<u8>) -> Self {
+        let gaps = text.iter().filter(|&&byte| byte == 0).count();
+        let filled = Vec::with_capacity(text.len() + gaps * PID_DIGITS);
+        Self { text, filled }
     }
 
-    /// Puts `pid` into the gap and gives the finished line.
+    /// Puts `pid` into the gaps and gives the finished line. Allocates nothing: there is room for it.
     pub fn fill(&mut self, mut pid: Pid) -> &[u8] {
         let mut digits = [b'0'; PID_DIGITS];
         let mut start = PID_DIGITS;
@@ -83,12 +79,15 @@ impl PidLine {
                 break;
             }
         }
-        let after = self.gap + PID_DIGITS;
-        let end = self.gap + (PID_DIGITS - start);
-        let length = self.bytes.len() - after;
-        self.bytes[self.gap..end].copy_from_slice(&digits[start..]);
-        self.bytes.copy_within(after.., end);
-        &self.bytes[..end + length]
+        let digits = &digits[start..];
+        self.filled.clear();
+        for &byte in &self.text {
+            match byte {
+                0 => self.filled.extend_from_slice(digits),
+                byte => self.filled.push(byte),
+            }
+        }
+        &self.filled
     }
 }
 
@@ -304,16 +303,16 @@ mod tests {
     use super::PidLine;
 
     #[test]
-    fn pid_fills_the_gap_whatever_its_length() {
+    fn pid_fills_each_gap_whatever_its_length() {
         for (pid, line) in [
-            (1, "pid 1 from x\n"),
-            (40_123, "pid 40123 from x\n"),
-            (i32::MAX, "pid 2147483647 from x\n"),
+            (1, "pid 1 from 1\n"),
+            (40_123, "pid 40123 from 40123\n"),
+            (i32::MAX, "pid 2147483647 from 2147483647\n"),
         ] {
-            assert_eq!(
-                PidLine::new(b"pid ", b" from x\n").fill(pid),
-                line.as_bytes()
-            );
+            let mut gaps = PidLine::new(b"pid \0 from \0\n".to_vec());
+            let room = gaps.filled.capacity();
+            assert_eq!(gaps.fill(pid), line.as_bytes());
+            assert_eq!(gaps.filled.capacity(), room, "nothing was allocated");
         }
     }
 }

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use tokio::sync::oneshot;
 
 use crate::service::{Signals, Stage, Stages};
-use crate::sys::process::{self, Pid};
+use crate::sys::process::{self, Ended, Pid};
 use crate::sys::signal::Signal;
 use crate::sys::spawn::{PidLine, Spawner};
 
@@ -18,14 +18,14 @@ use crate::sys::spawn::{PidLine, Spawner};
 #[derive(Debug)]
 pub(super) struct Children {
     spawner: RefCell<Spawner>,
-    running: RefCell<HashMap<Pid, oneshot::Sender<i32>>>,
+    running: RefCell<HashMap<Pid, oneshot::Sender<Ended>>>,
 }
 
 /// A child that was made.
 #[derive(Debug)]
 pub(super) struct Child {
     pub(super) pid: Pid,
-    status: oneshot::Receiver<i32>,
+    end: oneshot::Receiver<Ended>,
 }
 
 impl Children {
@@ -50,9 +50,9 @@ impl Children {
             .spawner
             .borrow_mut()
             .spawn(connection, environment, lines)?;
-        let (ended, status) = oneshot::channel();
+        let (ended, end) = oneshot::channel();
         self.running.borrow_mut().insert(pid, ended);
-        Ok(Child { pid, status })
+        Ok(Child { pid, end })
     }
 
     /// Starts a task that reaps each child that has ended and wakes the connection that waits for it.
@@ -76,25 +76,25 @@ impl Children {
     fn reap(&self) {
         let mut running = self.running.borrow_mut();
         while !running.is_empty()
-            && let Ok(Some((pid, status))) = process::reap()
+            && let Ok(Some((pid, end))) = process::reap()
         {
             if let Some(ended) = running.remove(&pid) {
-                let _ = ended.send(status);
+                let _ = ended.send(end);
             }
         }
     }
 }
 
 impl Child {
-    /// The raw wait status, when the child has ended, as `stages` may ask it to.
-    pub(super) async fn ended(mut self, stages: &Stages) -> i32 {
+    /// How the child ended, when it has, as `stages` may ask it to.
+    pub(super) async fn ended(mut self, stages: &Stages) -> Ended {
         let mut stage = Stage::Serve;
         loop {
             tokio::select! {
                 // First: a child that was reaped must not be sent a signal, which might be another's.
                 biased;
                 // The sender lives in `Children::running` until it has sent.
-                status = &mut self.status => return status.unwrap_or_default(),
+                end = &mut self.end => return end.unwrap_or_default(),
                 next = stages.after(stage) => stage = next,
             }
             let signal = match stage {
