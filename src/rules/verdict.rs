@@ -37,6 +37,20 @@ pub struct Verdict {
 }
 
 impl Verdict {
+    /// TEMPORARY until rulesf lands.
+    pub fn rule(&self) -> Option<Vec<u8>> {
+        None
+    }
+
+    /// TEMPORARY until rulesf lands.
+    pub fn setting(&self, name: &str) -> Option<&[u8]> {
+        let settings = self.settings.iter().filter_map(|setting| {
+            let value = setting.strip_prefix(name.as_bytes())?;
+            value.strip_prefix(b"=")
+        });
+        settings.last()
+    }
+
     /// The verdict that `data` holds.
     ///
     /// # Errors

@@ -14,6 +14,7 @@ pub mod exec;
 pub mod fd;
 pub mod file;
 pub mod limit;
+pub mod load;
 pub mod privilege;
 pub mod process;
 pub mod random;

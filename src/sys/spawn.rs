@@ -29,22 +29,27 @@ pub struct Spawner {
     mask: Mask,
     /// The program's descriptor limits, where they are not ours.
     limits: Option<libc::rlimit>,
-    /// What the child says when the program cannot be run, before the reason and after it.
-    complaint: Complaint,
+    /// The exit status of a child that cannot become the program, 0-255.
+    failed: u8,
     stack: Stack,
 }
 
-/// The line a child writes when it cannot become its program, and its exit status then.
+/// A child that was made.
 #[derive(Debug)]
-pub struct Complaint {
-    /// The line when the program cannot be run, up to the reason; empty for silence.
-    pub line: Vec<u8>,
-    /// The same when the connection cannot be made descriptors 0 and 1.
-    pub descriptors: Vec<u8>,
-    /// The words for an errno; must neither allocate nor lock.
-    pub reason: fn(c_int) -> &'static str,
-    /// The child's exit status, 0-255.
-    pub status: u8,
+pub struct Spawned {
+    /// Its process id.
+    pub pid: Pid,
+    /// What it could not do, if it did not become the program.
+    pub failure: Option<Failure>,
+}
+
+/// What a child could not do before it became the program, and why.
+#[derive(Debug)]
+pub enum Failure {
+    /// Make the connection descriptors 0 and 1.
+    Descriptors(io::Error),
+    /// Run the program.
+    Run(io::Error),
 }
 
 /// A line with gaps that the child fills with its own pid.
@@ -92,7 +97,8 @@ impl PidLine {
 }
 
 impl Spawner {
-    /// A spawner of `program`, whose children get the signal mask `mask`, and `limits` unless they may keep ours.
+    /// A spawner of `program`, whose children get the signal mask `mask`, and `limits` unless they may keep ours, and exit
+    /// with `failed` when they cannot become the program.
     ///
     /// # Errors
     /// No memory for the child's stack.
@@ -100,13 +106,13 @@ impl Spawner {
         program: Program,
         mask: Mask,
         limits: Option<Descriptors>,
-        complaint: Complaint,
+        failed: u8,
     ) -> io::Result<Self> {
         Ok(Self {
             program,
             mask,
             limits: limits.map(Descriptors::raw),
-            complaint,
+            failed,
             stack: Stack::new()?,
         })
     }
@@ -115,14 +121,14 @@ impl Spawner {
     /// write(2), and becomes the program with `environment`. Returns when the program runs or has failed to.
     ///
     /// # Errors
-    /// No child could be made (EAGAIN, ENOMEM). A program that cannot be run is no error here: the child says so and
-    /// ends with the complaint's status.
+    /// No child could be made (EAGAIN, ENOMEM). A program that cannot be run is no error here: there is a child, which
+    /// ends at once.
     pub fn spawn<'a>(
         &mut self,
         connection: BorrowedFd<'_>,
         environment: impl IntoIterator<Item = &'a CStr>,
         lines: &mut [PidLine],
-    ) -> io::Result<Pid> {
+    ) -> io::Result<Spawned> {
         let arguments = self.program.arguments();
         let environment = pointers(environment);
         let mut job = Job {
@@ -133,14 +139,19 @@ impl Spawner {
             program: &self.program,
             mask: &self.mask,
             limits: self.limits.as_ref(),
-            complaint: &self.complaint,
+            failed: self.failed,
+            failure: None,
         };
         let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
-        let job: *mut Job<'_> = &raw mut job;
+        let shared: *mut Job<'_> = &raw mut job;
         // SAFETY: the child needs a stack of its own that stays valid, and its argument too: both outlive this call,
         // which CLONE_VFORK holds until the child has left our memory by execve or _exit. `&mut self` keeps a second
         // child off the stack. `child` keeps the contract at the top of this file.
-        check(unsafe { libc::clone(child, self.stack.top(), flags, job.cast::<c_void>()) })
+        let pid = unsafe { libc::clone(child, self.stack.top(), flags, shared.cast::<c_void>()) };
+        let pid = check(pid)?;
+        // The child has left our memory, and this is what it left there.
+        let failure = job.failure.map(|(fail, errno)| fail(io::Error::from_raw_os_error(errno)));
+        Ok(Spawned { pid, failure })
     }
 }
 
@@ -153,7 +164,9 @@ struct Job<'a> {
     program: &'a Program,
     mask: &'a Mask,
     limits: Option<&'a libc::rlimit>,
-    complaint: &'a Complaint,
+    failed: u8,
+    /// What the child could not do, and why.
+    failure: Option<(fn(io::Error) -> Failure, c_int)>,
 }
 
 /// The child, from clone to exec.
@@ -174,7 +187,7 @@ extern "C" fn child(job: *mut c_void) -> c_int {
     }
     for target in 0..=1 {
         if let Err(errno) = place(job.connection, target) {
-            job.complaint.end(&job.complaint.descriptors, errno);
+            return job.fail(Failure::Descriptors, errno);
         }
     }
     if let Some(limits) = job.limits {
@@ -185,7 +198,7 @@ extern "C" fn child(job: *mut c_void) -> c_int {
     unsafe { libc::sigprocmask(libc::SIG_SETMASK, job.mask.0.as_ref(), std::ptr::null_mut()) };
     // SAFETY: both arrays come from `pointers`: ended by null, with strings that the sleeping parent keeps alive.
     let errno = unsafe { job.program.execute(job.arguments, job.environment) };
-    job.complaint.end(&job.complaint.line, errno)
+    job.fail(Failure::Run, errno)
 }
 
 /// Gives `fd` the number `target` too; the copy survives exec. Fails with an errno.
@@ -208,13 +221,11 @@ fn place(fd: RawFd, target: RawFd) -> Result<(), c_int> {
     }
 }
 
-impl Complaint {
-    /// Ends the child with `line` and the words for `errno`.
-    fn end(&self, line: &[u8], errno: c_int) -> ! {
-        if !line.is_empty() {
-            complain(line, (self.reason)(errno));
-        }
-        super::process::exit_now(c_int::from(self.status))
+impl Job<'_> {
+    /// Ends the child, and leaves word of why.
+    fn fail(&mut self, failure: fn(io::Error) -> Failure, errno: c_int) -> ! {
+        self.failure = Some((failure, errno));
+        super::process::exit_now(c_int::from(self.failed))
     }
 }
 
@@ -227,17 +238,6 @@ fn write(line: &[u8]) -> bool {
 fn set_sigpipe(disposition: libc::sighandler_t) {
     // SAFETY: no function is installed, and dispositions are the child's own: CLONE_SIGHAND is not asked for.
     unsafe { libc::signal(libc::SIGPIPE, disposition) };
-}
-
-/// Writes `line`, `reason` and a line end in one call.
-fn complain(line: &[u8], reason: &str) {
-    let part = |bytes: &[u8]| libc::iovec {
-        iov_base: bytes.as_ptr().cast_mut().cast(),
-        iov_len: bytes.len(),
-    };
-    let parts = [part(line), part(reason.as_bytes()), part(b"\n")];
-    // SAFETY: three vectors, each pointer and length of the same slice; writev only reads them.
-    unsafe { libc::writev(2, parts.as_ptr(), 3) };
 }
 
 /// The child's stack: a mapping with a page below that faults.

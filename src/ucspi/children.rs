@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use crate::service::{Signals, Stage, Stages};
 use crate::sys::process::{self, Ended, Pid};
 use crate::sys::signal::Signal;
-use crate::sys::spawn::{PidLine, Spawner};
+use crate::sys::spawn::{Failure, PidLine, Spawner};
 
 /// All children that are running, each with the connection that waits for it.
 #[derive(Debug)]
@@ -25,6 +25,8 @@ pub(super) struct Children {
 #[derive(Debug)]
 pub(super) struct Child {
     pub(super) pid: Pid,
+    /// Why it is not the program, and ends at once.
+    pub(super) failure: Option<Failure>,
     end: oneshot::Receiver<Ended>,
 }
 
@@ -46,13 +48,15 @@ impl Children {
         environment: impl IntoIterator<Item = &'a CStr>,
         lines: &mut [PidLine],
     ) -> io::Result<Child> {
-        let pid = self
-            .spawner
-            .borrow_mut()
-            .spawn(connection, environment, lines)?;
+        let mut spawner = self.spawner.borrow_mut();
+        let spawned = spawner.spawn(connection, environment, lines)?;
         let (ended, end) = oneshot::channel();
-        self.running.borrow_mut().insert(pid, ended);
-        Ok(Child { pid, end })
+        self.running.borrow_mut().insert(spawned.pid, ended);
+        Ok(Child {
+            pid: spawned.pid,
+            failure: spawned.failure,
+            end,
+        })
     }
 
     /// Starts a task that reaps each child that has ended and wakes the connection that waits for it.

@@ -9,16 +9,22 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
 use super::facts::{Facts, canonical};
+use super::limits;
 use super::names::{Lookups, Names, look_up};
 use super::record::Record;
 use crate::cli::Opt;
 use crate::dns::Resolver;
 use crate::rules::{Peer, Rules, Verdict};
+use crate::service::{Entered, Reason, SourceTerms, Sources};
 use crate::sys::{socket, watch};
 
 /// What the command line says about connections before they are served.
 #[derive(Debug)]
 pub struct Terms {
+    /// What their sources may do.
+    pub sources: SourceTerms,
+    /// Sent to a peer that is refused.
+    pub refusal: Vec<u8>,
     /// The compiled rules.
     pub rules: Option<Vec<u8>>,
     /// Rules that do not exist are no rules.
@@ -34,6 +40,8 @@ pub struct Terms {
 impl Default for Terms {
     fn default() -> Self {
         Self {
+            sources: SourceTerms::default(),
+            refusal: Vec::new(),
             rules: None,
             rules_may_be_missing: false,
             banner: Vec::new(),
@@ -95,20 +103,26 @@ pub(crate) struct Gate {
     as_ipv6: bool,
     resolver: Resolver,
     rules: Option<RefCell<Rules>>,
+    /// Those who connect, where it matters.
+    sources: Option<Sources>,
     /// Where the server listens.
     address: SocketAddr,
 }
 
 /// A connection of which all is known and decided.
 pub(crate) struct Guest {
+    /// Where it came in.
+    pub(crate) local: SocketAddr,
     pub(crate) facts: Facts,
     pub(crate) verdict: Verdict,
+    /// It counts for its source; to be kept until the connection has ended.
+    pub(crate) entered: Option<Entered>,
 }
 
 /// Why a connection may not be served.
 pub(crate) enum Refusal {
-    /// The rules say so.
-    Denied(Box<Guest>),
+    /// The rules say so, or its source may not have it.
+    Denied(Reason, Box<Guest>),
     /// What could not be done, to follow the words "unable to", and why.
     Unable(Vec<u8>, io::Error),
 }
@@ -126,40 +140,92 @@ impl Gate {
             let path = OsStr::from_bytes(file).into();
             RefCell::new(Rules::new(path, terms.rules_may_be_missing))
         });
+        let limits = &terms.sources;
+        let sources = (!limits.are_none()).then(|| Sources::new(limits.clone()));
         Self {
             terms,
             lookups,
             as_ipv6,
             resolver,
             rules,
+            sources,
             address,
         }
     }
 
-    /// Takes a connection as far as the verdict.
+    /// Keeps count of sources also where nothing limits them, and gives them.
+    pub(crate) fn count_sources(&mut self) -> Sources {
+        let new = || Sources::new(self.terms.sources.clone());
+        self.sources.get_or_insert_with(new).clone()
+    }
+
+    /// Takes a connection as far as the verdict, and what its rule limits. A peer that is refused is told so.
     ///
     /// # Errors
-    /// It is not to be served: the rules deny it, or something could not be done.
+    /// It is not to be served: its source or the rules deny it, or something could not be done.
     pub(crate) async fn admit(
         &self,
         connection: &OwnedFd,
         record: &Record,
     ) -> Result<Guest, Refusal> {
+        let decided = self.decide(connection, record).await;
+        if let Err(refusal) = &decided {
+            self.turn_away(connection, refusal);
+        }
+        decided
+    }
+
+    async fn decide(&self, connection: &OwnedFd, record: &Record) -> Result<Guest, Refusal> {
         let remote = record.remote;
         self.set_options(connection, remote);
+        let local = self.local_address(connection);
+        let local = canonical(local.map_err(unable(b"get local address"))?);
+        let guest = |names, verdict, entered| {
+            let facts = Facts::of(local, remote, names, self.as_ipv6);
+            Guest { local, facts, verdict, entered }
+        };
+        let entered = self.sources.as_ref().map(|sources| sources.enter(remote.ip()));
+        let entered = entered.transpose().map_err(|reason| {
+            let guest = guest(Names::default(), Verdict::default(), None);
+            Refusal::Denied(reason, guest.into())
+        })?;
         banner(connection, &self.terms.banner)
             .await
             .map_err(unable(b"print banner"))?;
-        let local = self.local_address(connection);
-        let local = canonical(local.map_err(unable(b"get local address"))?);
         let names = self.names(local, remote).await;
-        let facts = Facts::of(local, remote, names, self.as_ipv6);
-        let verdict = self.verdict(remote.ip(), &facts)?;
-        let guest = Guest { facts, verdict };
-        if guest.verdict.deny {
-            return Err(Refusal::Denied(Box::new(guest)));
+        let mut guest = guest(names, Verdict::default(), entered);
+        guest.verdict = self.verdict(remote.ip(), &guest.facts)?;
+        if let Some(reason) = self.objection(&guest) {
+            return Err(Refusal::Denied(reason, guest.into()));
+        }
+        if let Some(entered) = &mut guest.entered {
+            entered.is_served();
         }
         Ok(guest)
+    }
+
+    /// What speaks against a guest of whom all is known: its rule, or what the rule limits.
+    fn objection(&self, guest: &Guest) -> Option<Reason> {
+        let Guest { verdict, entered, .. } = guest;
+        if verdict.deny {
+            return Some(Reason::Rule);
+        }
+        let entered = entered.as_ref().filter(|_| self.terms.sources.are_ruled)?;
+        limits::objection(verdict, entered)
+    }
+
+    /// Tells a peer that it is refused, in the words of its rule or of the command line, if it takes them at once.
+    fn turn_away(&self, connection: &OwnedFd, refusal: &Refusal) {
+        let of_rule = match refusal {
+            Refusal::Denied(_, guest) if self.terms.sources.are_ruled => {
+                limits::message(&guest.verdict)
+            }
+            _ => None,
+        };
+        let text = of_rule.as_deref().unwrap_or(&self.terms.refusal);
+        if !text.is_empty() && socket::send_now(connection, text).is_ok() {
+            socket::discard(connection);
+        }
     }
 
     fn set_options(&self, connection: &OwnedFd, remote: SocketAddr) {

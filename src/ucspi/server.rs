@@ -7,16 +7,16 @@ use super::children::Children;
 use super::connection::{self, Server};
 use super::gate::{self, Gate};
 use super::host::Reading;
-use super::log::{DROPPING, Log};
+use super::log::Log;
 use super::names::Lookups;
-use crate::cli::{During, Error, FAILED, Verbosity, Voice, words};
+use crate::cli::{During, Error, FAILED, Voice};
 use crate::dns::Resolver;
 use crate::service::{Drain, Listening, Service, Start, Terms};
 use crate::sys::exec::Program;
 use crate::sys::limit::Descriptors;
 use crate::sys::process;
 use crate::sys::signal::{Mask, Signal};
-use crate::sys::spawn::{Complaint, Spawner};
+use crate::sys::spawn::Spawner;
 
 /// What the command line of tcpserver asks for.
 #[derive(Debug, Default)]
@@ -52,7 +52,7 @@ pub fn run(config: Config, voice: Voice) -> Result<(), Error> {
     let place = start.wait(place)?;
     let listener = start.listen(place, &config.listening, config.account.privileges())?;
     let limits = descriptors(&config, voice);
-    let spawner = spawner(&config, start.inherited, limits, voice)?;
+    let spawner = spawner(&config, start.inherited, limits)?;
     let terms = Terms {
         limit: config.listening.limit,
         decision: config.lookups.limit(),
@@ -73,6 +73,7 @@ pub fn run(config: Config, voice: Voice) -> Result<(), Error> {
             ),
             children: Rc::clone(&children),
             environment: process::environment(),
+            program: config.program[0].clone(),
         });
         children.reap_always().during("start")?;
         let serve = move |arrival| connection::serve(Rc::clone(&server), arrival);
@@ -118,26 +119,10 @@ fn spawner(
     config: &Config,
     inherited: Mask,
     limits: Option<Descriptors>,
-    voice: Voice,
 ) -> Result<Spawner, Error> {
     let name = &config.program[0];
     let path = process::variable("PATH");
     let program = Program::new(name, &config.program, path.as_deref());
-    // The child adds the reason, and the line feed.
-    let unable = |doing: &[&[u8]]| {
-        let mut line = Vec::new();
-        if voice.verbosity > Verbosity::Quiet {
-            line = voice.line(&[&[DROPPING], doing, &[b": "]].concat());
-            line.pop();
-        }
-        line
-    };
-    let complaint = Complaint {
-        line: unable(&[b"run ", name]),
-        descriptors: unable(&[b"set up descriptors"]),
-        reason: words,
-        status: FAILED,
-    };
     let mask = inherited.without(Signal::SIGCHLD);
-    Spawner::new(program, mask, limits, complaint).during("get memory")
+    Spawner::new(program, mask, limits, FAILED).during("get memory")
 }
