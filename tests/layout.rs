@@ -13,15 +13,17 @@ use std::path::{Path, PathBuf};
 use code::{code_only, word};
 
 /// A room, and the rooms that it may name.
-const ROOMS: [(&str, &[&str]); 10] = [
+const ROOMS: [(&str, &[&str]); 11] = [
     (
         "bin",
         &[
-            "clients", "filter", "smtp", "ucspi", "service", "rules", "dns", "cli", "sys",
+            "clients", "control", "filter", "smtp", "ucspi", "service", "rules", "dns", "cli",
+            "sys",
         ],
     ),
     ("smtp", &["dns", "cli", "sys"]),
     ("clients", &["ucspi", "filter", "dns", "cli", "sys"]),
+    ("control", &["cli", "sys"]),
     ("filter", &["cli", "sys"]),
     ("ucspi", &["service", "rules", "dns", "cli", "sys"]),
     ("service", &["cli", "sys"]),
@@ -38,7 +40,7 @@ const CRATES: [(&str, &[&str]); 7] = [
     ("tokio", &["clients", "ucspi", "service", "dns", "sys"]),
     ("hickory_proto", &["dns"]),
     ("cdb", &["rules"]),
-    ("ipnet", &["rules"]),
+    ("ipnet", &["rules", "service"]),
     ("memchr", &["filter", "rules"]),
 ];
 

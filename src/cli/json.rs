@@ -137,7 +137,13 @@ mod tests {
     #[test]
     fn no_byte_leaves_its_string_or_its_line() {
         let all: Vec<u8> = (0..=255).collect();
-        for text in [&all[..], b"\"}\n{\"x\":\"", b"\\\\\"\\", b"\xc3", "\u{85}\u{2028}\u{e9}".as_bytes()] {
+        for text in [
+            &all[..],
+            b"\"}\n{\"x\":\"",
+            b"\\\\\"\\",
+            b"\xc3",
+            "\u{85}\u{2028}\u{e9}".as_bytes(),
+        ] {
             let line = String::from_utf8(Json::default().text("t", text).line()).unwrap();
             assert_eq!(line.matches('\n').count(), 1, "{line}");
             let inside = line.strip_prefix("{\"t\":\"").unwrap();

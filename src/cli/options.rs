@@ -337,12 +337,12 @@ impl Value {
         })
     }
 
-    /// The argument as a number of seconds.
+    /// The argument as a number of seconds, perhaps with decimals.
     ///
     /// # Errors
     /// As [`Self::number`].
     pub fn seconds(&self) -> Result<Duration, Error> {
-        Ok(Duration::from_secs(self.number(0..=u32::MAX)?.into()))
+        self.parse(&format!("a number from 0 to {}", u32::MAX), seconds)
     }
 
     /// The argument read by `parse`.

@@ -6,9 +6,11 @@
 //! connection.
 #![forbid(unsafe_code)]
 
+pub mod control;
 mod end;
 mod list;
 mod listener;
+mod pace;
 mod penalty;
 mod prefix;
 mod rate;
@@ -20,17 +22,17 @@ mod start;
 mod tally;
 
 pub use end::Drain;
+pub(crate) use end::{Stage, Stages};
+pub(crate) use list::{List, Listed, Row};
+pub(crate) use listener::Place;
 pub(crate) use penalty::End;
 pub use penalty::{Penalties, Penalty};
 pub use prefix::Lengths;
 pub use rate::Rate;
-pub(crate) use end::{Stage, Stages};
-pub(crate) use list::{List, Listed, Row};
-pub(crate) use listener::Place;
 pub(crate) use serve::{Arrival, Service, Terms};
 pub(crate) use signals::Signals;
+pub use sources::Terms as SourceTerms;
 pub(crate) use sources::{Allowance, Entered, Sources};
 pub(crate) use start::Start;
-pub use sources::Terms as SourceTerms;
 pub use start::{Listening, Privileges};
 pub(crate) use tally::{ByReason, Reason, Tally};

@@ -235,8 +235,8 @@ mod tests {
             ]
         );
         for wrong in [
-            "", "100", "100:", ":5", "100:0", "256:1", "9-3:1", "1-:1", "-1:1", "signal", "under:5",
-            "under::5", "Signal:1", "1:1,", "x:1", "1:x", "1:1:1",
+            "", "100", "100:", ":5", "100:0", "256:1", "9-3:1", "1-:1", "-1:1", "signal",
+            "under:5", "under::5", "Signal:1", "1:1,", "x:1", "1:x", "1:1:1",
         ] {
             assert_eq!(Penalty::list(wrong.as_bytes()), None, "{wrong}");
         }
@@ -253,9 +253,15 @@ mod tests {
         assert!(!is_punished("100:1", Some(101 << 8), 9));
         assert!(is_punished("0:1", Some(0), 9));
         assert!(!is_punished("0:1", Some(9), 9), "a signal is no exit code");
-        assert!(!is_punished("0-255:1", None, 9), "without a process no exit code");
+        assert!(
+            !is_punished("0-255:1", None, 9),
+            "without a process no exit code"
+        );
         assert!(is_punished("signal:1", Some(9), 9));
-        assert!(is_punished("signal:1", Some(11 | 0x80), 9), "a core was dumped");
+        assert!(
+            is_punished("signal:1", Some(11 | 0x80), 9),
+            "a core was dumped"
+        );
         assert!(!is_punished("signal:1", Some(0), 9));
         assert!(is_punished("under:10:1", None, 9));
         assert!(!is_punished("under:9:1", None, 9));
@@ -267,7 +273,11 @@ mod tests {
         let mut burden = Burden::none(&penalties, at(0));
         burden.add(&penalties, exit(1), at(0));
         burden.add(&penalties, exit(2), at(0));
-        for (now, left) in [(0, 110.0), (10, 100.0 * 0.5_f64.powf(0.1) + 5.0), (100, 50.0 + 10.0 / 1024.0)] {
+        for (now, left) in [
+            (0, 110.0),
+            (10, 100.0 * 0.5_f64.powf(0.1) + 5.0),
+            (100, 50.0 + 10.0 / 1024.0),
+        ] {
             let found = burden.left(&penalties, at(now));
             assert!(close(found, left), "{found} for {left} after {now} s");
         }

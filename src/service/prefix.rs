@@ -11,7 +11,10 @@ use crate::cli::number;
 pub(crate) fn prefix(text: &[u8]) -> Option<IpNet> {
     let text = std::str::from_utf8(text).ok()?;
     match text.split_once('/') {
-        None => text.parse::<IpAddr>().ok().map(|ip| ip.to_canonical().into()),
+        None => text
+            .parse::<IpAddr>()
+            .ok()
+            .map(|ip| ip.to_canonical().into()),
         Some((ip, length)) => {
             let length = u8::try_from(number(length.as_bytes())?).ok()?;
             Some(IpNet::new(ip.parse().ok()?, length).ok()?.trunc())
@@ -32,8 +35,7 @@ impl Lengths {
     /// The networks that MAXCONNC counts.
     pub(super) const NEIGHBOURS: Self = Self { v4: 24, v6: 48 };
     /// How to write them, for messages.
-    pub const FORM: &'static str =
-        "a prefix length of IPv4, from 0 to 32, or one and one of IPv6, from 0 to 128, joined by a comma";
+    pub const FORM: &'static str = "a prefix length of IPv4, from 0 to 32, or one and one of IPv6, from 0 to 128, joined by a comma";
 
     /// Reads `V4` or `V4,V6`.
     pub fn parse(text: &[u8]) -> Option<Self> {
@@ -73,7 +75,19 @@ mod tests {
             let found = prefix(text.as_bytes()).map(|prefix| prefix.to_string());
             assert_eq!(found.as_deref(), Some(read));
         }
-        for wrong in ["", "/", "1.2.3.4/", "/8", "1.2.3.4/33", "::/129", "1.2.3", "1.2.3.4/-1", "a", "::1%lo", "\u{e9}"] {
+        for wrong in [
+            "",
+            "/",
+            "1.2.3.4/",
+            "/8",
+            "1.2.3.4/33",
+            "::/129",
+            "1.2.3",
+            "1.2.3.4/-1",
+            "a",
+            "::1%lo",
+            "\u{e9}",
+        ] {
             assert_eq!(prefix(wrong.as_bytes()), None, "{wrong}");
         }
         assert_eq!(prefix(b"\xff"), None);
@@ -82,10 +96,16 @@ mod tests {
     #[test]
     fn lengths_are_those_of_both_families() {
         let both = |v4, v6| Some(Lengths { v4, v6 });
-        for (text, read) in [("24", both(24, 64)), ("0,0", both(0, 0)), ("32,128", both(32, 128))] {
+        for (text, read) in [
+            ("24", both(24, 64)),
+            ("0,0", both(0, 0)),
+            ("32,128", both(32, 128)),
+        ] {
             assert_eq!(Lengths::parse(text.as_bytes()), read, "{text}");
         }
-        for wrong in ["", ",", "33", "24,", "24,129", ",64", "24,64,1", "x", "24 ,64"] {
+        for wrong in [
+            "", ",", "33", "24,", "24,129", ",64", "24,64,1", "x", "24 ,64",
+        ] {
             assert_eq!(Lengths::parse(wrong.as_bytes()), None, "{wrong}");
         }
     }

@@ -14,10 +14,11 @@ use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
 
-use super::penalty::{Burden, End, Penalties};
+use super::penalty::{Burden, End, Penalties, Penalty};
 use super::prefix::Lengths;
 use super::rate::{Bucket, Moment, Rate};
 use super::tally::Reason;
+use crate::cli::Opt;
 
 /// What the command line says about sources.
 #[derive(Clone, Debug)]
@@ -47,6 +48,79 @@ impl Default for Terms {
 }
 
 impl Terms {
+    /// The options for them.
+    pub const OPTIONS: &'static [Opt<Self>] = &[
+        Opt::value(
+            "source",
+            "v4[,v6]",
+            "take so long a prefix for one source (default 32,64)",
+            |terms, value| {
+                terms.lengths = value.parse(Lengths::FORM, Lengths::parse)?;
+                Ok(())
+            },
+        ),
+        Opt::value(
+            "source-limit",
+            "number",
+            "serve at most this many connections of one source at once",
+            |terms, value| {
+                terms.limit = Some(value.number(1..=u32::MAX)?);
+                Ok(())
+            },
+        ),
+        Opt::value(
+            "source-rate",
+            "rate",
+            "serve one source so often, number/seconds[:burst], and refuse the rest",
+            |terms, value| {
+                terms.rate = Some(value.parse(Rate::FORM, Rate::parse)?);
+                Ok(())
+            },
+        ),
+        Opt::flag(
+            "rule-limits",
+            "obey MAXCONNIP, MAXCONNC, MAXRATE, MAXLOAD and DIEMSG of the rule that matches",
+            |terms| terms.are_ruled = true,
+        ),
+        Opt::value(
+            "penalty",
+            "list",
+            "punish sources for ends: status:seconds[,...], status also 1-9, signal, under:2",
+            |terms, value| {
+                terms.penalties.list = value.parse(Penalty::FORM, Penalty::list)?;
+                Ok(())
+            },
+        ),
+        Opt::value(
+            "penalty-threshold",
+            "seconds",
+            "refuse a source above this penalty (default 15)",
+            |terms, value| {
+                terms.penalties.threshold = value.seconds()?;
+                Ok(())
+            },
+        ),
+        Opt::value(
+            "penalty-max",
+            "seconds",
+            "let no penalty grow above this (default 600)",
+            |terms, value| {
+                terms.penalties.max = value.seconds()?;
+                Ok(())
+            },
+        ),
+        Opt::value(
+            "penalty-exempt",
+            "networks",
+            "punish nobody in these networks: 192.0.2.0/24,2001:db8::/32",
+            |terms, value| {
+                terms.penalties.exempt =
+                    value.parse(Penalties::EXEMPT_FORM, Penalties::networks)?;
+                Ok(())
+            },
+        ),
+    ];
+
     /// True when nothing of a source matters.
     pub(crate) fn are_none(&self) -> bool {
         let has_penalties = !self.penalties.list.is_empty();
@@ -235,7 +309,11 @@ impl Book {
 
     /// The terms, and the table of the family of `ip`.
     fn of(&mut self, ip: IpAddr) -> (&Terms, &mut Table) {
-        let table = if ip.is_ipv4() { &mut self.v4 } else { &mut self.v6 };
+        let table = if ip.is_ipv4() {
+            &mut self.v4
+        } else {
+            &mut self.v6
+        };
         (&self.terms, table)
     }
 
@@ -266,7 +344,10 @@ impl Book {
             return Err(reason);
         }
         if self.terms.are_ruled {
-            *self.neighbours.entry(Lengths::NEIGHBOURS.of(ip)).or_default() += 1;
+            *self
+                .neighbours
+                .entry(Lengths::NEIGHBOURS.of(ip))
+                .or_default() += 1;
         }
         Ok(Visit {
             ip,
@@ -285,15 +366,14 @@ impl Book {
         let open = visit.rank.min(source.open);
         let is_above = |limit: Option<u32>, open| limit.is_some_and(|limit| open > limit);
         let must_wait = |rate| !source.ruled_bucket.wait(rate, now).is_zero();
-        let refusal = if is_above(allowance.open, open)
-            || is_above(allowance.neighbours, neighbours)
-        {
-            Err(Reason::Limit)
-        } else if allowance.rate.is_some_and(must_wait) {
-            Err(Reason::Rate)
-        } else {
-            Ok(())
-        };
+        let refusal =
+            if is_above(allowance.open, open) || is_above(allowance.neighbours, neighbours) {
+                Err(Reason::Limit)
+            } else if allowance.rate.is_some_and(must_wait) {
+                Err(Reason::Rate)
+            } else {
+                Ok(())
+            };
         match (refusal, allowance.rate) {
             (Err(_), _) => source.refused = source.refused.saturating_add(1),
             (Ok(()), Some(rate)) => source.ruled_bucket.take(rate, now),
@@ -427,8 +507,14 @@ impl Source {
 
     /// Why it may not have one more connection, from `ip`.
     fn refusal(&self, terms: &Terms, ip: IpAddr, now: Moment) -> Option<Reason> {
-        let Terms { limit, rate, penalties, .. } = terms;
-        if self.penalty(penalties, now) > penalties.threshold.as_secs_f64() && !penalties.spare(ip) {
+        let Terms {
+            limit,
+            rate,
+            penalties,
+            ..
+        } = terms;
+        if self.penalty(penalties, now) > penalties.threshold.as_secs_f64() && !penalties.spare(ip)
+        {
             return Some(Reason::Penalty);
         }
         if limit.is_some_and(|limit| self.open >= limit) {
@@ -484,7 +570,11 @@ impl Table {
             return Some(at);
         }
         let has_room = self.sources.len() < self.capacity && self.grows();
-        let least = if has_room { None } else { self.least(penalties, now) };
+        let least = if has_room {
+            None
+        } else {
+            self.least(penalties, now)
+        };
         let at = match least {
             Some(at) => {
                 self.unlink(at);
@@ -516,7 +606,11 @@ impl Table {
             burden.is_none_or(|burden| burden.is_forgotten(penalties, now))
         };
         let is_burdened_less = burdened != NOBODY && is_forgotten(burdened);
-        let least = if plain == NOBODY || is_burdened_less { burdened } else { plain };
+        let least = if plain == NOBODY || is_burdened_less {
+            burdened
+        } else {
+            plain
+        };
         (least != NOBODY).then_some(least)
     }
 

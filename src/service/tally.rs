@@ -179,7 +179,7 @@ fn place(number: u64) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::{SPANS, Span, Tally, Reason, advance, place};
+    use super::{Reason, SPANS, Span, Tally, advance, place};
 
     #[test]
     fn spans_that_passed_without_a_connection_are_empty() {
@@ -206,6 +206,9 @@ mod tests {
         tally.accepted();
         tally.refused(Reason::Load);
         assert_eq!(tally.counts().refused, [0, 0, 0, 0, 1, 0]);
-        assert_eq!(tally.spans().map(|span| span.refused).iter().sum::<u64>(), 1);
+        assert_eq!(
+            tally.spans().map(|span| span.refused).iter().sum::<u64>(),
+            1
+        );
     }
 }

@@ -9,6 +9,7 @@
 )]
 
 pub mod clock;
+pub mod control;
 pub mod errno;
 pub mod exec;
 pub mod fd;

@@ -95,8 +95,7 @@ pub fn reap() -> io::Result<Option<(Pid, Ended)>> {
     let mut usage = MaybeUninit::<libc::rusage>::zeroed();
     let answer = fd::retry(|| {
         // SAFETY: `status` is one int and `usage` has room for one rusage; the call fills both.
-        let answer =
-            unsafe { libc::wait4(-1, &raw mut status, libc::WNOHANG, usage.as_mut_ptr()) };
+        let answer = unsafe { libc::wait4(-1, &raw mut status, libc::WNOHANG, usage.as_mut_ptr()) };
         check(answer)
     });
     match answer {
@@ -128,6 +127,15 @@ pub fn send(pid: Pid, signal: Signal) -> io::Result<()> {
         nix::unistd::Pid::from_raw(pid),
         signal,
     )?)
+}
+
+/// Ends the process by SIGALRM after `time`, rounded up to seconds, whatever it does then. alarm(2), signal(7).
+pub fn end_after(time: Duration) -> io::Result<()> {
+    super::signal::set_default(Signal::SIGALRM);
+    super::signal::unblock(&[Signal::SIGALRM])?;
+    let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
+    nix::unistd::alarm::set(u32::try_from(seconds).unwrap_or(u32::MAX));
+    Ok(())
 }
 
 /// Ends the process at once, without destructors or buffers. _exit(2).

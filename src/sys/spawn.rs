@@ -150,7 +150,9 @@ impl Spawner {
         let pid = unsafe { libc::clone(child, self.stack.top(), flags, shared.cast::<c_void>()) };
         let pid = check(pid)?;
         // The child has left our memory, and this is what it left there.
-        let failure = job.failure.map(|(fail, errno)| fail(io::Error::from_raw_os_error(errno)));
+        let failure = job
+            .failure
+            .map(|(fail, errno)| fail(io::Error::from_raw_os_error(errno)));
         Ok(Spawned { pid, failure })
     }
 }
@@ -187,7 +189,7 @@ extern "C" fn child(job: *mut c_void) -> c_int {
     }
     for target in 0..=1 {
         if let Err(errno) = place(job.connection, target) {
-            return job.fail(Failure::Descriptors, errno);
+            job.fail(Failure::Descriptors, errno);
         }
     }
     if let Some(limits) = job.limits {

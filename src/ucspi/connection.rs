@@ -51,7 +51,8 @@ pub(super) async fn serve(server: Rc<Server>, arrival: Arrival) {
             }
             let entered = guest.entered.take();
             // Nothing of ours holds a connection that is served: the peer would not see its end.
-            drop((connection, arrival.undecided, guest));
+            drop((connection, guest));
+            arrival.undecided.is_served();
             let end = child.ended(server.service.stages()).await;
             record.end = Some(end);
             log.ended(&record);

@@ -21,8 +21,6 @@ use crate::sys::{socket, watch};
 /// What the command line says about connections before they are served.
 #[derive(Debug)]
 pub struct Terms {
-    /// What their sources may do.
-    pub sources: SourceTerms,
     /// Sent to a peer that is refused.
     pub refusal: Vec<u8>,
     /// The compiled rules.
@@ -40,7 +38,6 @@ pub struct Terms {
 impl Default for Terms {
     fn default() -> Self {
         Self {
-            sources: SourceTerms::default(),
             refusal: Vec::new(),
             rules: None,
             rules_may_be_missing: false,
@@ -77,6 +74,15 @@ impl Terms {
                 Ok(())
             },
         ),
+        Opt::value(
+            "refusal",
+            "text",
+            "send this, as it is, to every peer that is refused",
+            |terms, value| {
+                terms.refusal = value.bytes();
+                Ok(())
+            },
+        ),
         Opt::flag("o", "leave IP options alone", |terms| {
             terms.clear_ip_options = false;
         }),
@@ -99,6 +105,7 @@ impl Terms {
 /// The terms, and what is needed to keep them.
 pub(crate) struct Gate {
     terms: Terms,
+    limits: SourceTerms,
     lookups: Lookups,
     as_ipv6: bool,
     resolver: Resolver,
@@ -131,6 +138,7 @@ impl Gate {
     /// The gate of a server that listens at `address`; `as_ipv6` shows IPv4 connections as IPv6.
     pub(crate) fn new(
         terms: Terms,
+        limits: SourceTerms,
         lookups: Lookups,
         as_ipv6: bool,
         resolver: Resolver,
@@ -140,10 +148,10 @@ impl Gate {
             let path = OsStr::from_bytes(file).into();
             RefCell::new(Rules::new(path, terms.rules_may_be_missing))
         });
-        let limits = &terms.sources;
         let sources = (!limits.are_none()).then(|| Sources::new(limits.clone()));
         Self {
             terms,
+            limits,
             lookups,
             as_ipv6,
             resolver,
@@ -155,7 +163,7 @@ impl Gate {
 
     /// Keeps count of sources also where nothing limits them, and gives them.
     pub(crate) fn count_sources(&mut self) -> Sources {
-        let new = || Sources::new(self.terms.sources.clone());
+        let new = || Sources::new(self.limits.clone());
         self.sources.get_or_insert_with(new).clone()
     }
 
@@ -182,9 +190,17 @@ impl Gate {
         let local = canonical(local.map_err(unable(b"get local address"))?);
         let guest = |names, verdict, entered| {
             let facts = Facts::of(local, remote, names, self.as_ipv6);
-            Guest { local, facts, verdict, entered }
+            Guest {
+                local,
+                facts,
+                verdict,
+                entered,
+            }
         };
-        let entered = self.sources.as_ref().map(|sources| sources.enter(remote.ip()));
+        let entered = self
+            .sources
+            .as_ref()
+            .map(|sources| sources.enter(remote.ip()));
         let entered = entered.transpose().map_err(|reason| {
             let guest = guest(Names::default(), Verdict::default(), None);
             Refusal::Denied(reason, guest.into())
@@ -206,20 +222,20 @@ impl Gate {
 
     /// What speaks against a guest of whom all is known: its rule, or what the rule limits.
     fn objection(&self, guest: &Guest) -> Option<Reason> {
-        let Guest { verdict, entered, .. } = guest;
+        let Guest {
+            verdict, entered, ..
+        } = guest;
         if verdict.deny {
             return Some(Reason::Rule);
         }
-        let entered = entered.as_ref().filter(|_| self.terms.sources.are_ruled)?;
+        let entered = entered.as_ref().filter(|_| self.limits.are_ruled)?;
         limits::objection(verdict, entered)
     }
 
     /// Tells a peer that it is refused, in the words of its rule or of the command line, if it takes them at once.
     fn turn_away(&self, connection: &OwnedFd, refusal: &Refusal) {
         let of_rule = match refusal {
-            Refusal::Denied(_, guest) if self.terms.sources.are_ruled => {
-                limits::message(&guest.verdict)
-            }
+            Refusal::Denied(_, guest) if self.limits.are_ruled => limits::message(&guest.verdict),
             _ => None,
         };
         let text = of_rule.as_deref().unwrap_or(&self.terms.refusal);

@@ -49,8 +49,8 @@ impl Log {
 
     /// Keeps `list` too.
     #[must_use]
-    pub(crate) fn with_list(mut self, list: Option<List>) -> Self {
-        self.list = list;
+    pub(crate) fn with_list(mut self, list: List) -> Self {
+        self.list = Some(list);
         self
     }
 

@@ -1,5 +1,6 @@
 //! tcpserver: what is set up once, in order, before the first connection.
 
+use std::path::PathBuf;
 use std::rc::Rc;
 
 use super::account::Account;
@@ -11,7 +12,8 @@ use super::log::Log;
 use super::names::Lookups;
 use crate::cli::{During, Error, FAILED, Voice};
 use crate::dns::Resolver;
-use crate::service::{Drain, Listening, Service, Start, Terms};
+use crate::service::control::{Answers, Control};
+use crate::service::{Drain, List, Listening, Service, SourceTerms, Start, Terms};
 use crate::sys::exec::Program;
 use crate::sys::limit::Descriptors;
 use crate::sys::process;
@@ -33,10 +35,14 @@ pub struct Config {
     pub listening: Listening,
     /// What is done to a connection before it is served.
     pub gate: gate::Terms,
+    /// What its source may do.
+    pub sources: SourceTerms,
     /// What is looked up about it.
     pub lookups: Lookups,
     /// What to do with running programs at SIGTERM; nothing is to let them go on and end.
     pub drain: Option<Drain>,
+    /// Where to listen for who asks how the server is.
+    pub control: Option<PathBuf>,
     /// Who to become once the port is bound.
     pub account: Account,
 }
@@ -45,32 +51,53 @@ pub struct Config {
 ///
 /// # Errors
 /// Whatever keeps the server from starting: 100 for a wrong operand, 111 otherwise, with the original's messages.
-pub fn run(config: Config, voice: Voice) -> Result<(), Error> {
+pub fn run(mut config: Config, voice: Voice) -> Result<(), Error> {
     let start = Start::new(&[], voice)?;
     let resolver = Resolver::new(config.lookups.limit());
     let place = config.reading.place(&config.host, config.port, &resolver);
     let place = start.wait(place)?;
-    let listener = start.listen(place, &config.listening, config.account.privileges())?;
+    let privileges = config.account.privileges();
+    let control = config.control.take();
+    let control = control
+        .map(|path| Control::bind(path, privileges))
+        .transpose()?;
+    let listener = start.listen(place, &config.listening, privileges)?;
     let limits = descriptors(&config, voice);
     let spawner = spawner(&config, start.inherited, limits)?;
     let terms = Terms {
         limit: config.listening.limit,
+        rate: config.listening.rate,
         decision: config.lookups.limit(),
         drain: config.drain,
     };
     start.serve(|stop| async move {
         let children = Rc::new(Children::new(spawner));
         let service = Service::new(voice, terms);
+        let mut gate = Gate::new(
+            config.gate,
+            config.sources,
+            config.lookups,
+            config.reading.as_ipv6,
+            resolver,
+            listener.address,
+        );
+        let mut log = Log::new(voice, config.reading.as_ipv6);
+        if let Some(control) = control {
+            let list = List::default();
+            log = log.with_list(list.clone());
+            control.answer(Answers {
+                name: voice.name(),
+                address: listener.address.to_string(),
+                service: Rc::clone(&service),
+                tally: log.tally(),
+                list,
+                sources: gate.count_sources(),
+            })?;
+        }
         let server = Rc::new(Server {
             service: Rc::clone(&service),
-            log: Log::new(voice, config.reading.as_ipv6),
-            gate: Gate::new(
-                config.gate,
-                config.lookups,
-                config.reading.as_ipv6,
-                resolver,
-                listener.address,
-            ),
+            log,
+            gate,
             children: Rc::clone(&children),
             environment: process::environment(),
             program: config.program[0].clone(),

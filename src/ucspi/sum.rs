@@ -58,7 +58,9 @@ impl Drop for Told {
             .collect();
         self.0.voice.warn_as(&[b"refused:", words.as_bytes()], || {
             let event = Json::event("refused");
-            told().fold(event, |event, (reason, count)| event.value(reason.word(), count))
+            told().fold(event, |event, (reason, count)| {
+                event.value(reason.word(), count)
+            })
         });
     }
 }

@@ -69,7 +69,10 @@ impl Model {
 
     fn source(&mut self, prefix: ipnet::IpNet) -> &mut Naive {
         let events = self.events;
-        let found = self.sources.iter_mut().find(|source| source.prefix == prefix);
+        let found = self
+            .sources
+            .iter_mut()
+            .find(|source| source.prefix == prefix);
         let source = found.expect("a source with an open connection is not forgotten");
         source.touched = events;
         source
@@ -107,14 +110,17 @@ impl Model {
     }
 
     fn enter(&mut self, terms: &Terms, ip: IpAddr, now: Moment) -> Result<u32, Reason> {
-        let is_banned = |(prefix, until): &(ipnet::IpNet, Moment)| prefix.contains(&ip) && now < *until;
+        let is_banned =
+            |(prefix, until): &(ipnet::IpNet, Moment)| prefix.contains(&ip) && now < *until;
         if self.bans.iter().any(is_banned) {
             return Err(Reason::Penalty);
         }
         let prefix = terms.lengths.of(ip);
         self.know(prefix, now);
         let source = self.source(prefix);
-        if source.penalty(now) > terms.penalties.threshold.as_secs_f64() && !terms.penalties.spare(ip) {
+        if source.penalty(now) > terms.penalties.threshold.as_secs_f64()
+            && !terms.penalties.spare(ip)
+        {
             return Err(Reason::Penalty);
         }
         if terms.limit.is_some_and(|limit| source.open >= limit) {
@@ -196,7 +202,9 @@ impl Both {
     fn rate(&mut self) -> Option<Rate> {
         let texts = ["1/1", "3/10:2", "5/0.5:9", "10/7:1"];
         let chosen = usize::try_from(self.roll(6)).unwrap();
-        texts.get(chosen).and_then(|text| Rate::parse(text.as_bytes()))
+        texts
+            .get(chosen)
+            .and_then(|text| Rate::parse(text.as_bytes()))
     }
 
     fn limit(&mut self) -> Option<u32> {
@@ -229,10 +237,14 @@ impl Both {
         let (ip, now) = (self.ip(), self.moment());
         let entered = self.book.enter(ip, now);
         let expected = self.model.enter(&self.book.terms, ip, now);
-        let open = entered.as_ref().map(|visit| visit.rank).map_err(|reason| *reason);
+        let open = entered
+            .as_ref()
+            .map(|visit| visit.rank)
+            .map_err(|reason| *reason);
         assert_eq!(open, expected, "{ip} at {now:?}");
         let Ok(visit) = entered else { return };
-        let of_network = |guest: &&Guest| Lengths::NEIGHBOURS.of(guest.visit.ip) == Lengths::NEIGHBOURS.of(ip);
+        let of_network =
+            |guest: &&Guest| Lengths::NEIGHBOURS.of(guest.visit.ip) == Lengths::NEIGHBOURS.of(ip);
         let neighbours = self.guests.iter().filter(of_network).count() + 1;
         let ranks = [visit.rank, u32::try_from(neighbours).unwrap()];
         let (status, served) = (self.roll(4), self.roll(3));
@@ -241,7 +253,11 @@ impl Both {
             prefix: self.book.terms.lengths.of(ip),
             ranks,
             end: End {
-                status: Some(if status == 3 { 9 } else { i32::try_from(status).unwrap() << 8 }),
+                status: Some(if status == 3 {
+                    9
+                } else {
+                    i32::try_from(status).unwrap() << 8
+                }),
                 served: Duration::from_secs(served),
             },
         };
@@ -259,9 +275,14 @@ impl Both {
         let held = self.book.hold(&guest.visit, &allowance, now);
         let source = self.model.source(guest.prefix);
         let is_above = |limit: Option<u32>, rank| limit.is_some_and(|limit| rank > limit);
-        let expected = if is_above(allowance.open, guest.ranks[0]) || is_above(allowance.neighbours, guest.ranks[1]) {
+        let expected = if is_above(allowance.open, guest.ranks[0])
+            || is_above(allowance.neighbours, guest.ranks[1])
+        {
             Err(Reason::Limit)
-        } else if allowance.rate.is_some_and(|rate| !source.has_token(1, rate, now)) {
+        } else if allowance
+            .rate
+            .is_some_and(|rate| !source.has_token(1, rate, now))
+        {
             Err(Reason::Rate)
         } else {
             if let Some(rate) = allowance.rate {
@@ -280,7 +301,10 @@ impl Both {
     }
 
     fn leave(&mut self) {
-        if let Some(last) = u64::try_from(self.guests.len()).ok().filter(|&count| count > 0) {
+        if let Some(last) = u64::try_from(self.guests.len())
+            .ok()
+            .filter(|&count| count > 0)
+        {
             let chosen = usize::try_from(self.roll(last)).unwrap();
             let guest = self.guests.swap_remove(chosen);
             self.gone(guest, true);
@@ -288,7 +312,9 @@ impl Both {
     }
 
     fn gone(&mut self, guest: Guest, was_served: bool) {
-        let Guest { visit, prefix, end, .. } = guest;
+        let Guest {
+            visit, prefix, end, ..
+        } = guest;
         let now = self.moment();
         let penalties = &self.book.terms.penalties;
         let is_spared = penalties.spare(visit.ip);
@@ -333,12 +359,20 @@ impl Both {
     fn unban(&mut self) {
         let now = self.moment();
         let mut prefix = self.some_prefix();
-        if self.roll(2) == 0 && let Some((banned, _)) = self.model.bans.last() {
+        if self.roll(2) == 0
+            && let Some((banned, _)) = self.model.bans.last()
+        {
             prefix = *banned;
         }
-        let mut expected = self.model.bans.iter().any(|(banned, until)| *banned == prefix && now < *until);
+        let mut expected = self
+            .model
+            .bans
+            .iter()
+            .any(|(banned, until)| *banned == prefix && now < *until);
         self.model.bans.retain(|(banned, _)| *banned != prefix);
-        let Model { sources, events, .. } = &mut self.model;
+        let Model {
+            sources, events, ..
+        } = &mut self.model;
         for source in sources {
             if prefix.contains(&source.prefix) && source.is_burdened {
                 *events += 1;
@@ -359,10 +393,17 @@ impl Both {
         assert_eq!(open as usize, self.guests.len());
         assert_eq!(seen.len(), self.model.sources.len());
         for seen in &seen {
-            let source = self.model.sources.iter().find(|source| source.prefix == seen.prefix);
+            let source = self
+                .model
+                .sources
+                .iter()
+                .find(|source| source.prefix == seen.prefix);
             let source = source.unwrap_or_else(|| panic!("{} is known to one only", seen.prefix));
             assert_eq!(seen.open, source.open);
-            assert!((seen.penalty - source.penalty(now)).abs() < 1e-6, "{seen:?}");
+            assert!(
+                (seen.penalty - source.penalty(now)).abs() < 1e-6,
+                "{seen:?}"
+            );
         }
         let neighbours: u32 = self.book.neighbours.values().sum();
         assert_eq!(neighbours as usize, self.guests.len());
@@ -426,12 +467,24 @@ proptest! {
 
 #[test]
 fn first_ones_of_many_that_wait_together_get_in() {
-    let mut book = Book::new(Terms { are_ruled: true, ..Terms::default() }, CAPACITY);
-    let allowance = Allowance { open: Some(3), ..Allowance::default() };
+    let mut book = Book::new(
+        Terms {
+            are_ruled: true,
+            ..Terms::default()
+        },
+        CAPACITY,
+    );
+    let allowance = Allowance {
+        open: Some(3),
+        ..Allowance::default()
+    };
     let ip = Ipv4Addr::LOCALHOST.into();
     let now = Moment::default();
     let visits: Vec<Visit> = (0..5).map(|_| book.enter(ip, now).unwrap()).collect();
-    let held: Vec<bool> = visits.iter().map(|visit| book.hold(visit, &allowance, now).is_ok()).collect();
+    let held: Vec<bool> = visits
+        .iter()
+        .map(|visit| book.hold(visit, &allowance, now).is_ok())
+        .collect();
     assert_eq!(held, [true, true, true, false, false]);
 }
 
@@ -446,5 +499,8 @@ fn many_sources_of_one_family_push_out_none_of_the_other() {
         let visit = book.enter(ip, now).unwrap();
         book.leave(&visit, now);
     }
-    assert_eq!((book.v4.sources.len(), book.v6.sources.len()), (1, CAPACITY));
+    assert_eq!(
+        (book.v4.sources.len(), book.v6.sources.len()),
+        (1, CAPACITY)
+    );
 }
