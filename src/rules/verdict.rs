@@ -44,11 +44,11 @@ impl Verdict {
 
     /// TEMPORARY until rulesf lands.
     pub fn setting(&self, name: &str) -> Option<&[u8]> {
-        let settings = self.settings.iter().filter_map(|setting| {
+        let mut settings = self.settings.iter().filter_map(|setting| {
             let value = setting.strip_prefix(name.as_bytes())?;
             value.strip_prefix(b"=")
         });
-        settings.last()
+        settings.next_back()
     }
 
     /// The verdict that `data` holds.

@@ -36,7 +36,7 @@ pub(crate) struct Undecided {
 
 impl Undecided {
     /// It is served.
-    pub(crate) fn is_served(self) {
+    pub(crate) fn served(self) {
         if let Some(paid) = self.paid {
             paid.spend();
         }

@@ -261,7 +261,7 @@ impl Entered {
     }
 
     /// It is let in: what it took of the rate of sources is spent.
-    pub(crate) fn is_served(&mut self) {
+    pub(crate) fn served(&mut self) {
         self.sources.book().serve(&mut self.visit);
     }
 

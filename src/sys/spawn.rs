@@ -45,11 +45,20 @@ pub struct Spawned {
 
 /// What a child could not do before it became the program, and why.
 #[derive(Debug)]
-pub enum Failure {
+pub struct Failure {
+    /// What it was doing.
+    pub step: Step,
+    /// What the system said.
+    pub error: io::Error,
+}
+
+/// A step of a child on its way to the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
     /// Make the connection descriptors 0 and 1.
-    Descriptors(io::Error),
+    Descriptors,
     /// Run the program.
-    Run(io::Error),
+    Run,
 }
 
 /// A line with gaps that the child fills with its own pid.
@@ -150,9 +159,10 @@ impl Spawner {
         let pid = unsafe { libc::clone(child, self.stack.top(), flags, shared.cast::<c_void>()) };
         let pid = check(pid)?;
         // The child has left our memory, and this is what it left there.
-        let failure = job
-            .failure
-            .map(|(fail, errno)| fail(io::Error::from_raw_os_error(errno)));
+        let failure = job.failure.map(|(step, errno)| Failure {
+            step,
+            error: io::Error::from_raw_os_error(errno),
+        });
         Ok(Spawned { pid, failure })
     }
 }
@@ -168,7 +178,7 @@ struct Job<'a> {
     limits: Option<&'a libc::rlimit>,
     failed: u8,
     /// What the child could not do, and why.
-    failure: Option<(fn(io::Error) -> Failure, c_int)>,
+    failure: Option<(Step, c_int)>,
 }
 
 /// The child, from clone to exec.
@@ -189,7 +199,7 @@ extern "C" fn child(job: *mut c_void) -> c_int {
     }
     for target in 0..=1 {
         if let Err(errno) = place(job.connection, target) {
-            job.fail(Failure::Descriptors, errno);
+            job.fail(Step::Descriptors, errno);
         }
     }
     if let Some(limits) = job.limits {
@@ -200,7 +210,7 @@ extern "C" fn child(job: *mut c_void) -> c_int {
     unsafe { libc::sigprocmask(libc::SIG_SETMASK, job.mask.0.as_ref(), std::ptr::null_mut()) };
     // SAFETY: both arrays come from `pointers`: ended by null, with strings that the sleeping parent keeps alive.
     let errno = unsafe { job.program.execute(job.arguments, job.environment) };
-    job.fail(Failure::Run, errno)
+    job.fail(Step::Run, errno)
 }
 
 /// Gives `fd` the number `target` too; the copy survives exec. Fails with an errno.
@@ -225,8 +235,8 @@ fn place(fd: RawFd, target: RawFd) -> Result<(), c_int> {
 
 impl Job<'_> {
     /// Ends the child, and leaves word of why.
-    fn fail(&mut self, failure: fn(io::Error) -> Failure, errno: c_int) -> ! {
-        self.failure = Some((failure, errno));
+    fn fail(&mut self, step: Step, errno: c_int) -> ! {
+        self.failure = Some((step, errno));
         super::process::exit_now(c_int::from(self.failed))
     }
 }

@@ -11,7 +11,7 @@ use super::gate::{Gate, Guest};
 use super::log::Log;
 use super::record::Record;
 use crate::service::{Arrival, End, Service};
-use crate::sys::spawn::Failure;
+use crate::sys::spawn::{Failure, Step};
 
 /// What all connections of a server share.
 pub(super) struct Server {
@@ -39,20 +39,17 @@ pub(super) async fn serve(server: Rc<Server>, arrival: Arrival) {
         Err(error) => log.dropped(&record, b"fork", &error),
         Ok(child) => {
             log.begun(&mut record, child.pid);
-            match &child.failure {
-                None => {}
-                Some(Failure::Run(error)) => {
-                    let doing = [b"run ", &server.program[..]].concat();
-                    log.failed(&record, &doing, error);
-                }
-                Some(Failure::Descriptors(error)) => {
-                    log.failed(&record, b"set up descriptors", error);
-                }
+            if let Some(Failure { step, error }) = &child.failure {
+                let doing = match step {
+                    Step::Run => &[b"run ", &server.program[..]].concat(),
+                    Step::Descriptors => &b"set up descriptors"[..],
+                };
+                log.failed(&record, doing, error);
             }
             let entered = guest.entered.take();
             // Nothing of ours holds a connection that is served: the peer would not see its end.
             drop((connection, guest));
-            arrival.undecided.is_served();
+            arrival.undecided.served();
             let end = child.ended(server.service.stages()).await;
             record.end = Some(end);
             log.ended(&record);

@@ -215,7 +215,7 @@ impl Gate {
             return Err(Refusal::Denied(reason, guest.into()));
         }
         if let Some(entered) = &mut guest.entered {
-            entered.is_served();
+            entered.served();
         }
         Ok(guest)
     }
