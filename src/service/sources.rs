@@ -265,8 +265,8 @@ impl Entered {
         self.sources.book().serve(&mut self.visit);
     }
 
-    /// It was served and has ended: its source bears what that costs.
-    pub(crate) fn ended(&self, end: End) {
+    /// It was served and has ended: its source bears what that costs, and has one less.
+    pub(crate) fn ended(self, end: End) {
         let now = self.sources.now();
         self.sources.book().punish(&self.visit, end, now);
     }

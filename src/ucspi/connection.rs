@@ -51,14 +51,15 @@ pub(super) async fn serve(server: Rc<Server>, arrival: Arrival) {
             drop((connection, guest));
             arrival.undecided.served();
             let end = child.ended(server.service.stages()).await;
-            record.end = Some(end);
-            log.ended(&record);
+            // Before the log says so: who reads it may count on it.
             if let Some(entered) = entered {
                 entered.ended(End {
                     status: Some(end.status),
                     served: record.served(),
                 });
             }
+            record.end = Some(end);
+            log.ended(&record);
         }
     }
 }

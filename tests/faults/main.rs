@@ -14,6 +14,8 @@ mod drain;
 mod fault;
 mod filters;
 mod floods;
+mod journal;
+mod limits;
 mod matrix;
 mod network;
 mod privilege;
