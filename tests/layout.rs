@@ -36,7 +36,7 @@ const ROOMS: [(&str, &[&str]); 11] = [
 /// Crates, each with the rooms that may name it. System calls stand in sys; tokio where somebody waits.
 const CRATES: [(&str, &[&str]); 7] = [
     ("nix", &["dns", "sys"]),
-    ("libc", &["dns", "rules", "sys"]),
+    ("libc", &["dns", "sys"]),
     ("tokio", &["clients", "ucspi", "service", "dns", "sys"]),
     ("hickory_proto", &["dns"]),
     ("cdb", &["rules"]),

@@ -122,15 +122,17 @@ fn options_of_the_usage_line_exist() {
     }
 }
 
+/// The operands that the original does not have: its usage line, to the byte, is ours, and says nothing of them.
+const NEW_OPERANDS: [(&str, &[&str]); 1] = [("tcprulescheck", &["address", "host", "info"])];
+
 #[test]
 fn operands_in_synopsis_and_usage_line_are_the_same() {
     for name in programs::names() {
         let page = Page::of(&name);
-        assert_eq!(
-            page.synopsis_operands(),
-            programs::usage_operands(&name),
-            "{name}"
-        );
+        let mut known = programs::usage_operands(&name);
+        let new = NEW_OPERANDS.iter().filter(|(program, _)| *program == name);
+        known.extend(new.flat_map(|(_, operands)| operands.iter().map(|&word| word.to_owned())));
+        assert_eq!(page.synopsis_operands(), known, "{name}");
     }
 }
 

@@ -17,7 +17,11 @@ fuzz_target!(|text: &[u8]| {
     let name = format!("ucspi-tcp-fuzz-rules.{}", std::process::id());
     let cdb = std::env::temp_dir().join(name);
     let tmp = cdb.with_extension("tmp");
-    compile(text, cdb.as_os_str().as_bytes(), tmp.as_os_str().as_bytes()).unwrap();
+    let mut warnings = 0;
+    let warn = |_: &str| warnings += 1;
+    compile(text, cdb.as_os_str().as_bytes(), tmp.as_os_str().as_bytes(), warn).unwrap();
+    let remarks = rules.iter().flatten().map(|rule| rule.remarks.len());
+    assert!(warnings <= remarks.sum::<usize>());
     // The first of a key counts.
     let mut wanted = HashMap::new();
     for rule in rules.iter().flatten() {
@@ -28,7 +32,7 @@ fuzz_target!(|text: &[u8]| {
         rule.keys(each).unwrap();
     }
     let reader = Reader::open(&cdb).unwrap();
-    reader.lengths().unwrap();
+    reader.inspect().unwrap();
     for (key, data) in wanted {
         assert_eq!(reader.find(&key).unwrap().as_deref(), Some(&data[..]));
     }

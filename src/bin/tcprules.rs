@@ -14,10 +14,14 @@ const COMMAND_LINE: CommandLine = CommandLine {
 };
 
 fn main() -> ExitCode {
-    cli::main_without_options(&COMMAND_LINE, |arguments: &mut Arguments, _: &mut Voice| {
-        let (Some(cdb), Some(tmp)) = (arguments.operand(), arguments.operand()) else {
-            return Err(Error::usage());
-        };
-        rules::compile(fd::Stream(fd::STDIN), &cdb, &tmp)
-    })
+    cli::main_without_options(
+        &COMMAND_LINE,
+        |arguments: &mut Arguments, voice: &mut Voice| {
+            let (Some(cdb), Some(tmp)) = (arguments.operand(), arguments.operand()) else {
+                return Err(Error::usage());
+            };
+            let warn = |text: &str| voice.warn(&[b"warning: ", text.as_bytes()]);
+            rules::compile(fd::Stream(fd::STDIN), &cdb, &tmp, warn)
+        },
+    )
 }

@@ -12,7 +12,7 @@ use crate::sys::errno;
 pub fn reason(error: &io::Error) -> &'static str {
     match (error.raw_os_error(), error.kind()) {
         (Some(errno), _) => words(errno),
-        (None, io::ErrorKind::InvalidData) => words(errno::EPROTO),
+        (None, io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) => words(errno::EPROTO),
         (None, io::ErrorKind::OutOfMemory) => words(errno::ENOMEM),
         (None, io::ErrorKind::TimedOut) => words(errno::ETIMEDOUT),
         (None, _) => words(-1),

@@ -8,18 +8,21 @@
 //! 4. `=.b.c`, `=.c`, `=`
 //! 5. the empty key
 //!
-//! An IPv6 address is tried as it is compiled, eight groups in upper case, then as the compressed text that the IPv6
-//! patch of ucspi-tcp compiles; each beginning of that text that ends in a colon is a prefix. An IPv4 address and its
-//! mapped form `::ffff:1.2.3.4` are the same peer and obey the rules of both.
+//! An address is tried in each of its [`spellings`](super::spelling). An IPv4 address and its mapped form
+//! `::ffff:1.2.3.4` are the same peer and obey the rules of both; so the IPv6 prefixes that are shorter than /96 follow
+//! IPv4's /0.
 //!
 //! Source: tcprules(1) of the originals, and observed runs. The order is that of ucspi-tcp 0.88, in which CIDR prefixes
 //! take their place by length.
 
+use std::borrow::Cow;
 use std::net::{IpAddr, Ipv6Addr};
+use std::ops::ControlFlow;
 
 use ipnet::IpNet;
 
 use super::prefix;
+use super::spelling::{Spellings, V4_START};
 
 /// What the look-up knows of a peer.
 #[derive(Clone, Copy, Debug)]
@@ -33,10 +36,10 @@ pub struct Peer<'a> {
 }
 
 /// One key of the order, and what it stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key<'a> {
     /// The key as it is stored.
-    pub bytes: &'a [u8],
+    pub bytes: Cow<'a, [u8]>,
     meaning: Meaning,
 }
 
@@ -62,6 +65,14 @@ impl Key<'_> {
                 let user = &self.bytes[..self.bytes.len().saturating_sub(EXPANDED_BYTES)];
                 [user, address.to_string().as_bytes()].concat()
             }
+        }
+    }
+
+    /// The same key, with bytes of its own.
+    pub(super) fn kept(&self) -> Key<'static> {
+        Key {
+            bytes: Cow::Owned(self.bytes.to_vec()),
+            meaning: self.meaning,
         }
     }
 }
@@ -92,53 +103,37 @@ impl Lengths {
         }
     }
 
-    fn has(&self, network: IpNet) -> bool {
-        let length = usize::from(network.prefix_len());
-        match network {
-            IpNet::V4(_) => self.v4 >> length & 1 == 1,
-            IpNet::V6(_) => self.v6[length / 64] >> (length % 64) & 1 == 1,
+    /// Whether there are prefixes of this length among those for addresses like `address`.
+    fn has(&self, address: IpAddr, length: usize) -> bool {
+        match address {
+            IpAddr::V4(_) => self.v4 >> length & 1 == 1,
+            IpAddr::V6(_) => self.v6[length / 64] >> (length % 64) & 1 == 1,
         }
     }
 }
 
-/// Calls `found` with one key after the other, until it gives a value; then that is the answer. Of CIDR prefixes, only
-/// those whose length is in `lengths` are tried.
-///
-/// # Errors
-/// The first error of `found`.
-pub fn search<T, E>(
+/// Calls `found` with one key after the other, until it breaks off. Of CIDR prefixes, only those whose length is in
+/// `lengths` are tried.
+pub fn search<B>(
     peer: Peer<'_>,
     lengths: &Lengths,
-    found: impl FnMut(Key<'_>) -> Result<Option<T>, E>,
-) -> Result<Option<T>, E> {
+    found: impl FnMut(Key<'_>) -> ControlFlow<B>,
+) -> ControlFlow<B> {
     let ip = Spellings::of(peer.ip);
     let mut search = Search {
         found,
         key: Vec::with_capacity(64),
-        hit: None,
     };
-    search.run(peer, &ip, lengths)?;
-    Ok(search.hit)
+    search.all(peer, &ip, lengths)
 }
 
-struct Search<T, F> {
+struct Search<F> {
     found: F,
     key: Vec<u8>,
-    hit: Option<T>,
 }
 
-/// What ends a search: a hit, as an early return.
-type Step<E> = Result<(), Option<E>>;
-
-impl<T, E, F: FnMut(Key<'_>) -> Result<Option<T>, E>> Search<T, F> {
-    fn run(&mut self, peer: Peer<'_>, ip: &Spellings, lengths: &Lengths) -> Result<(), E> {
-        match self.all(peer, ip, lengths) {
-            Ok(()) | Err(None) => Ok(()),
-            Err(Some(error)) => Err(error),
-        }
-    }
-
-    fn all(&mut self, peer: Peer<'_>, ip: &Spellings, lengths: &Lengths) -> Step<E> {
+impl<B, F: FnMut(Key<'_>) -> ControlFlow<B>> Search<F> {
+    fn all(&mut self, peer: Peer<'_>, ip: &Spellings, lengths: &Lengths) -> ControlFlow<B> {
         if let Some(info) = peer.info {
             self.address(&[info, b"@"], ip)?;
             if let Some(host) = peer.host {
@@ -160,7 +155,7 @@ impl<T, E, F: FnMut(Key<'_>) -> Result<Option<T>, E>> Search<T, F> {
     }
 
     /// Tries `before` with each spelling of the address.
-    fn address(&mut self, before: &[&[u8]], ip: &Spellings) -> Step<E> {
+    fn address(&mut self, before: &[&[u8]], ip: &Spellings) -> ControlFlow<B> {
         if let Some(text) = &ip.dotted {
             self.text(&[before, &[text]].concat())?;
         }
@@ -171,198 +166,54 @@ impl<T, E, F: FnMut(Key<'_>) -> Result<Option<T>, E>> Search<T, F> {
         }
         match &ip.patched {
             Some(text) => self.text(&[before, &[text]].concat()),
-            None => Ok(()),
+            None => ControlFlow::Continue(()),
         }
     }
 
-    fn prefixes(&mut self, ip: &Spellings, lengths: &Lengths) -> Step<E> {
+    fn prefixes(&mut self, ip: &Spellings, lengths: &Lengths) -> ControlFlow<B> {
         let mut texts = ip.text_prefixes();
-        let bits: Vec<_> = ip
-            .networks
-            .iter()
-            .map(|&address| prefix::bits(address))
-            .collect();
-        // The last one is the narrowest: with an IPv4 address, its mapped form counts from bit 96.
-        let longest = ip
-            .networks
-            .first()
-            .map_or(0, |address| if address.is_ipv4() { 32 } else { 128 });
-        for length in (0..=longest).rev() {
-            while let Some((_, text)) = texts.pop_if(|(bits, _)| *bits >= usize::from(length)) {
+        let networks = ip.networks();
+        let bits = networks.clone().map(prefix::bits);
+        let networks: Vec<_> = networks.zip(bits).collect();
+        // Bits as IPv6 counts them, of which IPv4 has the last 32.
+        for depth in (0..=128_usize).rev() {
+            while let Some((_, text)) = texts.pop_if(|(bits, _)| *bits >= depth) {
                 self.text(&[&text])?;
             }
-            for (&address, bits) in ip.networks.iter().zip(&bits) {
-                let all = if address.is_ipv4() { 32 } else { 128 };
-                let length = length + (all - longest);
-                let Ok(network) = IpNet::new(address, length) else {
-                    continue;
-                };
-                if lengths.has(network) {
-                    let key = &bits[..=usize::from(length)];
-                    self.key(&[key], Meaning::Network(network.trunc()))?;
+            for (address, bits) in &networks {
+                let start = if address.is_ipv4() { V4_START } else { 0 };
+                if let Some(length) = depth.checked_sub(start)
+                    && lengths.has(*address, length)
+                    && let Ok(network) = prefix::beginning(*address, length)
+                {
+                    self.key(&[&bits[..=length]], Meaning::Network(network))?;
                 }
             }
         }
-        Ok(())
+        ControlFlow::Continue(())
     }
 
-    fn text(&mut self, parts: &[&[u8]]) -> Step<E> {
+    fn text(&mut self, parts: &[&[u8]]) -> ControlFlow<B> {
         self.key(parts, Meaning::Text)
     }
 
-    fn key(&mut self, parts: &[&[u8]], meaning: Meaning) -> Step<E> {
+    fn key(&mut self, parts: &[&[u8]], meaning: Meaning) -> ControlFlow<B> {
         self.key.clear();
         for part in parts {
             self.key.extend_from_slice(part);
         }
-        let key = Key {
-            bytes: &self.key,
+        (self.found)(Key {
+            bytes: Cow::Borrowed(&self.key),
             meaning,
-        };
-        match (self.found)(key) {
-            Ok(None) => Ok(()),
-            Ok(hit) => {
-                self.hit = hit;
-                Err(None)
-            }
-            Err(error) => Err(Some(error)),
-        }
+        })
     }
-}
-
-/// An address in the forms under which rules may name it.
-#[derive(Debug)]
-struct Spellings {
-    /// 0.88: IPv4 in its only form, or what is no address as it is.
-    dotted: Option<Vec<u8>>,
-    /// The IPv6 patch: compressed text.
-    patched: Option<Vec<u8>>,
-    /// ucspi-tcp6 and we: the address.
-    v6: Option<Ipv6Addr>,
-    /// ucspi-tcp6 and we: the addresses whose networks are tried, IPv4 first.
-    networks: Vec<IpAddr>,
-}
-
-impl Spellings {
-    fn of(text: &[u8]) -> Self {
-        let zone = text.iter().position(|&byte| byte == b'%');
-        let plain = &text[..zone.unwrap_or(text.len())];
-        let address = std::str::from_utf8(plain)
-            .ok()
-            .and_then(|text| text.parse::<IpAddr>().ok());
-        match address.map(|address| address.to_canonical()) {
-            None => Self {
-                dotted: Some(text.to_vec()),
-                patched: None,
-                v6: None,
-                networks: Vec::new(),
-            },
-            Some(IpAddr::V4(address)) => {
-                let mapped = address.to_ipv6_mapped();
-                Self {
-                    dotted: Some(address.to_string().into()),
-                    patched: Some(mapped.to_string().into()),
-                    v6: Some(mapped),
-                    networks: vec![address.into(), mapped.into()],
-                }
-            }
-            Some(IpAddr::V6(address)) => Self {
-                dotted: None,
-                patched: Some(patched(address).into()),
-                v6: Some(address),
-                networks: vec![address.into()],
-            },
-        }
-    }
-
-    /// The beginnings of the texts that are prefixes, each with its length in bits; the longest last.
-    fn text_prefixes(&self) -> Vec<(usize, Vec<u8>)> {
-        let mut found = Vec::new();
-        if let Some(text) = &self.dotted {
-            let ends = (1..=text.len()).filter(|&end| text[end - 1] == b'.');
-            found.extend(
-                (8..)
-                    .step_by(8)
-                    .zip(ends)
-                    .map(|(bits, end)| (bits, text[..end].to_vec())),
-            );
-        }
-        if let (Some(text), Some(address)) = (&self.patched, self.v6) {
-            let is_mapped = address.to_ipv4_mapped().is_some();
-            for end in (1..=text.len()).filter(|&end| b".:".contains(&text[end - 1])) {
-                let bits = if is_mapped {
-                    mapped_bits(&text[..end])
-                } else {
-                    Some(patched_bits(text, end))
-                };
-                found.extend(bits.map(|bits| (bits, text[..end].to_vec())));
-            }
-        }
-        // Stable: of two that are equally long, the one that was found first is taken first.
-        found.reverse();
-        found.sort_by_key(|(bits, _)| *bits);
-        found
-    }
-}
-
-/// How many bits of an IPv4 address a beginning of its mapped text holds. Those that say nothing of it are no prefixes.
-fn mapped_bits(beginning: &[u8]) -> Option<usize> {
-    let dots = beginning
-        .strip_prefix(b"::ffff:")?
-        .iter()
-        .filter(|&&byte| byte == b'.')
-        .count();
-    Some(8 * dots)
-}
-
-/// How many bits of an IPv6 address the beginning of `text` up to `end`, which is behind a colon, holds.
-fn patched_bits(text: &[u8], end: usize) -> usize {
-    let groups = |text: &[u8]| {
-        text.split(|&byte| byte == b':')
-            .filter(|group| !group.is_empty())
-            .count()
-    };
-    let zeros = 8 - groups(text);
-    let is_past_zeros = text[..end].windows(2).any(|pair| pair == b"::");
-    let known = groups(&text[..end]) + if is_past_zeros { zeros } else { 0 };
-    16 * known
-}
-
-/// The text of `address` as the IPv6 patch prints it: the longest run of zero groups is `::`, also a run of one.
-fn patched(address: Ipv6Addr) -> String {
-    let groups = address.segments();
-    let run_at = |start: usize| {
-        groups[start..]
-            .iter()
-            .take_while(|&&group| group == 0)
-            .count()
-    };
-    // The first one of the longest.
-    let (start, length) = (0..8)
-        .map(|start| (start, run_at(start)))
-        .rev()
-        .max_by_key(|&(_, length)| length)
-        .unwrap_or((0, 0));
-    let text = |groups: &[u16]| {
-        groups
-            .iter()
-            .map(|group| format!("{group:x}"))
-            .collect::<Vec<_>>()
-            .join(":")
-    };
-    if length == 0 {
-        return text(&groups);
-    }
-    format!(
-        "{}::{}",
-        text(&groups[..start]),
-        text(&groups[start + length..])
-    )
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Key, Lengths, Peer, patched, search};
+    use std::ops::ControlFlow;
+
+    use super::{Key, Lengths, Peer, search};
 
     fn peer<'a>(ip: &'a str, host: Option<&'a str>, info: Option<&'a str>) -> Peer<'a> {
         Peer {
@@ -376,9 +227,9 @@ mod tests {
         let mut tried = Vec::new();
         let none = search(peer, lengths, |key: Key<'_>| {
             tried.push(String::from_utf8(key.shown()).unwrap());
-            Ok::<Option<()>, ()>(None)
+            ControlFlow::<()>::Continue(())
         });
-        assert_eq!(none, Ok(None));
+        assert_eq!(none, ControlFlow::Continue(()));
         tried.join(" ")
     }
 
@@ -407,14 +258,14 @@ mod tests {
         for length in [0, 1, 16, 24, 32] {
             lengths.note(b'_', length + 1);
         }
-        for length in [96, 112] {
+        for length in [0, 80, 95, 96, 112] {
             lengths.note(b'^', length + 1);
         }
         assert_eq!(
             tried(peer("10.2.3.4", None, None), &lengths),
             "10.2.3.4 ::ffff:10.2.3.4 ::ffff:10.2.3.4 10.2.3.4/32 10.2.3. ::ffff:10.2.3. 10.2.3.0/24 \
              10.2. ::ffff:10.2. 10.2.0.0/16 ::ffff:10.2.0.0/112 10. ::ffff:10. 0.0.0.0/1 \
-             ::ffff: 0.0.0.0/0 ::ffff:0.0.0.0/96 "
+             ::ffff: 0.0.0.0/0 ::ffff:0.0.0.0/96 ::fffe:0:0/95 ::/80 ::/0 "
         );
     }
 
@@ -453,27 +304,14 @@ mod tests {
 
     #[test]
     fn first_key_that_exists_ends_the_search() {
-        let hit = search(peer("1.2.3.4", None, None), &Lengths::ALL, |key| {
-            Ok::<_, ()>((key.bytes == b"_0000000h000000o00").then(|| key.shown()))
-        });
-        assert_eq!(hit, Ok(Some(b"1.2.0.0/17".to_vec())));
-    }
-
-    #[test]
-    fn compressed_text_is_that_of_the_patch() {
-        for (address, text) in [
-            ("::", "::"),
-            ("2001:db8::1", "2001:db8::1"),
-            ("1:0:0:2:0:0:0:3", "1:0:0:2::3"),
-            ("0:0:1:0:0:0:0:1", "0:0:1::1"),
-            ("1:0:2:3:4:5:6:7", "1::2:3:4:5:6:7"),
-            ("0:1:2:3:4:5:6:7", "::1:2:3:4:5:6:7"),
-            ("1:2:3:4:5:6:7:0", "1:2:3:4:5:6:7::"),
-            ("1:0:0:2:3:0:0:4", "1::2:3:0:0:4"),
-            ("1:0:1:0:1:0:1:0", "1::1:0:1:0:1:0"),
-            ("1:2:3:4:5:6:7:8", "1:2:3:4:5:6:7:8"),
-        ] {
-            assert_eq!(patched(address.parse().unwrap()), text);
-        }
+        let hit = search(
+            peer("1.2.3.4", None, None),
+            &Lengths::ALL,
+            |key| match &*key.bytes {
+                b"_0000000h000000o00" => ControlFlow::Break(key.shown()),
+                _ => ControlFlow::Continue(()),
+            },
+        );
+        assert_eq!(hit, ControlFlow::Break(b"1.2.0.0/17".to_vec()));
     }
 }

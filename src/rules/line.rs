@@ -9,11 +9,12 @@
 //! The first colon that `allow` or `deny` follows ends the address. Blanks at the end of a line do not count; blanks
 //! elsewhere do. A line without a colon, an empty one and one that starts with `#` hold no rule. An address with a slash
 //! must be a prefix, and one with a colon must have an IPv6 address. Any other text is stored as it is, as the original
-//! does, also when it can never match.
+//! does, also when it can never match. What is stored, but not as it may be meant, has a [`Remark`].
 
 use std::borrow::Cow;
 use std::ops::RangeInclusive;
 
+use ipnet::IpNet;
 use memchr::{memchr, memchr_iter, memrchr};
 
 use super::prefix::{self, Mistake};
@@ -24,6 +25,8 @@ pub struct Rule<'line> {
     address: Address<'line>,
     /// The instructions: `"D\0"` for deny, then `"+name=value\0"` for each setting.
     pub data: Cow<'static, [u8]>,
+    /// What the person who wrote it should know.
+    pub remarks: Vec<Remark>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -73,6 +76,27 @@ impl From<Mistake> for Fault {
     }
 }
 
+/// Something in a line that is taken, but not as it stands or not for what it may be meant.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Remark {
+    /// A prefix has bits set behind its length, at the beginning of the line, and is taken for this one without them.
+    HostBits(IpNet),
+    /// The setting at this byte of the line, from 1, has a name that limits something in other servers and nothing in
+    /// ours.
+    NoLimit(usize, &'static str),
+}
+
+/// Variables that other servers obey: those of the limits patch, ucspi-tcp6 and indimail.
+const LIMITS: [&str; 7] = [
+    "MAXCONNIP",
+    "MAXCONIP",
+    "MAXPERIP",
+    "MAXCONNC",
+    "MAXRATE",
+    "MAXLOAD",
+    "DIEMSG",
+];
+
 /// The largest number that a range can reach.
 const OCTET_MAX: u64 = 255;
 
@@ -98,13 +122,21 @@ pub fn parse(line: &[u8]) -> Result<Option<Rule<'_>>, Fault> {
         return Err(Fault::at(colon + 1, expected));
     };
     let mut data = Cow::Borrowed(action);
+    let mut remarks = Vec::new();
     while !settings.is_empty() {
         let start = line.len() - settings.len();
-        let rest = setting(settings, data.to_mut());
-        settings = rest.map_err(|fault| fault.after(start))?;
+        let taken = setting(settings, data.to_mut());
+        let (name, rest) = taken.map_err(|fault| fault.after(start))?;
+        let limit = LIMITS.iter().find(|limit| limit.as_bytes() == name);
+        remarks.extend(limit.map(|limit| Remark::NoLimit(start + 2, limit)));
+        settings = rest;
     }
-    let address = address(&line[..colon])?;
-    Ok(Some(Rule { address, data }))
+    let address = address(&line[..colon], &mut remarks)?;
+    Ok(Some(Rule {
+        address,
+        data,
+        remarks,
+    }))
 }
 
 /// `line` without the line feeds, blanks and tabs at its end.
@@ -129,8 +161,11 @@ fn separator(line: &[u8]) -> Option<usize> {
     })
 }
 
-/// Takes one `,name=QvalueQ` off `text`, appends its instruction to `data`, and gives the rest.
-fn setting<'line>(text: &'line [u8], data: &mut Vec<u8>) -> Result<&'line [u8], Fault> {
+/// Takes one `,name=QvalueQ` off `text`, appends its instruction to `data`, and gives the name and the rest.
+fn setting<'line>(
+    text: &'line [u8],
+    data: &mut Vec<u8>,
+) -> Result<(&'line [u8], &'line [u8]), Fault> {
     if text[0] != b',' {
         return Err(Fault::at(0, "a comma or the end of the line"));
     }
@@ -148,10 +183,10 @@ fn setting<'line>(text: &'line [u8], data: &mut Vec<u8>) -> Result<&'line [u8], 
     for part in [b"+", &text[1..=equals], &value[..length], b"\0"] {
         data.extend_from_slice(part);
     }
-    Ok(&text[end + 1..])
+    Ok((&text[1..equals], &text[end + 1..]))
 }
 
-fn address(text: &[u8]) -> Result<Address<'_>, Fault> {
+fn address<'line>(text: &'line [u8], remarks: &mut Vec<Remark>) -> Result<Address<'line>, Fault> {
     let marks = text
         .iter()
         .fold(0, |marks, &byte| marks | MARKS[usize::from(byte)]);
@@ -161,7 +196,12 @@ fn address(text: &[u8]) -> Result<Address<'_>, Fault> {
             return user_at_ipv6(text).map(Address::Key);
         }
     } else if has(SLASH) {
-        return Ok(Address::Key(prefix::network_key(prefix::network(text)?)));
+        let written = prefix::network(text)?;
+        let network = written.trunc();
+        if network != written {
+            remarks.push(Remark::HostBits(network));
+        }
+        return Ok(Address::Key(prefix::network_key(network)));
     } else if has(COLON) {
         return Ok(Address::Key(prefix::expanded(prefix::ipv6(text)?).into()));
     } else if let Some(dash) = memchr(b'-', text).filter(|_| has(DASH)) {
@@ -246,7 +286,7 @@ impl Rule<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Fault, parse};
+    use super::{Fault, Remark, parse};
 
     fn keys(line: &str) -> Vec<String> {
         let mut keys = Vec::new();
@@ -319,10 +359,11 @@ mod tests {
             ),
             ("joe@fe80::1%x:allow", 12, "an address without a zone"),
             ("=a:b:allow", 1, "a host name without a colon"),
+            ("10.0.0.1/33:deny", 10, "a prefix length from 0 to 32"),
             (
-                "10.0.0.1/8:deny",
+                "010.0.0.1/8:deny",
                 1,
-                "10.0.0.0/8: no bits set behind the first 8",
+                "a number from 0 to 255 without leading zeros",
             ),
             ("1.2.3.4:foo", 9, "\"allow\" or \"deny\" after the colon"),
             ("x:denyx", 7, "a comma or the end of the line"),
@@ -340,6 +381,29 @@ mod tests {
                 Err(Fault::at(column - 1, expected)),
                 "{line:?}"
             );
+        }
+    }
+
+    #[test]
+    fn what_is_not_taken_as_it_stands_has_a_remark() {
+        let host_bits = |network: &str| Remark::HostBits(network.parse().unwrap());
+        for (line, remarks) in [
+            ("10.0.0.0/8:deny", vec![]),
+            ("10.1.2.3/8:deny", vec![host_bits("10.0.0.0/8")]),
+            ("0.0.0.1/0:deny", vec![host_bits("0.0.0.0/0")]),
+            ("2001:db8::1/32:deny", vec![host_bits("2001:db8::/32")]),
+            ("1.2.3.4:allow,MAXCONNIPS=\"1\",maxload=\"1\"", vec![]),
+            (
+                "1.2/8:allow,A=\"b\",MAXCONNIP=\"1\",DIEMSG=xyx",
+                vec![
+                    Remark::NoLimit(19, "MAXCONNIP"),
+                    Remark::NoLimit(33, "DIEMSG"),
+                    host_bits("1.0.0.0/8"),
+                ],
+            ),
+        ] {
+            let rule = parse(line.as_bytes()).unwrap().unwrap();
+            assert_eq!(rule.remarks, remarks, "{line}");
         }
     }
 

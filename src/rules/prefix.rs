@@ -11,7 +11,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use ipnet::IpNet;
+use ipnet::{IpNet, PrefixLenError};
 
 use crate::cli;
 
@@ -27,7 +27,8 @@ fn mistake<T>(at: usize, expected: impl Into<String>) -> Result<T, Mistake> {
     Err(Mistake { at, expected })
 }
 
-/// Reads `address/length`; the part before the slash may be shortened for IPv4 (`10/8`, `127./8`).
+/// Reads `address/length`; the part before the slash may be shortened for IPv4 (`10/8`, `127./8`), and may have bits set
+/// behind the first `length`.
 pub(super) fn network(text: &[u8]) -> Result<IpNet, Mistake> {
     let slash = text.iter().position(|&byte| byte == b'/');
     let slash = slash.unwrap_or(text.len());
@@ -39,11 +40,6 @@ pub(super) fn network(text: &[u8]) -> Result<IpNet, Mistake> {
     let Some(network) = network else {
         return mistake(length_at, format!("a prefix length from 0 to {bits}"));
     };
-    let meant = network.trunc();
-    if meant != network {
-        let length = network.prefix_len();
-        return mistake(0, format!("{meant}: no bits set behind the first {length}"));
-    }
     Ok(network)
 }
 
@@ -110,6 +106,15 @@ pub(super) fn network_key(network: IpNet) -> Vec<u8> {
     key
 }
 
+/// The network of the first `length` bits of `address`.
+///
+/// # Errors
+/// It has not so many.
+pub(super) fn beginning(address: IpAddr, length: usize) -> Result<IpNet, PrefixLenError> {
+    let length = u8::try_from(length).map_err(|_| PrefixLenError)?;
+    Ok(IpNet::new(address, length)?.trunc())
+}
+
 /// The key of `address` with all its bits, of which the key of each shorter prefix is the beginning.
 pub(super) fn bits(address: IpAddr) -> Vec<u8> {
     match address {
@@ -156,6 +161,8 @@ mod tests {
             ("128.0.0.0/1", "_a"),
             ("0.0.0.0/0", "_"),
             ("fe80::/10", "^`abcdef0g0"),
+            ("10.1.2.3/8", "_0000e0g0"),
+            ("fe80::1/10", "^`abcdef0g0"),
             ("::/1", "^0"),
             ("::/0", "^"),
             ("2001:db8::1/128", &documentation),
@@ -188,16 +195,6 @@ mod tests {
             ("10.0.0.0/08", 9, "a prefix length from 0 to 32"),
             ("10.0.0.0/8/8", 9, "a prefix length from 0 to 32"),
             ("2001:db8::/129", 11, "a prefix length from 0 to 128"),
-            (
-                "10.1.2.3/8",
-                0,
-                "10.0.0.0/8: no bits set behind the first 8",
-            ),
-            (
-                "fe80::1/64",
-                0,
-                "fe80::/64: no bits set behind the first 64",
-            ),
             ("fe80::1%eth0/64", 7, "an address without a zone"),
             ("[fe80::]/64", 0, "an address without brackets"),
             (

@@ -37,6 +37,18 @@ pub fn utc(time: SystemTime) -> String {
     )
 }
 
+/// The time of the last tick, with which the kernel stamps files, as seconds since 1970 and nanoseconds. clock_gettime(2),
+/// `CLOCK_REALTIME_COARSE`.
+pub fn tick() -> (i64, i64) {
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: the pointer is of one timespec, and the clock is one that Linux has; a failure would leave it zero.
+    unsafe { libc::clock_gettime(libc::CLOCK_REALTIME_COARSE, &raw mut time) };
+    (time.tv_sec, time.tv_nsec)
+}
+
 /// `seconds` since 1970 as local time: `Fri Nov 20 21:49:20 2026`, the day padded with a blank. localtime_r(3).
 pub fn local(seconds: i64) -> String {
     const DAYS: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];

@@ -73,7 +73,7 @@ fn spawn(
 ) -> io::Result<Child> {
     let mut changes = guest.facts.changes(Order::AddressFirst);
     // Last, so that a rule may override any of them.
-    for setting in &guest.verdict.settings {
+    for setting in guest.verdict.settings() {
         changes.setting(setting);
     }
     let mut lines = server.log.beginning(record, guest);

@@ -137,6 +137,13 @@ impl Calls {
         all
     }
 
+    /// The names of these calls, in the order in which they were made.
+    pub(crate) fn in_order(&self, calls: &[&str]) -> Vec<String> {
+        let lines = self.0.iter();
+        let names = lines.flat_map(|line| calls.iter().filter(move |call| is_call(line, call)));
+        names.map(|&name| name.to_owned()).collect()
+    }
+
     /// The calls that were tampered with.
     pub(crate) fn injected(&self) -> Vec<&str> {
         let injected = self.0.iter().filter(|line| line.contains("(INJECTED)"));

@@ -3,13 +3,15 @@
 
 use std::fs;
 
+use nix::fcntl::{Flock, FlockArg};
 use nix::sys::resource::Resource;
 use nix::sys::signal::Signal;
 
 use crate::fault::{Calls, Fault, may_trace, traced};
 use crate::matrix::{self, Row, Table, Trial, is_full, row};
+use crate::support::launch::Input;
 use crate::support::process::describe;
-use crate::world::{self, World, lossy};
+use crate::world::{self, World, eventually, lossy};
 
 const OLD_RULES: &str = ":deny\n";
 /// Enough for several writes.
@@ -114,6 +116,8 @@ const ROWS: &[Row] = &[
     row("lseek", "", &["EIO", "ENOMEM"]),
     row("fsync", "", &["EIO", "ENOSPC"]),
     row("fcntl", "F_DUPFD", &["EMFILE"]).saying("unable to write to rules.tmp: {}\n"),
+    row("flock", "", &["EINTR", "ENOLCK", "EOPNOTSUPP"]),
+    row("ftruncate", "", &["EIO", "EFBIG", "EINTR"]),
     row("rename", "", &["EACCES", "EIO", "ENOSPC", "EPERM"])
         .saying("unable to move rules.tmp to rules.cdb: {}\n"),
     row("rename", "", &["EXDEV", "EBUSY", "EROFS", "EDQUOT"]),
@@ -206,4 +210,123 @@ fn disk_that_is_full_at_any_byte_leaves_the_old_rules() {
     let launch = world.program("tcprules", OPERANDS).input(&files.rules);
     world.succeed(launch.limit(Resource::RLIMIT_FSIZE, size as u64));
     assert_eq!(files.which(&world), "the new file");
+}
+
+/// Two files of rules that both deny 127.0.0.2 and have no slot in the same place; too large to be read at once.
+fn other_layouts(world: &World) -> [Vec<u8>; 2] {
+    [(10, 2000), (12, 2600)].map(|(network, count)| {
+        let others = (0..count).map(|n| format!("{network}.{}.{}.7:allow\n", n / 200, n % 200));
+        let rules: String = others.chain(["127.0.0.2:deny\n".to_owned()]).collect();
+        let file = world.rules(&rules);
+        fs::read(world.path(&file)).expect("it was just made")
+    })
+}
+
+#[test]
+fn file_overwritten_before_any_read_of_a_look_up_never_allows() {
+    let Some(world) = world::with(&["strace"]) else {
+        return;
+    };
+    if !may_trace(&world) {
+        return;
+    }
+    let [old, new] = other_layouts(&world);
+    let arguments = ["rules.cdb", "127.0.0.2"];
+    let stopped = "--- stopped by SIGSTOP ---";
+    for call in ["pread64", "read"] {
+        let mut first = 1;
+        // Each read in turn, until there are no more.
+        loop {
+            world.write("rules.cdb", &old);
+            let fault = Fault {
+                call,
+                what: "signal=STOP".to_owned(),
+                first,
+                span: 1,
+            };
+            let process = world.start(traced(&world, Some(&fault), "tcprulescheck", &arguments));
+            let trace = world.path("trace");
+            let mut text = String::new();
+            eventually("it stops or ends", || {
+                text = lossy(&fs::read(&trace).unwrap_or_default());
+                text.contains(stopped) || text.contains("+++ exited with")
+            });
+            let is_stopped = text.contains(stopped);
+            if is_stopped {
+                // In place, as cp does.
+                world.write("rules.cdb", &new);
+                process.signal(Signal::SIGCONT);
+            }
+            let outcome = process.outcome();
+            let said = lossy(&[outcome.stdout, outcome.stderr].concat());
+            assert!(
+                said.ends_with("deny connection\n") || said.ends_with(": protocol error\n"),
+                "{call} {first}: {said}"
+            );
+            if !is_stopped {
+                break;
+            }
+            first += 1;
+        }
+        assert!(first > 1, "{call}");
+    }
+}
+
+#[test]
+fn second_run_with_the_same_temporary_file_waits_for_the_first() {
+    let Some(world) = world::with(&[]) else {
+        return;
+    };
+    let files = files(&world);
+    files.reset(&world);
+    let compile = |input| world.start(world.program("tcprules", OPERANDS).stdin(input));
+    let mut first = compile(Input::Pipe);
+    let has_locked = || {
+        let file = fs::File::open(world.path("rules.tmp")).ok()?;
+        let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock);
+        lock.is_err().then_some(())
+    };
+    eventually("the first has its file", || has_locked().is_some());
+    let mut second = compile(Input::Bytes(OLD_RULES.into()));
+    let descriptors = format!("/proc/{}/fd", second.pid());
+    eventually("the second is at the same file, or has ended", || {
+        let Ok(entries) = fs::read_dir(&descriptors) else {
+            return true;
+        };
+        let mut links = entries
+            .flatten()
+            .filter_map(|entry| fs::read_link(entry.path()).ok());
+        links.any(|link| link.ends_with("rules.tmp"))
+    });
+    first.feed(files.rules.clone().into_bytes());
+    let first = first.outcome();
+    assert_eq!(
+        describe(first.status),
+        "exit: 0",
+        "{}",
+        lossy(&first.stderr)
+    );
+    assert!(second.wait().success());
+    assert_eq!(
+        files.which(&world),
+        "the old file",
+        "the second was the last"
+    );
+}
+
+#[test]
+fn folder_is_synced_after_the_rename() {
+    let Some(world) = world::with(&["strace"]) else {
+        return;
+    };
+    if !may_trace(&world) {
+        return;
+    }
+    let files = files(&world);
+    files.reset(&world);
+    let launch = traced(&world, None, "tcprules", &OPERANDS).input(&files.rules);
+    assert!(world.start(launch).outcome().status.success());
+    let calls = Calls::of_ended(&world.path("trace")).in_order(&["fsync", "rename"]);
+    let calls: Vec<&str> = calls.iter().map(String::as_str).collect();
+    assert_eq!(calls, ["fsync", "rename", "fsync"]);
 }

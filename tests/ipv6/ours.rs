@@ -1,6 +1,8 @@
 //! What no original does as we do: prefixes, strict rules, the explanation of a look-up.
 
+use super::patch::one;
 use crate::support::book::{Book, Scenario};
+use crate::support::cdb;
 use crate::support::scene::Scene;
 
 /// All scenarios.
@@ -10,7 +12,24 @@ pub(crate) fn all() -> Vec<Scenario> {
     let mut check = Book::of("tcprulescheck");
     prefixes(&mut check);
     explained(&mut check);
-    [compile, check]
+    let mut server = Book::of("tcpserver");
+    for (name, options) in [
+        ("ipv6_prefix_of_length_0_denies_ipv4", &["0"][..]),
+        ("ipv6_prefix_of_length_0_denies_ipv4_on_both", &[":0"]),
+        ("ipv6_prefix_of_length_0_denies_ipv4_with_6", &["-6", ":0"]),
+    ] {
+        server.add(name, move |s| {
+            s.rules("rules.cdb", "::/0:deny\n");
+            let before = ["-1vHRl0", "-x", "rules.cdb"];
+            let after = ["0", "echo", "served"];
+            one(
+                s,
+                s.program([&before, options, &after].concat()),
+                "127.0.0.1",
+            );
+        });
+    }
+    [compile, check, server]
         .into_iter()
         .flat_map(|book| book.scenarios)
         .collect()
@@ -35,16 +54,6 @@ fn faults(book: &mut Book) {
             "prefix_with_a_zero_before_its_length_is_refused",
             "10.0.0.0/08",
         ),
-        (
-            "ipv4_prefix_with_host_bits_says_what_was_meant",
-            "10.1.2.3/8",
-        ),
-        (
-            "ipv6_prefix_with_host_bits_says_what_was_meant",
-            "2001:db8::1/32",
-        ),
-        ("short_prefix_with_host_bits_says_what_was_meant", "10.1/8"),
-        ("prefix_0_with_host_bits_says_what_was_meant", "1.2.3.4/0"),
         ("ipv6_address_with_a_tail_is_refused", "2001:db8::zz"),
         ("ipv6_address_with_seven_groups_is_refused", "1:2:3:4:5:6:7"),
         ("ipv6_address_with_two_gaps_is_refused", "1::2::3"),
@@ -68,7 +77,7 @@ fn faults(book: &mut Book) {
     }
     book.add("first_fault_ends_the_run_and_the_old_file_stays", |s| {
         s.rules("rules.cdb", ":deny\n");
-        let rules = "1.2.3.4:allow\n# a comment\n\n10.0.0.0/8:deny\n10.0.0.1/8:deny\n300/8:deny\n";
+        let rules = "1.2.3.4:allow\n# a comment\n\n10.0.0.0/8:deny\n10.0.0.1/8:deny\n300/8:deny\n400/8:deny\n";
         s.run(s.program(["rules.cdb", "rules.tmp"]).input(rules));
         s.show_file("rules.cdb");
     });
@@ -158,6 +167,25 @@ fn explained(book: &mut Book) {
         for ip in ["10.1.2.3", "10.2.2.3", "2001:db8::1", "2001:db9::1"] {
             explain(s, &[("TCPREMOTEIP", ip)]);
         }
+    });
+    book.add("explanation_has_no_twins", move |s| {
+        let key = "0000:0000:0000:0000:0000:FFFF:0A01:0203";
+        for key in ["10.1.2.3", key, "::ffff:10.1.2.3", "=.a"] {
+            s.write("rules.cdb", cdb::file(&[(key.as_bytes(), b"D\0")]));
+            explain(s, &[("TCPREMOTEIP", "10.1.2.3"), ("TCPREMOTEHOST", ".a")]);
+        }
+    });
+    book.add("ipv6_prefix_shorter_than_96_holds_ipv4", |s| {
+        s.rules("rules.cdb", "::/0:deny\n");
+        ask(s, &["1.2.3.4", "::ffff:1.2.3.4", "2001:db8::1"]);
+        s.rules(
+            "rules.cdb",
+            "::/0:deny\n::/80:allow,X=\"80\"\n::/95:allow,X=\"95\"\n8000::/1:deny\n\
+             ::fffe:0:0/95:allow,X=\"mapped\"\n",
+        );
+        ask(s, &["1.2.3.4", "::ffff:1.2.3.4", "::1", "::1:0:0"]);
+        s.rules("rules.cdb", "::/0:deny\n0.0.0.0/0:allow,X=\"v4\"\n");
+        ask(s, &["1.2.3.4", "::ffff:1.2.3.4", "2001:db8::1"]);
     });
     book.add("explanation_without_file_is_a_usage_error", |s| {
         s.run(s.program(["--explain"]));

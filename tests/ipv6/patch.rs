@@ -21,14 +21,22 @@ pub(crate) fn all() -> Vec<Scenario> {
     connections(&mut client);
     let mut check = Book::of("tcprulescheck");
     look_up(&mut check);
-    [server, client, check]
+    let mut compile = Book::of("tcprules");
+    compile
+        .add("colon_prefix_is_refused_in_rules", |s| {
+            for line in ["2001:db8::deny", "2001:db8:::deny", "fe80::deny"] {
+                s.run(s.program(["rules.cdb", "rules.tmp"]).input(line));
+            }
+        })
+        .differs("colon-prefixes");
+    [server, client, check, compile]
         .into_iter()
         .flat_map(|book| book.scenarios)
         .collect()
 }
 
 /// One client at `ip` of `tcpserver options host 0 program`, which must have `-1v`.
-fn one(s: &mut Scene, launch: Launch, ip: &str) {
+pub(crate) fn one(s: &mut Scene, launch: Launch, ip: &str) {
     let server = s.serve(launch);
     connect(s, ip, server.port, 1).receive_all();
     server.wait_for_ends(1);

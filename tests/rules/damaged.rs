@@ -4,10 +4,11 @@
 use std::fs;
 use std::io::Read as _;
 use std::net::TcpStream;
+use std::ops::ControlFlow;
 use std::sync::mpsc;
 
 use nix::sys::signal::Signal;
-use ucspi_tcp::rules::{Instruction, Lengths, Reader, instructions, search};
+use ucspi_tcp::rules::{Instruction, Lengths, Rules, instructions, search};
 
 use super::dice::Dice;
 use super::{Folder, at, reader};
@@ -35,16 +36,17 @@ fn fate(file: &[u8]) -> Fate {
     let hit = search(at("127.0.0.1"), &Lengths::ALL, |key| {
         // Prefixes of which there is no record are not tried: what damage would be met is not.
         let is_alike = |other: &&&[u8]| other.len() == key.bytes.len() && other[0] == key.bytes[0];
-        if matches!(key.bytes, [b'_' | b'^', ..]) && !keys.iter().any(|other| is_alike(&other)) {
-            return Ok(None);
+        if matches!(*key.bytes, [b'_' | b'^', ..]) && !keys.iter().any(|other| is_alike(&other)) {
+            return ControlFlow::Continue(());
         }
-        reader::find(file, key.bytes)
+        let found = reader::find(file, &key.bytes).transpose();
+        found.map_or(ControlFlow::Continue(()), ControlFlow::Break)
     });
-    match hit {
-        Err(reader::Damaged) => Fate::Dropped,
-        Ok(Some(data)) if !is_whole(data) => Fate::Dropped,
-        Ok(Some(data)) if instructions(data).any(|item| item == Instruction::Deny) => Fate::Denied,
-        Ok(_) => Fate::Served,
+    match hit.break_value() {
+        Some(Err(reader::Damaged)) => Fate::Dropped,
+        Some(Ok(data)) if !is_whole(data) => Fate::Dropped,
+        Some(Ok(data)) if instructions(data).any(|item| item == Instruction::Deny) => Fate::Denied,
+        _ => Fate::Served,
     }
 }
 
@@ -54,18 +56,13 @@ fn is_whole(data: &[u8]) -> bool {
     items.next_back() == Some(b"") && items.all(|item| matches!(item, [b'D' | b'+', ..]))
 }
 
-/// What our reader makes of it.
+/// What becomes of it with us.
 fn our_fate(folder: &Folder, file: &[u8]) -> Fate {
     let path = folder.path("damaged.cdb");
     fs::write(&path, file).expect("the folder is ours");
-    let hit = Reader::open(&path).and_then(|reader| {
-        let lengths = reader.lengths()?;
-        search(at("127.0.0.1"), &lengths, |key| reader.find(key.bytes))
-    });
-    match hit {
+    match Rules::new(path, false).verdict(at("127.0.0.1")) {
         Err(_) => Fate::Dropped,
-        Ok(Some(data)) if !is_whole(&data) => Fate::Dropped,
-        Ok(Some(data)) if instructions(&data).any(|item| item == Instruction::Deny) => Fate::Denied,
+        Ok(verdict) if verdict.deny => Fate::Denied,
         Ok(_) => Fate::Served,
     }
 }

@@ -112,7 +112,7 @@ fn prefixes_that_ucspi_tcp6_refuses_or_never_finds_are_found() {
     let reader = folder.reader("::/1:allow,N=\"1\"\n::/0:allow,N=\"0\"\n");
     assert_eq!(setting(&reader, at("2001::1")).as_deref(), Some("N=1"));
     assert_eq!(setting(&reader, at("fe80::1")).as_deref(), Some("N=0"));
-    assert_eq!(setting(&reader, at("1.2.3.4")), None);
+    assert_eq!(setting(&reader, at("1.2.3.4")).as_deref(), Some("N=1"));
 }
 
 #[test]

@@ -3,15 +3,19 @@
 mod bytes;
 mod damaged;
 mod dice;
+mod hostile;
 mod known;
 mod laws;
 mod lookup;
 mod model;
 mod originals;
+mod others;
+mod overwritten;
 mod reader;
 mod written;
 
 use std::fs;
+use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
@@ -37,7 +41,7 @@ impl Folder {
     fn compile(&self, text: &str) -> PathBuf {
         let (cdb, tmp) = (self.path("rules.cdb"), self.path("rules.tmp"));
         let bytes = |path: &Path| path.as_os_str().as_bytes().to_vec();
-        compile(text.as_bytes(), &bytes(&cdb), &bytes(&tmp))
+        compile(text.as_bytes(), &bytes(&cdb), &bytes(&tmp), |_| {})
             .unwrap_or_else(|error| panic!("{error:?}\n{text}"));
         cdb
     }
@@ -72,9 +76,13 @@ fn at(ip: &str) -> Peer<'_> {
 /// The data of the rule that `peer` obeys, with the lengths that a server reads and with all that there are: there is
 /// no difference.
 fn found(reader: &Reader, peer: Peer<'_>) -> Option<Vec<u8>> {
-    let some = reader.lengths().expect("the file is whole");
+    let some = reader.inspect().expect("the file is whole");
     let hit = |lengths: &Lengths| {
-        search(peer, lengths, |key| reader.find(key.bytes)).expect("the file is whole")
+        let end = search(peer, lengths, |key| {
+            let data = reader.find(&key.bytes).expect("the file is whole");
+            data.map_or(ControlFlow::Continue(()), ControlFlow::Break)
+        });
+        end.break_value()
     };
     let found = hit(&some);
     assert_eq!(found, hit(&Lengths::ALL), "{peer:?}");

@@ -104,8 +104,7 @@ fn fit(rule: &About, peer: &Peer) -> Option<Fit> {
         }
         About::V6Net(start, length) => {
             let bits = match ip {
-                // The IPv4 Internet is ::ffff:0:0/96; wider prefixes are not about it.
-                IpAddr::V4(_) if *length < 96 => return None,
+                // The IPv4 Internet is ::ffff:0:0/96, and wider prefixes hold it.
                 IpAddr::V4(ip) => ip.to_ipv6_mapped().to_bits(),
                 IpAddr::V6(ip) => ip.to_bits(),
             };

@@ -2,6 +2,11 @@
 
 /// The bytes of a cdb with these keys and data, in this order.
 pub(crate) fn file(records: &[(&[u8], &[u8])]) -> Vec<u8> {
+    file_with(records, |entries| 2 * entries)
+}
+
+/// The same with tables of as many slots as `slots` says for so many entries, which may not be fewer.
+pub(crate) fn file_with(records: &[(&[u8], &[u8])], slots: impl Fn(usize) -> usize) -> Vec<u8> {
     let mut body = Vec::new();
     let mut tables: Vec<Vec<(u32, u32)>> = vec![Vec::new(); 256];
     for (key, data) in records {
@@ -16,7 +21,7 @@ pub(crate) fn file(records: &[(&[u8], &[u8])]) -> Vec<u8> {
     }
     let mut header = Vec::new();
     for table in &tables {
-        let slots = 2 * table.len();
+        let slots = slots(table.len());
         header.extend_from_slice(&pair(HEADER_BYTES + number(body.len()), number(slots)));
         let mut filled = vec![(0, 0); slots];
         for (hash, position) in table {
@@ -24,7 +29,7 @@ pub(crate) fn file(records: &[(&[u8], &[u8])]) -> Vec<u8> {
             let free = (start..slots)
                 .chain(0..start)
                 .find(|slot| filled[*slot].1 == 0);
-            filled[free.expect("half of the slots stay empty")] = (*hash, *position);
+            filled[free.expect("there is a slot for each")] = (*hash, *position);
         }
         for (hash, position) in filled {
             body.extend_from_slice(&pair(hash, position));

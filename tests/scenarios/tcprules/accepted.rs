@@ -79,4 +79,27 @@ pub(crate) fn fill(book: &mut Book) {
         compile(s, b"joe@fe80::1:deny\n")
     })
     .differs("ipv6-rules");
+    book.add("host_bits_are_taken_off_with_a_warning", |s| {
+        let rules = b"1.2.3.4:allow\n\n10.1.2.3/8:deny\n10.9/8:allow,A=\"b\"\n2001:db8::1/32:deny\n0.0.0.1/0:deny";
+        compile(s, rules);
+    })
+    .differs("cidr-rules");
+    for name in [
+        "MAXCONNIP",
+        "MAXCONIP",
+        "MAXPERIP",
+        "MAXCONNC",
+        "MAXRATE",
+        "MAXLOAD",
+        "DIEMSG",
+    ] {
+        book.add(
+            format!("{}_is_a_variable_and_no_limit", name.to_ascii_lowercase()),
+            move |s| {
+                let rules = format!("1.2.3.4:allow,A=\"b\",{name}=\"1\"\n:allow,{name}=\"2\"\n");
+                compile(s, rules.as_bytes());
+            },
+        )
+        .adds("limits-variables", "tcprules: warning: line 1, column ");
+    }
 }

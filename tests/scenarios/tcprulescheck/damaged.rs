@@ -51,18 +51,33 @@ pub(crate) fn fill(book: &mut Book) {
             },
         );
     }
-    for (name, byte) in [("zeros", 0), ("ones", 0xff), ("text", b'x')] {
+    for (name, byte) in [("ones", 0xff), ("text", b'x')] {
         book.add(format!("three_thousand_bytes_of_{name}"), move |s| {
             s.write("rules.cdb", vec![byte; 3000]);
             check(s, "rules.cdb");
         });
     }
-    book.add("key_length_beyond_the_end_is_another_key", |s| {
+    for length in [2048, 3000] {
+        book.add(format!("file_of_{length}_zeros_is_no_database"), move |s| {
+            s.write("rules.cdb", vec![0; length]);
+            check(s, "rules.cdb");
+        })
+        .differs("damaged-rules");
+    }
+    book.add("key_length_beyond_the_end_is_reported", |s| {
         let mut file = valid();
         file[2048..2052].copy_from_slice(&0xffff_fff0_u32.to_le_bytes());
         s.write("rules.cdb", file);
         check(s, "rules.cdb");
-    });
+    })
+    .differs("damaged-rules");
+    book.add("key_with_a_wrong_digit_is_reported", |s| {
+        let mut file = valid();
+        file[2062] = b'1';
+        s.write("rules.cdb", file);
+        check(s, "rules.cdb");
+    })
+    .differs("damaged-rules");
     book.add("data_length_beyond_the_end_is_reported", |s| {
         let mut file = valid();
         file[2052..2056].copy_from_slice(&0x7fff_fff0_u32.to_le_bytes());
@@ -79,7 +94,7 @@ pub(crate) fn fill(book: &mut Book) {
         s.write("rules.cdb", file);
         check(s, "rules.cdb");
     });
-    book.add("full_table_of_foreign_keys_ends_the_search", |s| {
+    book.add("full_table_of_foreign_keys_is_reported", |s| {
         let mut file = valid();
         let filler = file[2065..].to_vec();
         for slot in file[2065..].chunks_exact_mut(8) {
@@ -93,7 +108,8 @@ pub(crate) fn fill(book: &mut Book) {
         file[2056] = b'9';
         s.write("rules.cdb", file);
         check(s, "rules.cdb");
-    });
+    })
+    .differs("damaged-rules");
 }
 
 /// One rule that denies 0.0.0.0: 2048 bytes of header, 17 of record, 16 of hash table.

@@ -105,6 +105,21 @@ pub(crate) fn fill(book: &mut Book) {
         })
         .differs("strict-ports");
     }
+    for (name, host) in [
+        ("host_with_a_number_above_255_is_refused", "127.0.0.257"),
+        ("host_with_an_empty_number_is_refused", "127..0.1"),
+    ] {
+        book.add(name, move |s| {
+            match s.serve_if_it_can(s.program(["-1vHRl0", host, "0", "true"])) {
+                Ok(server) => {
+                    server.wait_for("tcpserver: status: ", 1);
+                    server.terminate();
+                }
+                Err(process) => s.finish(process),
+            }
+        })
+        .differs("strict-octets");
+    }
     book.add("bad_port_is_reported_before_a_bad_host", |s| {
         s.run(s.program(["-HRl0", "1.2.3", "no-such-service", "true"]));
     });
