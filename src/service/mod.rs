@@ -6,6 +6,7 @@
 //! connection.
 #![forbid(unsafe_code)]
 
+mod arrival;
 pub mod control;
 mod end;
 mod list;
@@ -21,6 +22,7 @@ mod sources;
 mod start;
 mod tally;
 
+pub(crate) use arrival::Arrival;
 pub use end::Drain;
 pub(crate) use end::{Stage, Stages};
 pub(crate) use list::{List, Listed, Row};
@@ -29,7 +31,7 @@ pub(crate) use penalty::End;
 pub use penalty::{Penalties, Penalty};
 pub use prefix::Lengths;
 pub use rate::Rate;
-pub(crate) use serve::{Arrival, Service, Terms};
+pub(crate) use serve::{Service, Terms};
 pub(crate) use signals::Signals;
 pub use sources::Terms as SourceTerms;
 pub(crate) use sources::{Allowance, Entered, Sources};

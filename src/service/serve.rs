@@ -1,8 +1,6 @@
 //! The accept loop, a task for each connection, and the end.
 
 use std::cell::Cell;
-use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
@@ -10,38 +8,14 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
+use super::arrival::{Arrival, Undecided};
 use super::end::{Drain, Stage, Stages};
 use super::listener::{Acceptor, Listener};
-use super::pace::{Pace, Paid};
+use super::pace::Pace;
 use super::rate::Rate;
 use super::signals::Signals;
-use super::slots::{Count, Counted};
+use super::slots::Count;
 use crate::cli::{During, Error, Json, Voice};
-
-/// A connection that was accepted.
-pub(crate) struct Arrival {
-    pub(crate) connection: OwnedFd,
-    pub(crate) remote: SocketAddr,
-    /// To let go of as soon as it is decided what becomes of the connection: a server that ends waits for that.
-    pub(crate) undecided: Undecided,
-}
-
-/// A connection of which it is not decided what becomes of it. It is refused when this is dropped.
-#[derive(Debug)]
-pub(crate) struct Undecided {
-    /// Counted as such.
-    _counted: Counted,
-    paid: Option<Paid>,
-}
-
-impl Undecided {
-    /// It is served.
-    pub(crate) fn served(self) {
-        if let Some(paid) = self.paid {
-            paid.spend();
-        }
-    }
-}
 
 /// What a service is held to.
 #[derive(Clone, Copy, Debug)]
@@ -187,10 +161,8 @@ impl Service {
             }
             let (connection, remote) = acceptor.accept(self.voice, || self.open.left()).await;
             let slot = self.open.enter();
-            let undecided = Undecided {
-                _counted: self.undecided.enter(),
-                paid: self.pace.as_ref().map(Pace::pay),
-            };
+            let paid = self.pace.as_ref().map(Pace::pay);
+            let undecided = Undecided::new(self.undecided.enter(), paid);
             self.tell_status();
             let arrival = Arrival {
                 connection,

@@ -34,15 +34,6 @@ pub struct Spawner {
     stack: Stack,
 }
 
-/// A child that was made.
-#[derive(Debug)]
-pub struct Spawned {
-    /// Its process id.
-    pub pid: Pid,
-    /// What it could not do, if it did not become the program.
-    pub failure: Option<Failure>,
-}
-
 /// What a child could not do before it became the program, and why.
 #[derive(Debug)]
 pub struct Failure {
@@ -127,7 +118,7 @@ impl Spawner {
     }
 
     /// Makes a child with `connection` as descriptors 0 and 1, which writes `lines` to descriptor 2, each with one
-    /// write(2), and becomes the program with `environment`. Returns when the program runs or has failed to.
+    /// write(2), and becomes the program with `environment`. Returns when the program runs, or has failed to, and why.
     ///
     /// # Errors
     /// No child could be made (EAGAIN, ENOMEM). A program that cannot be run is no error here: there is a child, which
@@ -137,7 +128,7 @@ impl Spawner {
         connection: BorrowedFd<'_>,
         environment: impl IntoIterator<Item = &'a CStr>,
         lines: &mut [PidLine],
-    ) -> io::Result<Spawned> {
+    ) -> io::Result<(Pid, Option<Failure>)> {
         let arguments = self.program.arguments();
         let environment = pointers(environment);
         let mut job = Job {
@@ -163,7 +154,7 @@ impl Spawner {
             step,
             error: io::Error::from_raw_os_error(errno),
         });
-        Ok(Spawned { pid, failure })
+        Ok((pid, failure))
     }
 }
 

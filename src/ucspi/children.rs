@@ -49,14 +49,10 @@ impl Children {
         lines: &mut [PidLine],
     ) -> io::Result<Child> {
         let mut spawner = self.spawner.borrow_mut();
-        let spawned = spawner.spawn(connection, environment, lines)?;
+        let (pid, failure) = spawner.spawn(connection, environment, lines)?;
         let (ended, end) = oneshot::channel();
-        self.running.borrow_mut().insert(spawned.pid, ended);
-        Ok(Child {
-            pid: spawned.pid,
-            failure: spawned.failure,
-            end,
-        })
+        self.running.borrow_mut().insert(pid, ended);
+        Ok(Child { pid, failure, end })
     }
 
     /// Starts a task that reaps each child that has ended and wakes the connection that waits for it.

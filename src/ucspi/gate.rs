@@ -11,7 +11,7 @@ use std::os::unix::ffi::OsStrExt;
 use super::facts::{Facts, canonical};
 use super::limits;
 use super::names::{Lookups, Names, look_up};
-use super::record::Record;
+use super::record::{Known, Record};
 use crate::cli::Opt;
 use crate::dns::Resolver;
 use crate::rules::{Peer, Rules, Verdict};
@@ -124,6 +124,18 @@ pub(crate) struct Guest {
     pub(crate) verdict: Verdict,
     /// It counts for its source; to be kept until the connection has ended.
     pub(crate) entered: Option<Entered>,
+}
+
+impl Guest {
+    /// What was found out, to be kept when the guest is gone.
+    pub(super) fn known(&self) -> Known {
+        Known {
+            local: Some(self.local),
+            host: self.facts.remote.host.clone(),
+            info: self.facts.info.clone(),
+            rule: self.verdict.rule(),
+        }
+    }
 }
 
 /// Why a connection may not be served.

@@ -85,7 +85,7 @@ impl Log {
         }
         if self.voice.is_json() {
             // The child puts its pid where the NULs are.
-            let event = self.told("ok", record, &Known::of(guest), "\0", Some("\0"));
+            let event = self.told("ok", record, &guest.known(), "\0", Some("\0"));
             let event = event.text("verdict", b"allow");
             return vec![PidLine::new(decided(event, record).line())];
         }
@@ -171,7 +171,7 @@ impl Log {
         if self.voice.is_json() {
             record.decided = Some(record.arrived.elapsed());
             self.voice.tell_event(|| {
-                let event = self.told("deny", record, &Known::of(guest), number, None::<Pid>);
+                let event = self.told("deny", record, &guest.known(), number, None::<Pid>);
                 let event = event.text("verdict", b"deny");
                 decided(event.text("reason", reason.word().as_bytes()), record)
             });
@@ -205,14 +205,14 @@ impl Log {
     pub(crate) fn let_in(&self, record: &mut Record, guest: &Guest) {
         record.decided = Some(record.arrived.elapsed());
         if let Some(listed) = &record.listed {
-            let known = Known::of(guest);
+            let known = guest.known();
             listed.update(|row| {
                 row.local = known.local.map(|local| local.to_string());
                 (row.host, row.info, row.rule) = (known.host, known.info, known.rule);
             });
         }
         if self.voice.is_json() {
-            record.known = Some(Known::of(guest).into());
+            record.known = Some(guest.known().into());
         }
     }
 

@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::facts::canonical;
-use super::gate::Guest;
 use crate::service::Listed;
 use crate::sys::process::{Ended, Pid};
 
@@ -58,17 +57,5 @@ impl Record {
     pub(crate) fn served(&self) -> Duration {
         let decided = self.decided.unwrap_or_default();
         self.arrived.elapsed().saturating_sub(decided)
-    }
-}
-
-impl Known {
-    /// What is known of `guest`.
-    pub(super) fn of(guest: &Guest) -> Self {
-        Self {
-            local: Some(guest.local),
-            host: guest.facts.remote.host.clone(),
-            info: guest.facts.info.clone(),
-            rule: guest.verdict.rule(),
-        }
     }
 }
