@@ -214,7 +214,7 @@ impl Gate {
             .as_ref()
             .map(|sources| sources.enter(remote.ip()));
         let entered = entered.transpose().map_err(|reason| {
-            let guest = guest(Names::default(), Verdict::default(), None);
+            let guest = guest(self.known_names(), Verdict::default(), None);
             Refusal::Denied(reason, guest.into())
         })?;
         banner(connection, &self.terms.banner)
@@ -282,8 +282,13 @@ impl Gate {
             // In a box: a connection that needs none does not pay for their room.
             return Box::pin(look_up(lookups, &self.resolver, local, remote)).await;
         }
+        self.known_names()
+    }
+
+    /// What is known without asking anybody.
+    fn known_names(&self) -> Names {
         Names {
-            local_host: lookups.local_host.clone(),
+            local_host: self.lookups.local_host.clone(),
             ..Names::default()
         }
     }

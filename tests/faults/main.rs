@@ -9,6 +9,7 @@
 mod child;
 mod children;
 mod client;
+mod control;
 mod crowd;
 mod drain;
 mod fault;
