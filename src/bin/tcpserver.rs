@@ -10,6 +10,7 @@ use ucspi_tcp::ucspi::account::Account;
 use ucspi_tcp::ucspi::host::Reading;
 use ucspi_tcp::ucspi::names::Lookups;
 use ucspi_tcp::ucspi::server::{self, Config};
+use ucspi_tcp::ucspi::tree::MAX_TIME;
 use ucspi_tcp::ucspi::{gate, port};
 
 const COMMAND_LINE: CommandLine = CommandLine {
@@ -39,6 +40,7 @@ fn run(arguments: &mut Arguments, voice: &mut Voice) -> Result<(), Error> {
             &mut config.lookups,
         ),
         &mut group(&[Drain::OPTIONS], &mut config.drain),
+        &mut group(&[MAX_TIME], &mut config.max_time),
         &mut group(&[Control::OPTIONS], &mut config.control),
         &mut group(&[Verbosity::OPTIONS], &mut verbosity),
         &mut group(&[Format::OPTIONS], &mut format),

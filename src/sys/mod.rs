@@ -8,6 +8,7 @@
     reason = "system calls have no other form; every block names its obligation and the fact that meets it"
 )]
 
+pub mod cgroup;
 pub mod clock;
 pub mod control;
 pub mod errno;

@@ -115,6 +115,17 @@ pub fn reap() -> io::Result<Option<(Pid, Ended)>> {
     }
 }
 
+/// Sends `signal` to all processes of the group `group`. killpg(3).
+///
+/// # Errors
+/// ESRCH: there is none.
+pub fn send_to_group(group: Pid, signal: impl Into<Option<Signal>>) -> io::Result<()> {
+    Ok(nix::sys::signal::killpg(
+        nix::unistd::Pid::from_raw(group),
+        signal,
+    )?)
+}
+
 fn time(time: libc::timeval) -> Duration {
     let seconds = time.tv_sec.try_into().unwrap_or_default();
     let microseconds = time.tv_usec.try_into().unwrap_or_default();

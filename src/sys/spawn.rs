@@ -29,6 +29,8 @@ pub struct Spawner {
     mask: Mask,
     /// The program's descriptor limits, where they are not ours.
     limits: Option<libc::rlimit>,
+    /// Each child leads a process group of its own.
+    own_groups: bool,
     /// The exit status of a child that cannot become the program, 0-255.
     failed: u8,
     stack: Stack,
@@ -112,13 +114,27 @@ impl Spawner {
             program,
             mask,
             limits: limits.map(Descriptors::raw),
+            own_groups: false,
             failed,
             stack: Stack::new()?,
         })
     }
 
+    /// Makes each child the leader of a process group of its own, whose number is the child's. setpgid(2).
+    #[must_use]
+    pub fn with_own_groups(mut self, own_groups: bool) -> Self {
+        self.own_groups = own_groups;
+        self
+    }
+
+    /// True when each child leads a process group.
+    pub fn has_own_groups(&self) -> bool {
+        self.own_groups
+    }
+
     /// Makes a child with `connection` as descriptors 0 and 1, which writes `lines` to descriptor 2, each with one
     /// write(2), and becomes the program with `environment`. Returns when the program runs, or has failed to, and why.
+    /// The child enters the control group whose file of processes `cgroup` is.
     ///
     /// # Errors
     /// No child could be made (EAGAIN, ENOMEM). A program that cannot be run is no error here: there is a child, which
@@ -128,6 +144,7 @@ impl Spawner {
         connection: BorrowedFd<'_>,
         environment: impl IntoIterator<Item = &'a CStr>,
         lines: &mut [PidLine],
+        cgroup: Option<BorrowedFd<'_>>,
     ) -> io::Result<(Pid, Option<Failure>)> {
         let arguments = self.program.arguments();
         let environment = pointers(environment);
@@ -139,6 +156,8 @@ impl Spawner {
             program: &self.program,
             mask: &self.mask,
             limits: self.limits.as_ref(),
+            own_group: self.own_groups,
+            cgroup: cgroup.map(|fd| fd.as_raw_fd()),
             failed: self.failed,
             failure: None,
         };
@@ -167,6 +186,9 @@ struct Job<'a> {
     program: &'a Program,
     mask: &'a Mask,
     limits: Option<&'a libc::rlimit>,
+    own_group: bool,
+    /// The file to write to in order to be in a control group.
+    cgroup: Option<RawFd>,
     failed: u8,
     /// What the child could not do, and why.
     failure: Option<(Step, c_int)>,
@@ -181,6 +203,15 @@ extern "C" fn child(job: *mut c_void) -> c_int {
         // SAFETY: takes nothing, cannot fail.
         _ => unsafe { libc::getpid() },
     };
+    if job.own_group {
+        // SAFETY: takes no pointer. It cannot fail: this process is new, and has not exec'd.
+        unsafe { libc::setpgid(0, 0) };
+    }
+    if let Some(file) = job.cgroup {
+        // Where that fails, the process group has to do.
+        // SAFETY: pointer and length are of the same literal. 0 is the process that writes it: cgroups(7).
+        unsafe { libc::write(file, b"0".as_ptr().cast(), 1) };
+    }
     for line in &mut *job.lines {
         if !write(line.fill(pid)) {
             // A log without a reader left SIGPIPE pending, behind the mask; ignoring it discards it.

@@ -9,7 +9,9 @@ use std::rc::Rc;
 
 use tokio::sync::oneshot;
 
-use crate::service::{Signals, Stage, Stages};
+use super::tree::{Lifetime, Tree};
+use crate::service::{Signals, Stages};
+use crate::sys::cgroup::{Cgroup, Cgroups};
 use crate::sys::process::{self, Ended, Pid};
 use crate::sys::signal::Signal;
 use crate::sys::spawn::{Failure, PidLine, Spawner};
@@ -19,6 +21,10 @@ use crate::sys::spawn::{Failure, PidLine, Spawner};
 pub(super) struct Children {
     spawner: RefCell<Spawner>,
     running: RefCell<HashMap<Pid, oneshot::Sender<Ended>>>,
+    /// How long each connection may last.
+    lifetime: Option<Lifetime>,
+    /// Where each connection's processes have a control group of their own.
+    cgroups: RefCell<Option<Cgroups>>,
 }
 
 /// A child that was made.
@@ -28,13 +34,16 @@ pub(super) struct Child {
     /// Why it is not the program, and ends at once.
     pub(super) failure: Option<Failure>,
     end: oneshot::Receiver<Ended>,
+    tree: Tree,
 }
 
 impl Children {
-    pub(super) fn new(spawner: Spawner) -> Self {
+    pub(super) fn new(spawner: Spawner, lifetime: Option<Lifetime>) -> Self {
         Self {
             spawner: RefCell::new(spawner),
             running: RefCell::default(),
+            lifetime,
+            cgroups: RefCell::new(lifetime.and_then(|_| Cgroups::ours())),
         }
     }
 
@@ -49,10 +58,19 @@ impl Children {
         lines: &mut [PidLine],
     ) -> io::Result<Child> {
         let mut spawner = self.spawner.borrow_mut();
-        let (pid, failure) = spawner.spawn(connection, environment, lines)?;
+        // Where there is none to be had, the process group has to do.
+        let mut cgroups = self.cgroups.borrow_mut();
+        let cgroup = cgroups.as_mut().and_then(|cgroups| cgroups.make().ok());
+        let entrance = cgroup.as_ref().map(Cgroup::entrance);
+        let (pid, failure) = spawner.spawn(connection, environment, lines, entrance)?;
         let (ended, end) = oneshot::channel();
         self.running.borrow_mut().insert(pid, ended);
-        Ok(Child { pid, failure, end })
+        Ok(Child {
+            pid,
+            failure,
+            end,
+            tree: Tree::new(pid, spawner.has_own_groups(), cgroup, self.lifetime),
+        })
     }
 
     /// Starts a task that reaps each child that has ended and wakes the connection that waits for it.
@@ -86,23 +104,27 @@ impl Children {
 }
 
 impl Child {
-    /// How the child ended, when it has, as `stages` may ask it to.
-    pub(super) async fn ended(mut self, stages: &Stages) -> Ended {
-        let mut stage = Stage::Serve;
+    /// How the child ended, when it has, as `stages` or its lifetime may ask it to.
+    pub(super) async fn ended(&mut self, stages: &Stages) -> Ended {
         loop {
             tokio::select! {
                 // First: a child that was reaped must not be sent a signal, which might be another's.
                 biased;
                 // The sender lives in `Children::running` until it has sent.
                 end = &mut self.end => return end.unwrap_or_default(),
-                next = stages.after(stage) => stage = next,
+                () = self.tree.be_told(stages) => {}
             }
-            let signal = match stage {
-                Stage::Serve => continue,
-                Stage::Ask => Signal::SIGTERM,
-                Stage::Kill => Signal::SIGKILL,
-            };
-            let _ = process::send(self.pid, signal);
+        }
+    }
+
+    /// Sees to it, once the child has ended, that all that it started ends as it had to: waits for that if it was told to
+    /// end, and else lets it go on for the rest of its lifetime.
+    pub(super) async fn leave(mut self, stages: &Stages) {
+        if self.tree.was_told() {
+            self.tree.is_gone(stages).await;
+        } else if self.tree.has_lifetime() {
+            let stages = stages.clone();
+            tokio::task::spawn_local(async move { self.tree.is_gone(&stages).await });
         }
     }
 }

@@ -37,7 +37,7 @@ pub(super) async fn serve(server: Rc<Server>, arrival: Arrival) {
     log.let_in(&mut record, &guest);
     match spawn(&server, &connection, &guest, &record) {
         Err(error) => log.dropped(&record, b"fork", &error),
-        Ok(child) => {
+        Ok(mut child) => {
             log.begun(&mut record, child.pid);
             if let Some(Failure { step, error }) = &child.failure {
                 let doing = match step {
@@ -50,7 +50,8 @@ pub(super) async fn serve(server: Rc<Server>, arrival: Arrival) {
             // Nothing of ours holds a connection that is served: the peer would not see its end.
             drop((connection, guest));
             arrival.undecided.served();
-            let end = child.ended(server.service.stages()).await;
+            let stages = server.service.stages();
+            let end = child.ended(stages).await;
             // Before the log says so: who reads it may count on it.
             if let Some(entered) = entered {
                 entered.ended(End {
@@ -60,6 +61,7 @@ pub(super) async fn serve(server: Rc<Server>, arrival: Arrival) {
             }
             record.end = Some(end);
             log.ended(&record);
+            child.leave(stages).await;
         }
     }
 }

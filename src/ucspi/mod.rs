@@ -24,3 +24,4 @@ pub mod port;
 mod record;
 pub mod server;
 mod sum;
+pub mod tree;

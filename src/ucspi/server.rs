@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::account::Account;
 use super::children::Children;
@@ -10,6 +11,7 @@ use super::gate::{self, Gate};
 use super::host::Reading;
 use super::log::Log;
 use super::names::Lookups;
+use super::tree::Lifetime;
 use crate::cli::{During, Error, FAILED, Voice};
 use crate::dns::Resolver;
 use crate::service::control::{Answers, Control};
@@ -41,6 +43,8 @@ pub struct Config {
     pub lookups: Lookups,
     /// What to do with running programs at SIGTERM; nothing is to let them go on and end.
     pub drain: Option<Drain>,
+    /// How long a connection may last.
+    pub max_time: Option<Duration>,
     /// Where to listen for who asks how the server is.
     pub control: Option<PathBuf>,
     /// Who to become once the port is bound.
@@ -70,8 +74,12 @@ pub fn run(mut config: Config, voice: Voice) -> Result<(), Error> {
         decision: config.lookups.limit(),
         drain: config.drain,
     };
+    let lifetime = config.max_time.map(|time| Lifetime {
+        time,
+        patience: kill(&config).unwrap_or(PATIENCE),
+    });
     start.serve(|stop| async move {
-        let children = Rc::new(Children::new(spawner));
+        let children = Rc::new(Children::new(spawner, lifetime));
         let service = Service::new(voice, terms);
         let mut gate = Gate::new(
             config.gate,
@@ -106,6 +114,14 @@ pub fn run(mut config: Config, voice: Voice) -> Result<(), Error> {
         let serve = move |arrival| connection::serve(Rc::clone(&server), arrival);
         service.run(listener, stop, serve).await
     })
+}
+
+/// How long a program has to end that has lasted too long, when nothing is said.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a program has to end that was asked to.
+fn kill(config: &Config) -> Option<Duration> {
+    config.drain.and_then(|drain| drain.kill)
 }
 
 /// What a connection holds while it is looked up: itself, two questions, an ident connection.
@@ -151,5 +167,8 @@ fn spawner(
     let path = process::variable("PATH");
     let program = Program::new(name, &config.program, path.as_deref());
     let mask = inherited.without(Signal::SIGCHLD);
-    Spawner::new(program, mask, limits, FAILED).during("get memory")
+    let spawner = Spawner::new(program, mask, limits, FAILED).during("get memory")?;
+    // What a program starts is ended with it.
+    let ends = config.max_time.is_some() || kill(config).is_some();
+    Ok(spawner.with_own_groups(ends))
 }

@@ -16,6 +16,7 @@ mod fault;
 mod filters;
 mod floods;
 mod journal;
+mod lifetime;
 mod limits;
 mod matrix;
 mod network;
