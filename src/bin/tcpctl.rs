@@ -11,7 +11,7 @@ use ucspi_tcp::sys::{fd, process};
 
 const COMMAND_LINE: CommandLine = CommandLine {
     name: "tcpctl",
-    synopsis: "[ --json ] path request",
+    synopsis: "path request",
     purpose: "ask a server that runs, and tell it what to do",
 };
 

@@ -167,7 +167,7 @@ impl<F: FnMut(&str)> Warnings<F> {
                 Remark::NoLimit(column, name) => {
                     self.told.push(name);
                     format!(
-                        "column {column}: {name} is a variable for the program and limits nothing"
+                        "column {column}: {name} limits nothing without --rule-limits"
                     )
                 }
             };

@@ -48,8 +48,9 @@ figcaption { display: flex; flex-wrap: wrap; justify-content: space-between; gap
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th { text-align: left; font-weight: 600; color: var(--soft); }
-th, td { padding: .3rem .75rem .3rem 0; border-bottom: 1px solid var(--line); white-space: nowrap; }
+th, td { padding: .3rem .6rem .3rem 0; border-bottom: 1px solid var(--line); white-space: nowrap; }
 td.number, th.number { text-align: right; }
+th:last-child, td:last-child { padding-right: 0; }
 </style>
 <main>
 "#;
@@ -141,7 +142,7 @@ impl Page {
 
     fn sources(&mut self, view: &View) {
         self.heading("Sources");
-        self.add(format_args!("<p>{} known</p>\n", view.sources));
+        self.add(format_args!("<p>{} are known; penalties are in seconds</p>\n", view.sources));
         let rows = view.top.iter().map(|seen| {
             [
                 seen.prefix.to_string(),
@@ -152,7 +153,7 @@ impl Page {
             ]
         });
         self.table(
-            &["source", "#open", "#served", "#refused", "#penalty (s)"],
+            &["source", "#open", "#served", "#refused", "#penalty"],
             rows,
         );
     }
@@ -171,6 +172,9 @@ impl Page {
 
     fn connections(&mut self, view: &View) {
         self.heading("Open connections");
+        if view.open == 0 {
+            return self.add(format_args!("<p>none</p>\n"));
+        }
         let known = |text: &Option<Vec<u8>>| text.as_deref().map(escaped).unwrap_or_default();
         let rows = view.rows.iter().map(|row| {
             [
