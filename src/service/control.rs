@@ -32,12 +32,16 @@ use super::tally::Tally;
 use crate::cli::{During, Error, Opt};
 use crate::sys::{control, process};
 
-/// The control socket, bound; its file goes when this is dropped.
+/// The control socket, bound.
 #[derive(Debug)]
 pub struct Control {
     listener: Bound,
-    path: PathBuf,
+    file: SocketFile,
 }
+
+/// The file of a socket, which goes when this is dropped.
+#[derive(Debug)]
+struct SocketFile(PathBuf);
 
 /// What can be asked.
 pub(crate) struct Answers {
@@ -84,7 +88,8 @@ impl Control {
     pub(crate) fn bind(path: PathBuf, privileges: Privileges) -> Result<Self, Error> {
         let Privileges { uid, gid } = privileges;
         let listener = control::listen(&path, uid, gid).during(doing(&path))?;
-        Ok(Self { listener, path })
+        let file = SocketFile(path);
+        Ok(Self { listener, file })
     }
 
     /// Starts a task that answers.
@@ -92,9 +97,8 @@ impl Control {
     /// # Errors
     /// 111: the runtime cannot watch the socket.
     pub(crate) fn answer(self, answers: Answers) -> Result<(), Error> {
-        let doing = doing(&self.path);
-        let copy = self.listener.try_clone().during(&doing)?;
-        let listener = UnixListener::from_std(copy).during(&doing)?;
+        let Self { listener, file } = self;
+        let listener = UnixListener::from_std(listener).during(doing(&file.0))?;
         let answers = Rc::new(answers);
         tokio::task::spawn_local(async move {
             let service = Rc::clone(&answers.service);
@@ -102,16 +106,16 @@ impl Control {
                 () = accept(listener, answers) => {}
                 () = service.ends() => {}
             }
-            drop(self);
+            drop(file);
         });
         Ok(())
     }
 }
 
-impl Drop for Control {
+impl Drop for SocketFile {
     fn drop(&mut self) {
         // Where the folder is another's, the next server replaces it.
-        let _ = std::fs::remove_file(&self.path);
+        let _ = std::fs::remove_file(&self.0);
     }
 }
 

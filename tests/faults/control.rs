@@ -279,9 +279,7 @@ fn words_that_are_none_and_servers_that_are_none_are_told_apart() {
     ] {
         let outcome = server.run(words);
         assert_eq!(outcome.status.code(), Some(100), "{words:?}");
-        assert!(
-            lossy(&outcome.stderr).ends_with("tcpctl: usage: tcpctl path request\n")
-        );
+        assert!(lossy(&outcome.stderr).ends_with("tcpctl: usage: tcpctl path request\n"));
     }
     let outcome = server.world.run("tcpctl", ["--xml", "ctl", "status"]);
     assert_eq!(outcome.status.code(), Some(100));

@@ -142,7 +142,10 @@ impl Page {
 
     fn sources(&mut self, view: &View) {
         self.heading("Sources");
-        self.add(format_args!("<p>{} are known; penalties are in seconds</p>\n", view.sources));
+        self.add(format_args!(
+            "<p>{} are known; penalties are in seconds</p>\n",
+            view.sources
+        ));
         let rows = view.top.iter().map(|seen| {
             [
                 seen.prefix.to_string(),
