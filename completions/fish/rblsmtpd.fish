@@ -5,7 +5,7 @@ complete -c rblsmtpd -s c -d 'a list that cannot be asked counts against the cli
 complete -c rblsmtpd -s C -d 'a list that cannot be asked does not count (default)'
 complete -c rblsmtpd -s i -d 'do not reject, only tell the server, in $RBLSMTPD'
 complete -c rblsmtpd -s t -x -d 'talk with a rejected client for this many seconds (default 60)'
-complete -c rblsmtpd -s r -x -d 'reject who has a TXT record in this list'
+complete -c rblsmtpd -s r -x -d 'reject who has a TXT record in this list; with base:text, who has an A record'
 complete -c rblsmtpd -s a -x -d 'accept who has an A record in this list'
 complete -c rblsmtpd -s w -x -d 'wait this many seconds before the greeting, if nothing is decided yet'
 complete -c rblsmtpd -s W -d 'wait as long as $GREETDELAY says'

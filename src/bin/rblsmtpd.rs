@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use ucspi_tcp::cli::{self, Arguments, CommandLine, Error, Opt, Voice, group, number};
-use ucspi_tcp::smtp::{Lists, Verdict, refuse};
+use ucspi_tcp::smtp::{BlockList, Lists, Verdict, refuse};
 use ucspi_tcp::sys::process;
 use ucspi_tcp::ucspi::environ;
 
@@ -67,9 +67,10 @@ const OPTIONS: &[Opt<Session>] = &[
     Opt::value(
         "r",
         "base",
-        "reject who has a TXT record in this list",
+        "reject who has a TXT record in this list; with base:text, who has an A record",
         |session, value| {
-            session.lists.block(&value.bytes());
+            let list = value.parse("a list, or list:text", BlockList::parse)?;
+            session.lists.block(&list);
             Ok(())
         },
     ),
@@ -101,7 +102,7 @@ fn main() -> ExitCode {
 
 fn run(arguments: &mut Arguments, voice: &mut Voice) -> Result<(), Error> {
     let client = Client::from_environment();
-    let lists = Lists::new(&client.address, process::variable("RBLSMTPD"))?;
+    let lists = Lists::new(&client.address, process::variable("RBLSMTPD"), *voice)?;
     let was_open = lists.is_open();
     let mut session = Session {
         client,
@@ -139,8 +140,8 @@ fn run(arguments: &mut Arguments, voice: &mut Voice) -> Result<(), Error> {
     cli::exec(&program[0], &program, &environment)
 }
 
-/// The most that is said of a list's text, in bytes.
-const TEXT_BYTES: usize = 200;
+/// The most that is said of a text, in bytes: a reply is at most 512. RFC 5321 section 4.5.3.1.5.
+const TEXT_BYTES: usize = 500;
 
 /// `text`, cut, with everything that does not print as a question mark.
 fn cut(text: &[u8]) -> Vec<u8> {

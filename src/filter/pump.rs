@@ -1,19 +1,16 @@
 //! Bytes both ways at once between four descriptors, past an observer.
 //!
 //! One process, one poll(2), no thread. A direction either waits for bytes or for room, never both, so neither side can
-//! make it hold more than one packet; and one direction that is stuck never stops the other. Descriptors that others
-//! share are not made non-blocking, which those others would notice.
+//! make it hold more than one packet; and one direction that is stuck never stops the other.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use crate::sys::fd::{self, Kind, PollFd, PollFlags};
-use crate::sys::socket;
+use crate::sys::fd::{self, PollFd, PollFlags};
+use crate::sys::outlet::Outlet;
 
 /// The size of a read.
 const READ_BYTES: usize = 64 * 1024;
-/// What a pipe or terminal that poll(2) calls writable takes without blocking. PIPE_BUF, pipe(7).
-const SAFE_WRITE_BYTES: usize = 4096;
 
 /// Sees all bytes, packet by packet, before they go on.
 pub trait Observer {
@@ -29,8 +26,7 @@ pub trait Observer {
 pub struct Flow<'fd> {
     from: BorrowedFd<'fd>,
     /// Closed at the end of the flow.
-    to: Option<OwnedFd>,
-    writing: Writing,
+    to: Option<Outlet<OwnedFd>>,
     /// The end of this flow, or a failed write, ends the other one too.
     is_last: bool,
     /// A failed write loses its bytes, and nothing else.
@@ -40,37 +36,13 @@ pub struct Flow<'fd> {
     written: usize,
 }
 
-/// How not to block on a descriptor that poll(2) called writable.
-#[derive(Debug)]
-enum Writing {
-    /// A socket: by a flag for each send.
-    Send,
-    /// A file, or a pipe end that only we use and that is non-blocking: any amount.
-    Whole,
-    /// Anything else: little at a time.
-    Little,
-}
-
 impl<'fd> Flow<'fd> {
     /// A flow from `from` to `to`, which is closed at its end; `is_last` says that this ends the other flow too.
     ///
     /// # Errors
     /// `to` is not open.
     pub fn new(from: BorrowedFd<'fd>, to: OwnedFd, is_last: bool) -> io::Result<Self> {
-        let writing = match fd::kind(&to)? {
-            Kind::Socket => Writing::Send,
-            Kind::File => Writing::Whole,
-            Kind::Other => Writing::Little,
-        };
-        Ok(Self {
-            from,
-            to: Some(to),
-            writing,
-            is_last,
-            may_lose: false,
-            packet: Vec::new(),
-            written: 0,
-        })
+        Ok(Self::through(from, Outlet::new(to)?, is_last))
     }
 
     /// A flow into a pipe whose write end nobody else has.
@@ -78,11 +50,18 @@ impl<'fd> Flow<'fd> {
     /// # Errors
     /// `to` is not open.
     pub fn into_own_pipe(from: BorrowedFd<'fd>, to: OwnedFd) -> io::Result<Self> {
-        fd::set_nonblocking(&to)?;
-        Ok(Self {
-            writing: Writing::Whole,
-            ..Self::new(from, to, false)?
-        })
+        Ok(Self::through(from, Outlet::to_own_pipe(to)?, false))
+    }
+
+    fn through(from: BorrowedFd<'fd>, to: Outlet<OwnedFd>, is_last: bool) -> Self {
+        Self {
+            from,
+            to: Some(to),
+            is_last,
+            may_lose: false,
+            packet: Vec::new(),
+            written: 0,
+        }
     }
 
     /// The same flow, which goes on when nobody takes what it brings.
@@ -107,7 +86,7 @@ impl<'fd> Flow<'fd> {
     fn step(&mut self, way: usize, observer: &mut impl Observer, room: &mut [u8]) -> bool {
         let Some(to) = &self.to else { return false };
         if self.written < self.packet.len() {
-            match self.write(to.as_fd()) {
+            match to.write(&self.packet[self.written..]) {
                 Ok(written) => self.written += written,
                 Err(_) if self.may_lose => self.written = self.packet.len(),
                 Err(_) => return false,
@@ -127,19 +106,6 @@ impl<'fd> Flow<'fd> {
                 observer.packet(way, &mut self.packet);
                 true
             }
-        }
-    }
-
-    fn write(&self, to: BorrowedFd<'_>) -> io::Result<usize> {
-        let bytes = &self.packet[self.written..];
-        let taken = match self.writing {
-            Writing::Send => socket::send_now(to, bytes),
-            Writing::Whole => fd::write(to, bytes),
-            Writing::Little => fd::write(to, &bytes[..bytes.len().min(SAFE_WRITE_BYTES)]),
-        };
-        match taken {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
-            taken => taken,
         }
     }
 }

@@ -96,7 +96,7 @@ pub(crate) struct Start {
 }
 
 impl Start {
-    /// Takes over the signals that a server waits for: SIGTERM, SIGCHLD, and those in `also`. From here on they are
+    /// Closes the process to others of its user, and takes over the signals that a server waits for: SIGTERM, SIGCHLD, and those in `also`. From here on they are
     /// events.
     ///
     /// SIGPIPE is only blocked: a write that fails says so itself, and a program gets it back with its mask. A SIGTERM that
@@ -106,6 +106,8 @@ impl Start {
     /// # Errors
     /// 111: no runtime.
     pub(crate) fn new(also: &[Signal], voice: Voice) -> Result<Self, Error> {
+        // Also without another user: a program that runs as we do must not get at the connections of others.
+        process::keep_others_out().during("start")?;
         let mut ours = vec![Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGPIPE];
         ours.extend_from_slice(also);
         let mut stop = vec![Signal::SIGTERM];

@@ -6,5 +6,5 @@
 mod lists;
 mod refuse;
 
-pub use lists::{Lists, Verdict};
+pub use lists::{BlockList, Lists, Verdict};
 pub use refuse::refuse;

@@ -3,27 +3,33 @@
 use std::time::{Duration, Instant};
 
 use crate::sys::fd::{self, PollFd, PollFlags};
+use crate::sys::outlet::Outlet;
 
 const GREETING: &[u8] = b"220 rblsmtpd.local\r\n";
 const FINE: &[u8] = b"250 rblsmtpd.local\r\n";
 const BYE: &[u8] = b"221 rblsmtpd.local\r\n";
+/// How long a client may take that only gets the answer: there is room for it as a rule.
+const AT_ONCE: Duration = Duration::from_secs(1);
 /// The longest verb that is looked for, and a byte that shows that a word is longer.
 const VERB_BYTES: usize = 5;
 
-/// Talks with the client on descriptors 0 and 1, until it says QUIT or goes, at most for `limit` in all; `answer`, without
-/// its line end, is said to whatever would send mail. With no time at all, only `answer` is said.
+/// Talks with the client on descriptors 0 and 1, until it says QUIT, goes, or cannot be written to, at most for `limit` in
+/// all, also when it reads nothing; `answer`, without its line end, is said to whatever would send mail. With no time at
+/// all, only `answer` is said.
 pub fn refuse(answer: &[u8], limit: Duration) {
     let answer = [answer, b"\r\n"].concat();
-    if limit.is_zero() {
-        let _ = fd::write_all(fd::STDOUT, &answer);
-        return;
-    }
     // Whatever ends the talk ends it well.
-    let _ = converse(&answer, Instant::now() + limit);
+    let _ = converse(&answer, limit);
 }
 
-fn converse(answer: &[u8], deadline: Instant) -> std::io::Result<()> {
-    fd::write_all(fd::STDOUT, GREETING)?;
+fn converse(answer: &[u8], limit: Duration) -> std::io::Result<()> {
+    let deadline = Instant::now() + limit.max(AT_ONCE);
+    let client = Outlet::new(fd::STDOUT)?;
+    let say = |reply| client.write_all_until(reply, deadline);
+    if limit.is_zero() {
+        return say(answer);
+    }
+    say(GREETING)?;
     let mut verb = Vec::with_capacity(VERB_BYTES);
     let mut is_verb_over = false;
     let mut room = [0; 512];
@@ -47,7 +53,7 @@ fn converse(answer: &[u8], deadline: Instant) -> std::io::Result<()> {
                         verb.truncate(before.len());
                     }
                     let reply = reply(&verb, answer);
-                    fd::write_all(fd::STDOUT, reply)?;
+                    say(reply)?;
                     if reply == BYE {
                         return Ok(());
                     }

@@ -84,28 +84,6 @@ pub fn set_nonblocking(fd: impl AsFd) -> io::Result<()> {
     Ok(())
 }
 
-/// What is behind a descriptor, as far as it matters for writing without blocking.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// A socket.
-    Socket,
-    /// A regular file.
-    File,
-    /// A pipe, a terminal, a device.
-    Other,
-}
-
-/// What is behind `fd`. fstat(2).
-pub fn kind(fd: impl AsFd) -> io::Result<Kind> {
-    use nix::sys::stat::{SFlag, fstat};
-    let mode = SFlag::from_bits_truncate(fstat(fd)?.st_mode);
-    Ok(match mode & SFlag::S_IFMT {
-        SFlag::S_IFSOCK => Kind::Socket,
-        SFlag::S_IFREG => Kind::File,
-        _ => Kind::Other,
-    })
-}
-
 /// Moves `fd` to `number`, closing what was there; it survives exec, also when it already had that number. It then
 /// stays open for as long as the process lives.
 pub fn move_to(fd: OwnedFd, number: RawFd) -> io::Result<BorrowedFd<'static>> {

@@ -17,6 +17,7 @@ pub mod fd;
 pub mod file;
 pub mod limit;
 pub mod load;
+pub mod outlet;
 pub mod privilege;
 pub mod process;
 pub mod random;

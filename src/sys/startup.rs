@@ -1,9 +1,9 @@
 //! What the process inherited, before Rust's runtime changed it.
 //!
 //! Ahead of `main` the runtime ignores SIGPIPE and opens `/dev/null` on each of the descriptors 0, 1 and 2 that is
-//! closed. A program that is a link in a chain must hand both on as it got them, and a filter must fail, not lose
-//! bytes in silence, when its output is closed. So both are recorded before the runtime starts and settled by
-//! [`settle`].
+//! closed; where there is no `/dev/null`, in an empty root say, it aborts. A program that is a link in a chain must hand
+//! both on as it got them, and a filter must fail, not lose bytes in silence, when its output is closed. So both are
+//! recorded before the runtime starts, which then finds no descriptor closed, and settled by [`settle`].
 
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
@@ -30,6 +30,10 @@ extern "C" fn record() {
         // SAFETY: F_GETFD takes no pointer; a closed descriptor gives -1.
         if unsafe { libc::fcntl(fd, libc::F_GETFD) } == -1 {
             CLOSED.fetch_or(1 << fd, Relaxed);
+            // It gets the lowest number that is free: this one. It needs no file, and it passes for open with the runtime,
+            // which polls, where what `settle` puts there would not.
+            // SAFETY: takes a flag; nothing of ours has been opened yet that could own the number.
+            unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
         }
     }
     SIGPIPE_IGNORED.store(signal::is_ignored(Signal::SIGPIPE), Relaxed);

@@ -56,6 +56,7 @@ pub struct Config {
 /// # Errors
 /// Whatever keeps the server from starting: 100 for a wrong operand, 111 otherwise, with the original's messages.
 pub fn run(mut config: Config, voice: Voice) -> Result<(), Error> {
+    let limits = descriptors(&config, voice)?;
     let start = Start::new(&[], voice)?;
     let resolver = Resolver::new(config.lookups.limit());
     let place = config.reading.place(&config.host, config.port, &resolver);
@@ -66,7 +67,6 @@ pub fn run(mut config: Config, voice: Voice) -> Result<(), Error> {
         .map(|path| Control::bind(path, privileges))
         .transpose()?;
     let listener = start.listen(place, &config.listening, privileges)?;
-    let limits = descriptors(&config, voice);
     let spawner = spawner(&config, start.inherited, limits)?;
     let terms = Terms {
         limit: config.listening.limit,
@@ -126,20 +126,30 @@ fn kill(config: &Config) -> Option<Duration> {
 
 /// What a connection holds while it is looked up: itself, two questions, an ident connection.
 const DESCRIPTORS_PER_CONNECTION: u64 = 4;
-/// What the server itself holds, amply.
-const DESCRIPTORS_OF_SERVER: u64 = 32;
+/// What the server itself holds: the runtime's three, the signals twice, the listener. The rules are one more.
+const DESCRIPTORS_OF_SERVER: u64 = 6;
+/// The same, and what look-ups open for a moment, amply.
+const DESCRIPTORS_AMPLY: u64 = 32;
 
-/// Makes room for connections that wait, and gives the limits to put back for the programs. A connection that is served
-/// at once holds a descriptor for a moment only, and nothing is changed for that.
-fn descriptors(config: &Config, voice: Voice) -> Option<Descriptors> {
-    if !config.lookups.are_needed() && config.gate.banner.is_empty() {
-        return None;
-    }
-    let inherited = Descriptors::now().ok()?;
-    let needed =
-        u64::from(config.listening.limit) * DESCRIPTORS_PER_CONNECTION + DESCRIPTORS_OF_SERVER;
-    if needed <= inherited.soft {
-        return None;
+/// Makes room for the server, and for connections that wait, and gives the limits to put back for the programs. A
+/// connection that is served at once holds a descriptor for a moment only, and needs no room but that.
+///
+/// # Errors
+/// 111: not even one connection could be served.
+fn descriptors(config: &Config, voice: Voice) -> Result<Option<Descriptors>, Error> {
+    let Ok(inherited) = Descriptors::now() else {
+        return Ok(None);
+    };
+    let wait = config.lookups.are_needed() || !config.gate.banner.is_empty();
+    let each = if wait { DESCRIPTORS_PER_CONNECTION } else { 1 };
+    let least = DESCRIPTORS_OF_SERVER + u64::from(config.gate.rules.is_some()) + each;
+    let ample = if wait {
+        u64::from(config.listening.limit) * each + DESCRIPTORS_AMPLY
+    } else {
+        0
+    };
+    if ample <= inherited.soft && inherited.left(least) == least {
+        return Ok(None);
     }
     let is_raised = inherited.soft < inherited.hard && inherited.raise().is_ok();
     let now = if is_raised {
@@ -147,14 +157,25 @@ fn descriptors(config: &Config, voice: Voice) -> Option<Descriptors> {
     } else {
         inherited.soft
     };
-    if needed > now {
+    let counts = Descriptors {
+        soft: now,
+        ..inherited
+    };
+    let missing = least - counts.left(least);
+    if missing > 0 {
+        let needed = now + missing;
+        return Err(Error::fatal(format!(
+            "a limit of {now} descriptors is too small: {needed} are needed"
+        )));
+    }
+    if ample > now {
         let limit = config.listening.limit;
         let warning = format!(
             "warning: {now} descriptors may not be enough for {limit} connections that wait for look-ups"
         );
         voice.warn(&[warning.as_bytes()]);
     }
-    is_raised.then_some(inherited)
+    Ok(is_raised.then_some(inherited))
 }
 
 /// The way to make children.

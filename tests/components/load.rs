@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use crate::support::launch::Output;
 use crate::support::net;
 use crate::support::process::resident;
-use crate::world::{self, Server, World, children, count, eventually};
+use crate::world::{self, Server, World, children, count, eventually, open_files};
 
 const CONNECTIONS: usize = 20_000;
 
@@ -15,20 +15,6 @@ fn visit(server: &Server, source: Ipv4Addr) {
     let mut stream = net::connect_from(source, Ipv4Addr::LOCALHOST, server.port, |_| false)
         .expect("the server listens");
     assert_eq!(net::receive_all(&mut stream), b"");
-}
-
-fn descriptors(pid: u32) -> Vec<String> {
-    let folder = format!("/proc/{pid}/fd");
-    let mut open: Vec<String> = fs::read_dir(folder)
-        .expect("the server runs")
-        .map(|entry| entry.expect("the server is idle").path())
-        .map(|fd| {
-            let target = fs::read_link(&fd).unwrap_or_default();
-            format!("{} -> {}", fd.display(), target.display())
-        })
-        .collect();
-    open.sort();
-    open
 }
 
 fn log(world: &World) -> String {
@@ -60,14 +46,14 @@ fn twenty_thousand_connections_leave_nothing_behind() {
     visit(&server, Ipv4Addr::LOCALHOST);
     visit(&server, Ipv4Addr::new(127, 0, 4, 1));
     wait_for_rest(&world, 2);
-    let at_first = (descriptors(pid), children(pid), resident(pid));
+    let at_first = (open_files(pid), children(pid), resident(pid));
     for number in 0..CONNECTIONS {
         // Four sources in turn, one of them denied.
         let source = Ipv4Addr::new(127, 0, u8::try_from(number % 4 + 1).unwrap_or(0), 1);
         visit(&server, source);
     }
     wait_for_rest(&world, CONNECTIONS + 2);
-    let at_last = (descriptors(pid), children(pid), resident(pid));
+    let at_last = (open_files(pid), children(pid), resident(pid));
     assert_eq!(at_last.0, at_first.0, "descriptors");
     assert_eq!(at_last.1, at_first.1, "children");
     assert_eq!(at_last.1, [0; 0], "children");

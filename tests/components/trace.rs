@@ -47,7 +47,7 @@ const DENIED: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
 /// Serves a connection from `source` by `tcpserver -HRl0` with `options`; `None` where nobody may trace.
 fn trace(options: &[&str], source: Ipv4Addr) -> Option<Trace> {
-    let world = world::with(&["strace", "ls"])?;
+    let world = world::with_root_and(&["strace", "ls"])?;
     let trial = ["-o", "/dev/null", "true"];
     if !world.run("strace", trial).status.success() {
         world::skip("strace may not trace here");

@@ -36,7 +36,7 @@ pub(crate) fn with(programs: &[&str]) -> Option<World> {
     })
 }
 
-/// Like [`with`], for tests that change user ids.
+/// Like [`with`], for tests that change user ids or look into a server, which is closed to its own user.
 pub(crate) fn with_root_and(programs: &[&str]) -> Option<World> {
     if !is_root() {
         skip("it needs root");
@@ -260,4 +260,20 @@ pub(crate) fn children(pid: u32) -> Vec<i32> {
     text.split_whitespace()
         .map(|pid| pid.parse().expect("a pid"))
         .collect()
+}
+
+/// What each descriptor of a process leads to, by number; nothing where only root may know, because a server keeps its own
+/// user out of itself.
+pub(crate) fn open_files(pid: u32) -> Vec<(String, String)> {
+    if !is_root() {
+        return Vec::new();
+    }
+    let entries = fs::read_dir(format!("/proc/{pid}/fd")).expect("the process runs");
+    let target = |path: &Path| text(&fs::read_link(path).unwrap_or_default());
+    let mut open: Vec<_> = entries
+        .flatten()
+        .map(|entry| (text(&entry.path()), target(&entry.path())))
+        .collect();
+    open.sort();
+    open
 }

@@ -124,7 +124,7 @@ fn visit(server: &Server) -> String {
 
 #[test]
 fn child_that_cannot_become_the_program_says_why_and_ends_with_111() {
-    let Some(world) = world::with(&["strace", "echo"]) else {
+    let Some(world) = world::with_root_and(&["strace", "echo"]) else {
         return;
     };
     if !may_trace(&world) {

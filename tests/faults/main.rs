@@ -25,6 +25,7 @@ mod rules;
 mod server;
 mod service;
 mod soak;
+mod start;
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,6 +1,7 @@
 //! Privileges go once, whole and in order, or the server does not start.
 
 use std::fs;
+use std::io::Write as _;
 use std::net::Ipv4Addr;
 
 use nix::sys::signal::Signal;
@@ -8,7 +9,7 @@ use nix::sys::signal::Signal;
 use crate::fault::{Calls, Fault, may_trace, traced};
 use crate::matrix::Table;
 use crate::service::{FRIEND, SERVED, has_ended};
-use crate::support::{net, probe};
+use crate::support::{net, pidfd, probe};
 use crate::world::{self, Server, World, eventually, lossy};
 
 const DROP: [&str; 2] = ["-u65533", "-g65532"];
@@ -51,7 +52,7 @@ fn drop_privileges(world: &World, fault: Option<&Fault>) -> Drop {
 }
 
 /// What a server may call that is nobody any more: nothing here needs root.
-const HARMLESS: [&str; 27] = [
+const HARMLESS: [&str; 28] = [
     "accept4",
     "brk",
     "clone",
@@ -72,6 +73,7 @@ const HARMLESS: [&str; 27] = [
     "mprotect",
     "munmap",
     "openat",
+    "prctl",
     "prlimit64",
     "read",
     "setsockopt",
@@ -164,26 +166,113 @@ fn ids_under(world: &World, options: &[&str]) -> Vec<String> {
     probe::ids(&lossy(&net::receive_all(&mut stream)))
 }
 
+/// Some of the users whom every system has, but root: (name, uid, gid).
+fn users() -> Vec<[String; 3]> {
+    let passwd = fs::read_to_string("/etc/passwd").expect("every system has one");
+    let users = passwd.lines().map(|line| {
+        let fields: Vec<&str> = line.split(':').collect();
+        [fields[0], fields[2], fields[3]].map(str::to_owned)
+    });
+    users
+        .filter(|[_, uid, gid]| uid != "0" && gid != "0")
+        .collect()
+}
+
+/// What a program sees of itself that is `uid`, in the group `gid` alone.
+fn shown(uid: &str, gid: &str) -> [String; 3] {
+    [
+        format!("user ids: {}", [uid; 4].join(" ")),
+        format!("group ids: {}", [gid; 4].join(" ")),
+        format!("groups: {gid}"),
+    ]
+}
+
 #[test]
-fn name_of_a_user_alone_sets_its_group_and_the_group_list_too() {
+fn name_always_sets_the_group_list_whatever_its_numbers_are() {
     let Some(world) = world::with_root_and(&["cat"]) else {
         return;
     };
-    let passwd = fs::read_to_string("/etc/passwd").expect("every system has one");
-    let nobody = passwd.lines().find(|line| line.starts_with("nobody:"));
-    let Some(nobody) = nobody else {
-        return world::skip("there is no user nobody");
+    let users = users();
+    let Some([name, uid, gid]) = users.first() else {
+        return world::skip("there is no user but root");
     };
-    let fields: Vec<&str> = nobody.split(':').collect();
-    let (uid, gid) = (fields[2], fields[3]);
-    let shown = |gid: &str| {
-        [
-            format!("user ids: {}", [uid; 4].join(" ")),
-            format!("group ids: {}", [gid; 4].join(" ")),
-            format!("groups: {gid}"),
-        ]
+    for (options, uid, gid) in [
+        (&["-u", name][..], &uid[..], &gid[..]),
+        (&["-u", name, "-g77"], uid, "77"),
+        (&["-g77", "-u", name], uid, "77"),
+        (&["-u", name, "-g0"], uid, "0"),
+        (&["-g0", "-u", name], uid, "0"),
+        (&["-u", name, "-g", "root"], uid, "0"),
+        (&["-u66", "-g", "root"], "66", "0"),
+        (&["-g", "root"], "0", "0"),
+        (&["-u", "root"], "0", "0"),
+    ] {
+        assert_eq!(ids_under(&world, options), shown(uid, gid), "{options:?}");
+    }
+}
+
+#[test]
+fn last_user_wins_with_all_that_comes_with_it() {
+    let Some(world) = world::with_root_and(&["cat"]) else {
+        return;
     };
-    assert_eq!(ids_under(&world, &["-u", "nobody"]), shown(gid));
-    assert_eq!(ids_under(&world, &["-u", "nobody", "-g77"]), shown("77"));
-    assert_eq!(ids_under(&world, &["-g77", "-u", "nobody"]), shown("77"));
+    let users = users();
+    let [first @ .., [last, uid, gid]] = &users[..] else {
+        return world::skip("there is no user but root");
+    };
+    let Some([first, ..]) = first.first() else {
+        return world::skip("there is one user but root");
+    };
+    let of_last = shown(uid, gid);
+    assert_eq!(ids_under(&world, &["-u", first, "-u", last]), of_last);
+    assert_eq!(ids_under(&world, &["-u", "66", "-u", last]), of_last);
+    // A number brings no group along, and takes none over.
+    let [_, _, groups] = &ids_under(&world, &["-u", first, "-u", "66"])[..] else {
+        panic!("three lines");
+    };
+    assert_eq!(groups, "groups: 0 4 5");
+}
+
+/// Runs `act` as an ordinary user, on a thread of its own.
+fn unprivileged<T: Send>(act: impl FnOnce() -> T + Send) -> T {
+    let act = || {
+        pidfd::become_on_this_thread(UNPRIVILEGED);
+        act()
+    };
+    std::thread::scope(|scope| scope.spawn(act).join())
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// As which [`crate::support::launch::Launch::unprivileged`] runs programs.
+const UNPRIVILEGED: u32 = 65534;
+
+#[test]
+fn program_cannot_take_descriptors_out_of_its_server_nor_look_into_it() {
+    let Some(world) = world::with_root_and(&["cat"]) else {
+        return;
+    };
+    // The server is nobody from its start, or becomes that; a program of such a server is nobody, too.
+    let words = ["-1HRl0", "127.0.0.1", "0", "cat"];
+    let from_the_start = world.program("tcpserver", words).unprivileged();
+    let [option, rest @ ..] = words;
+    let later = [&[option, "-u", "65534", "-g", "65534"], &rest[..]].concat();
+    for launch in [from_the_start, world.program("tcpserver", later)] {
+        let server = Server::on(world.start(launch));
+        let stream = net::connect_from(FRIEND, Ipv4Addr::LOCALHOST, server.port, |_| false);
+        let mut stream = stream.expect("the server listens");
+        stream.write_all(b"hello\n").expect("cat reads");
+        assert_eq!(net::receive_line(&mut stream), b"hello\n");
+        let pid = server.process.pid();
+        let program = world::children(pid)[0].unsigned_abs();
+        let (of_program, of_server, listing) = unprivileged(|| {
+            let taken = |pid| pidfd::descriptor_of(pid, 2).map(drop);
+            let listing = fs::read_dir(format!("/proc/{pid}/fd")).map(drop);
+            (taken(program), taken(pid), listing)
+        });
+        // That one is as open as ever.
+        assert_eq!(of_program, Ok(()));
+        assert_eq!(of_server, Err(nix::Error::EPERM));
+        let refused = listing.map_err(|error| error.kind());
+        assert_eq!(refused, Err(std::io::ErrorKind::PermissionDenied));
+    }
 }

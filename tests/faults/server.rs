@@ -147,7 +147,7 @@ const NAMED_ROWS: &[Row] = &[
 
 #[test]
 fn server_survives_each_failing_call_and_admits_nobody_for_it() {
-    let Some(world) = world::with(&["strace", "echo"]) else {
+    let Some(world) = world::with_root_and(&["strace", "echo"]) else {
         return;
     };
     if may_trace(&world) {
@@ -159,7 +159,7 @@ fn server_survives_each_failing_call_and_admits_nobody_for_it() {
 
 #[test]
 fn failing_look_ups_admit_nobody_and_end() {
-    let Some(world) = world::with(&["strace", "echo"]) else {
+    let Some(world) = world::with_root_and(&["strace", "echo"]) else {
         return;
     };
     if may_trace(&world) && network::enter() {

@@ -9,7 +9,7 @@ use crate::fault::{Calls, Fault, traced};
 use crate::matrix::Trial;
 use crate::support::net;
 use crate::support::process::Process;
-use crate::world::{World, eventually, lossy};
+use crate::world::{self, World, eventually, lossy};
 
 /// The one whom the rules let in.
 pub(crate) const FRIEND: Ipv4Addr = Ipv4Addr::LOCALHOST;
@@ -212,20 +212,13 @@ pub(crate) fn has_ended(pid: u32) -> bool {
         .is_none_or(|(_, rest)| rest.starts_with(['Z', 'X']))
 }
 
-/// What a process has open: the kind of each, sorted.
+/// What a process has open: the kind of each, sorted. For root only.
 pub(crate) fn descriptors(pid: u32) -> Vec<String> {
-    let folder = format!("/proc/{pid}/fd");
-    let mut open: Vec<String> = fs::read_dir(folder)
-        .expect("the process runs")
-        .flatten()
-        .map(|entry| fs::read_link(entry.path()).unwrap_or_default())
-        .map(|target| {
-            let target = lossy(target.as_os_str().as_encoded_bytes());
-            let kind = target.split(":[").next().unwrap_or_default();
-            let name = kind.rsplit('/').next().unwrap_or_default();
-            name.to_owned()
-        })
-        .collect();
+    let kind = |(_, target): (String, String)| {
+        let kind = target.split(":[").next().unwrap_or_default();
+        kind.rsplit('/').next().unwrap_or_default().to_owned()
+    };
+    let mut open: Vec<String> = world::open_files(pid).into_iter().map(kind).collect();
     open.sort();
     open
 }

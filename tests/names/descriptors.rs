@@ -10,12 +10,13 @@ use super::gate::Gate;
 use super::many::client;
 use super::nameserver::NameServer;
 use super::zone::Zone;
-use super::{NAME_SERVER, THERE};
+use super::{HERE, NAME_SERVER, THERE};
 use crate::support::net;
 
 tests! {
     limit_beyond_the_descriptors_is_warned_of_once,
     limit_without_lookups_is_not_warned_of,
+    fewest_descriptors_with_which_it_starts_are_enough_for_look_ups,
     program_has_the_inherited_descriptor_limit,
     server_without_descriptors_recovers,
 }
@@ -42,6 +43,26 @@ fn limit_without_lookups_is_not_warned_of() {
     });
     assert_eq!(net::receive_all(&mut server.connect(THERE)), b"");
     assert_eq!(server.terminate(), "");
+}
+
+/// The smallest limit with which a server starts that looks up names; see `DESCRIPTORS_OF_SERVER`.
+const FEWEST: u64 = 13;
+
+fn fewest_descriptors_with_which_it_starts_are_enough_for_look_ups() {
+    let zone = Zone::default()
+        .ptr(THERE, "there.test")
+        .ptr(HERE, "here.test");
+    let _name_server = NameServer::of(NAME_SERVER, zone);
+    let script = "echo $TCPLOCALHOST $TCPREMOTEHOST";
+    let server = Daemon::start(&["-R"], &["sh", "-c", script], |launch| {
+        launch
+            .env("DNSCACHEIP", NAME_SERVER.to_string())
+            .limit(Resource::RLIMIT_NOFILE, FEWEST)
+    });
+    for _ in 0..2 {
+        let received = net::receive_all(&mut server.connect(THERE));
+        assert_eq!(received, b"here.test there.test\n");
+    }
 }
 
 fn program_has_the_inherited_descriptor_limit() {

@@ -4,6 +4,8 @@ use std::fs::{File, OpenOptions};
 use std::os::fd::OwnedFd;
 
 use crate::support::launch::{Input, Output};
+use crate::support::process::{Process, describe};
+use crate::support::scene::Scene;
 
 /// Takes no byte: no space left on device.
 pub(crate) fn full() -> Output {
@@ -47,3 +49,17 @@ pub(crate) fn noise(length: usize) -> Vec<u8> {
 
 /// What a stream of 10 MB is here.
 pub(crate) const LONG_BYTES: usize = 10 << 20;
+
+/// A shell program that hears nothing: it closes its input, says `ready`, waits for the fifo `go`, and prints more than any
+/// pipe holds.
+pub(crate) const DEAF: &str = "exec <&-; echo ready; read x <go; exec head -c 300000 /dev/zero";
+
+/// Waits for the end of the program [`DEAF`], whose first line came as `ready`, and notes whether its output came too.
+pub(crate) fn note_end_of_deaf(s: &mut Scene, process: Process, ready: &str) {
+    let outcome = process.outcome();
+    s.note(&format!(
+        "all of the output came: {}",
+        outcome.stdout.len() == ready.len() + 300_000
+    ));
+    s.note(&describe(outcome.status));
+}

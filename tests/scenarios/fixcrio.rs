@@ -100,6 +100,21 @@ fn ends(book: &mut Book) {
     book.add("program_that_ends_first_ends_all", |s| {
         s.run(s.program(["echo", "done"]).stdin(Input::Pipe));
     });
+    book.add(
+        "program_that_closes_its_input_keeps_its_output_when_more_comes",
+        |s| {
+            let gate = s.fifo("go");
+            let mut process = s.start(s.program(["sh", "-c", files::DEAF]).stdin(Input::Pipe));
+            let stdout = process.stdout.clone().expect("stdout is a pipe");
+            stdout.wait_for("ready", 1);
+            let mut stdin = process.stdin.take().expect("stdin is a pipe");
+            // More than a pipe holds: some of it has been read when it is written, or nobody reads any more.
+            let _ = stdin.write_all(&[b'x'; 65_537]);
+            let _open = gate.open();
+            files::note_end_of_deaf(s, process, "ready\r\n");
+        },
+    )
+    .differs("fixcrio-closed-input");
     book.add("closed_stdin_is_an_end_of_input", |s| {
         s.run(s.program(["cat"]).closed(0));
     });

@@ -11,7 +11,9 @@ use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 
 use nix::errno::Errno;
-use nix::sys::resource::{Resource, setrlimit};
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Gid, Uid, setgid, setuid};
@@ -23,9 +25,11 @@ pub(crate) enum Step {
     Ignore(Signal),
     Block(Signal),
     Limit(Resource, u64),
+    SoftLimit(Resource, u64),
     Umask(Mode),
     Groups(Vec<libc::gid_t>),
     Become(libc::uid_t),
+    HideDevices,
 }
 
 impl Step {
@@ -47,6 +51,10 @@ impl Step {
                 sigprocmask(SigmaskHow::SIG_BLOCK, Some(&set), None)?;
             }
             Self::Limit(resource, limit) => setrlimit(*resource, *limit, *limit)?,
+            Self::SoftLimit(resource, limit) => {
+                let (_, hard) = getrlimit(*resource)?;
+                setrlimit(*resource, *limit, hard)?;
+            }
             Self::Umask(mask) => {
                 umask(*mask);
             }
@@ -61,6 +69,13 @@ impl Step {
                 Errno::result(result)?;
                 setgid(Gid::from_raw(*id))?;
                 setuid(Uid::from_raw(*id))?;
+            }
+            Self::HideDevices => {
+                const NOTHING: Option<&CStr> = None;
+                unshare(CloneFlags::CLONE_NEWNS)?;
+                let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
+                mount(NOTHING, c"/", NOTHING, private, NOTHING)?;
+                mount(NOTHING, c"/dev", Some(c"tmpfs"), MsFlags::empty(), NOTHING)?;
             }
         }
         Ok(())

@@ -158,6 +158,12 @@ impl Launch {
             .described(format!("with {resource:?} {limit}"))
     }
 
+    /// The same, but for the hard limit, up to which the program may go.
+    pub(crate) fn soft_limit(self, resource: Resource, limit: u64) -> Self {
+        self.step(Step::SoftLimit(resource, limit))
+            .described(format!("with soft {resource:?} {limit}"))
+    }
+
     pub(crate) fn umask(self, mask: u32) -> Self {
         self.step(Step::Umask(Mode::from_bits_truncate(mask)))
             .described(format!("with umask {mask:03o}"))
@@ -178,6 +184,11 @@ impl Launch {
             self
         };
         launch.described("as an ordinary user")
+    }
+
+    /// Starts the program where `/dev` is empty; only root can.
+    pub(crate) fn without_devices(self) -> Self {
+        self.step(Step::HideDevices).described("without devices")
     }
 
     pub(crate) fn is_unprivileged(&self) -> bool {

@@ -25,6 +25,17 @@ pub(crate) fn connect_from(
     port: u16,
     taken: impl Fn(u16) -> bool,
 ) -> nix::Result<TcpStream> {
+    connect_with(source, target, port, taken, &[])
+}
+
+/// The same, with IP options in every packet.
+pub(crate) fn connect_with(
+    source: Ipv4Addr,
+    target: Ipv4Addr,
+    port: u16,
+    taken: impl Fn(u16) -> bool,
+    ip_options: &[u8],
+) -> nix::Result<TcpStream> {
     let mut refused = Vec::new();
     let socket = loop {
         let socket = tcp_socket();
@@ -35,6 +46,7 @@ pub(crate) fn connect_from(
         refused.push(socket);
     };
     setsockopt(&socket, sockopt::SendTimeout, &time_limit()).expect("a connect can be bounded");
+    pidfd::set_ip_options(&socket, ip_options);
     connect(socket.as_raw_fd(), &address(target, port))?;
     Ok(bounded(TcpStream::from(socket)))
 }
@@ -142,6 +154,12 @@ pub(crate) fn receive_line(stream: &mut TcpStream) -> Vec<u8> {
 pub(crate) fn is_nodelay(pid: u32, fd: i32) -> bool {
     let socket = pidfd::descriptor_of(pid, fd).expect("a child's descriptors can be looked at");
     nix::sys::socket::getsockopt(&socket, sockopt::TcpNoDelay).expect("it is a TCP socket")
+}
+
+/// How many bytes of IP options descriptor `fd` of process `pid`, a socket, sends with every packet.
+pub(crate) fn ip_options_bytes(pid: u32, fd: i32) -> usize {
+    let socket = pidfd::descriptor_of(pid, fd).expect("a child's descriptors can be looked at");
+    pidfd::ip_options(&socket).len()
 }
 
 /// Nothing, not even an end, comes for a while.

@@ -1,4 +1,5 @@
-//! Other processes than our own children: their end, and their descriptors. pidfd_open(2), pidfd_getfd(2).
+//! Other processes than our own children: their end, and their descriptors. pidfd_open(2), pidfd_getfd(2); and what can be
+//! seen of a socket that is one. IP_OPTIONS, ip(7).
 #![allow(unsafe_code, reason = "neither std nor nix has these calls")]
 
 use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
@@ -29,6 +30,52 @@ pub(crate) fn descriptor_of(pid: u32, fd: i32) -> nix::Result<OwnedFd> {
     let process = open(pid)?;
     // SAFETY: pidfd_getfd takes three numbers.
     owned(unsafe { libc::syscall(libc::SYS_pidfd_getfd, process.as_raw_fd(), fd, 0) })
+}
+
+/// The IP options that `socket` sends with every packet.
+pub(crate) fn ip_options(socket: &OwnedFd) -> Vec<u8> {
+    // RFC 791: a header has room for 40 bytes of them.
+    let mut options = vec![0; 40];
+    let mut length = 40;
+    // SAFETY: `options` has room for `length` bytes, and both outlive the call.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_IP,
+            libc::IP_OPTIONS,
+            options.as_mut_ptr().cast(),
+            &raw mut length,
+        )
+    };
+    assert_eq!(result, 0, "a TCP socket has IP options");
+    options.truncate(length as usize);
+    options
+}
+
+/// Lets every packet of `socket` carry these IP options.
+pub(crate) fn set_ip_options(socket: &OwnedFd, options: &[u8]) {
+    let length = libc::socklen_t::try_from(options.len()).expect("they are few");
+    // SAFETY: pointer and length are of the same slice, which the call only reads.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_IP,
+            libc::IP_OPTIONS,
+            options.as_ptr().cast(),
+            length,
+        )
+    };
+    assert_eq!(result, 0, "a socket takes well-formed IP options");
+}
+
+/// Makes this thread, and no other, a process of the user and group `id` in the eyes of the system, for good.
+pub(crate) fn become_on_this_thread(id: u32) {
+    // The calls of the C library change all threads.
+    for call in [libc::SYS_setresgid, libc::SYS_setresuid] {
+        // SAFETY: both calls take three numbers.
+        let result = unsafe { libc::syscall(call, id, id, id) };
+        assert_eq!(result, 0, "root becomes whom it likes");
+    }
 }
 
 fn open(pid: u32) -> nix::Result<OwnedFd> {

@@ -59,6 +59,18 @@ impl Server {
         self.client(stream, source)
     }
 
+    /// A client whose packets ask to have their route recorded, and the answers too: an IP option that does no harm.
+    pub(crate) fn connect_recording_the_route(&mut self) -> Peer {
+        // RFC 791: type, length, where the next address goes, room for one, and the end of the options.
+        const RECORD_ROUTE: [u8; 8] = [7, 7, 4, 0, 0, 0, 0, 0];
+        let stream = {
+            let transcript = self.transcript.borrow();
+            let is_known = |port| transcript.names.is_known(port);
+            net::connect_with(LOCALHOST, LOCALHOST, self.port, is_known, &RECORD_ROUTE)
+        };
+        self.client(stream.expect("the server listens"), LOCALHOST)
+    }
+
     /// A client from 127.0.0.1 of a server that perhaps does not listen at all.
     pub(crate) fn connect_if_it_listens(&mut self) -> Option<Peer> {
         match self.socket(LOCALHOST, LOCALHOST) {

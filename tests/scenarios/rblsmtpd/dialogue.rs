@@ -5,7 +5,7 @@ use std::io::Write as _;
 use super::smtpd;
 use crate::scenarios::files;
 use crate::support::book::Book;
-use crate::support::launch::{Input, Launch};
+use crate::support::launch::{Input, Launch, Output};
 use crate::support::scene::Scene;
 
 const DIALOGUES: &[(&str, &[u8])] = &[
@@ -118,6 +118,24 @@ fn limits(book: &mut Book) {
         let launch = rejected(s, &["-t1"]);
         s.run(launch.stdin(Input::Pipe));
     });
+    book.add("limit_ends_a_client_that_reads_nothing", |s| {
+        let (reader, writer) = std::io::pipe().expect("the system has pipes");
+        let launch =
+            rejected(s, &["-t1"]).stdout(Output::File(std::os::fd::OwnedFd::from(writer).into()));
+        s.run(launch.input("RCPT\r\n".repeat(20_000)));
+        drop(reader);
+    });
+    book.add(
+        "client_that_cannot_be_written_to_ends_the_talk_at_once",
+        |s| {
+            // An hour more, and nothing else, is what the original gives it.
+            for stdout in [files::full(), Output::Closed] {
+                let launch = rejected(s, &["-t3600"]).stdout(stdout);
+                s.run(launch.stdin(Input::Pipe));
+            }
+        },
+    )
+    .ours_alone("rblsmtpd-output");
     book.add("limit_is_for_the_whole_talk", |s| {
         // A client that says something all the time never has to wait for a second.
         let launch = rejected(s, &["-t1"]).stdin(Input::Pipe);

@@ -34,19 +34,18 @@ pub(crate) fn fill(book: &mut Book) {
             s.run(launch.input("RCPT\r\n"));
         });
     }
-    for length in [199, 200, 201, 1000] {
-        book.add(format!("text_of_{length}_bytes_is_cut_at_200"), move |s| {
-            let launch = smtpd(s, &[]).env("RBLSMTPD", vec![b'x'; length]);
-            s.run(launch.input("RCPT\r\n"));
-        });
-        book.add(
-            format!("text_of_{length}_bytes_after_a_dash_is_cut_at_200"),
-            move |s| {
-                let text = [b"-", &vec![b'x'; length][..]].concat();
+    for length in [199, 200, 201, 499, 500, 501, 1000] {
+        for (mark, after) in [("", ""), ("-", "_after_a_dash")] {
+            let name = format!("text_of_{length}_bytes{after}_is_said_up_to_500");
+            let scenario = book.add(name, move |s| {
+                let text = [mark.as_bytes(), &vec![b'x'; length][..]].concat();
                 let launch = smtpd(s, &[]).env("RBLSMTPD", text);
                 s.run(launch.input("RCPT\r\n"));
-            },
-        );
+            });
+            if length > 200 {
+                scenario.differs("rblsmtpd-long-texts");
+            }
+        }
     }
     book.add("without_lists_everybody_is_served", |s| {
         let launch = smtpd(s, &[]);
@@ -88,6 +87,10 @@ pub(crate) fn fill(book: &mut Book) {
         }
     })
     .differs("strict-numbers");
+    book.add("text_of_a_list_must_not_be_empty", |s| {
+        s.run(s.program(["-r", "rbl.test:", "true"]));
+    })
+    .ours_alone("rblsmtpd-own-texts");
     book.add("ipv6_client_is_known_by_its_own_variable", |s| {
         let launch = s
             .program(["true"])

@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 
 use super::{by_direction, record};
+use crate::scenarios::files;
 use crate::support::book::Book;
 use crate::support::launch::{Input, Output};
 
@@ -47,20 +48,14 @@ pub(crate) fn fill(book: &mut Book) {
             // The original's recorder ends as soon as it cannot pass on what came, which may be before or after it has seen
             // a part of the output. Certain is only that more than a pipe holds never gets through.
             let gate = s.fifo("go");
-            let script = "exec <&-; echo ready; read x <go; exec head -c 300000 /dev/zero";
-            let mut process = s.start(s.program(["sh", "-c", script]).stdin(Input::Pipe));
+            let mut process = s.start(s.program(["sh", "-c", files::DEAF]).stdin(Input::Pipe));
             let (stdout, stderr) = (process.stdout.clone(), process.stderr.clone());
             stdout.expect("stdout is a pipe").wait_for("ready", 1);
             let mut stdin = process.stdin.take().expect("stdin is a pipe");
             stdin.write_all(b"late\n").expect("the recorder reads");
             stderr.expect("stderr is a pipe").wait_for(" < late ", 1);
             let _open = gate.open();
-            let outcome = process.outcome();
-            s.note(&format!(
-                "all of the output came: {}",
-                outcome.stdout.len() == "ready\n".len() + 300_000
-            ));
-            s.note(&crate::support::process::describe(outcome.status));
+            files::note_end_of_deaf(s, process, "ready\n");
         },
     )
     .differs("recordio-closed-input");

@@ -42,7 +42,7 @@ pub(crate) fn fill(book: &mut Book) {
                 .env("C", "3")
         });
     });
-    book.add("one_of_two_entries_of_a_name_is_removed", |s| {
+    book.add("every_entry_of_a_name_is_removed", |s| {
         run_connected(s, &["-HRl0"], &["env"], |launch| {
             launch
                 .env("TCPREMOTEINFO", "one")
@@ -50,7 +50,8 @@ pub(crate) fn fill(book: &mut Book) {
                 .env("TCPREMOTEINFO", "two")
                 .env("PROTO", "two")
         });
-    });
+    })
+    .differs("copies-of-variables");
     book.add("names_that_only_begin_alike_are_kept", |s| {
         run_connected(s, &["-HRl0"], &["env"], |launch| {
             launch

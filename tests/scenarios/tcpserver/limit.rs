@@ -5,6 +5,8 @@ use nix::sys::signal::Signal;
 
 use super::listening;
 use crate::support::book::Book;
+use crate::support::launch::Launch;
+use crate::support::scene::Scene;
 
 pub(crate) fn fill(book: &mut Book) {
     book.add(
@@ -99,4 +101,65 @@ pub(crate) fn fill(book: &mut Book) {
         },
     )
     .needs_root();
+    descriptors(book);
+}
+
+/// Few descriptors: the original needs 4, with rules and look-ups too.
+fn descriptors(book: &mut Book) {
+    for limit in 4..=8 {
+        let name = format!("soft_limit_of_{limit}_descriptors_is_enough_and_is_the_programs");
+        book.add(name, move |s| {
+            s.rules("rules.cdb", "127.0.0.1:allow\n:deny\n");
+            let options = ["-1vHRl0", "-x", "rules.cdb"];
+            let program = ["sh", "-c", "ulimit -Sn"];
+            let launch = listening(s, &options, &program);
+            let mut server = s.serve(launch.soft_limit(Resource::RLIMIT_NOFILE, limit));
+            for count in 1..=2 {
+                server.connect().receive_all();
+                server.wait_for_ends(count);
+            }
+            server.terminate();
+        });
+        book.add(
+            format!("limit_of_{limit}_descriptors_is_said_to_be_too_small"),
+            move |s| {
+                let launch = listening(s, &["-1HRl0"], &["echo", "served"]);
+                serve_or_say_why(s, launch.limit(Resource::RLIMIT_NOFILE, limit));
+            },
+        )
+        .differs("descriptor-limits");
+    }
+    for (name, options, limit) in [
+        ("limit_of_10_descriptors_is_enough", &["-1HRl0"][..], 10),
+        (
+            "limit_of_11_descriptors_is_enough_with_rules",
+            &["-1HRl0", "-x", "rules.cdb"],
+            11,
+        ),
+    ] {
+        book.add(name, move |s| {
+            s.rules("rules.cdb", "127.0.0.1:allow\n:deny\n");
+            let launch = listening(s, options, &["echo", "served"]);
+            serve_or_say_why(s, launch.limit(Resource::RLIMIT_NOFILE, limit));
+        });
+        book.add(format!("{name}_and_one_less_is_not"), move |s| {
+            s.rules("rules.cdb", "127.0.0.1:allow\n:deny\n");
+            let launch = listening(s, options, &["echo", "served"]);
+            serve_or_say_why(s, launch.limit(Resource::RLIMIT_NOFILE, limit - 1));
+        })
+        .differs("descriptor-limits");
+    }
+}
+
+/// Two visits to a server, or why it does not start.
+fn serve_or_say_why(s: &mut Scene, launch: Launch) {
+    match s.serve_if_it_can(launch) {
+        Err(process) => s.finish(process),
+        Ok(mut server) => {
+            for _ in 0..2 {
+                server.connect().receive_all();
+            }
+            server.terminate();
+        }
+    }
 }

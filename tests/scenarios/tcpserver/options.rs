@@ -3,6 +3,8 @@
 use super::{as_it_is, listening, one_connection, one_logged_connection};
 use crate::support::book::Book;
 use crate::support::net;
+use crate::support::scene::Scene;
+use crate::support::server::{Peer, Server};
 
 pub(crate) fn fill(book: &mut Book) {
     book.add("port_is_printed_once_and_stdout_is_closed", |s| {
@@ -75,20 +77,20 @@ pub(crate) fn fill(book: &mut Book) {
     });
     book.add("nodelay_is_set_only_when_asked_for", |s| {
         for option in ["-d", "-D", "-Dd", "-dD"] {
-            let script = "echo $$; read x";
-            let mut server = s.serve(listening(s, &["-1HRl0", option], &["sh", "-c", script]));
-            let mut client = server.connect();
-            let pid = client.take_line();
-            let pid = String::from_utf8_lossy(&pid)
-                .trim()
-                .parse()
-                .expect("the program prints its pid");
-            s.note(&format!("TCP_NODELAY: {}", net::is_nodelay(pid, 0)));
-            client.send("end\n");
-            client.receive_all();
-            server.terminate();
+            let is_nodelay = |pid| format!("TCP_NODELAY: {}", net::is_nodelay(pid, 0));
+            look_at_connection(s, option, Server::connect, is_nodelay);
         }
     });
+    book.add(
+        "ip_options_of_a_client_are_gone_unless_they_are_kept",
+        |s| {
+            for option in ["-d", "-O", "-o", "-oO", "-Oo"] {
+                let bytes = |pid| format!("IP options: {} bytes", net::ip_options_bytes(pid, 0));
+                look_at_connection(s, option, Server::connect_recording_the_route, bytes);
+            }
+        },
+    )
+    .differs("ip-options");
     for (name, options) in [
         ("ip_options_may_be_kept", ["-1vHRl0", "-o"]),
         ("ip_options_are_cleared_when_asked_for", ["-1vHRl0", "-O"]),
@@ -118,4 +120,22 @@ pub(crate) fn fill(book: &mut Book) {
             one_logged_connection(s, options, &["env"], as_it_is);
         });
     }
+}
+
+/// Notes what `look` finds of the program whose descriptor 0 is a connection.
+fn look_at_connection(
+    s: &mut Scene,
+    option: &str,
+    connect: impl Fn(&mut Server) -> Peer,
+    look: impl Fn(u32) -> String,
+) {
+    let script = "echo $$; read x";
+    let mut server = s.serve(listening(s, &["-1HRl0", option], &["sh", "-c", script]));
+    let mut client = connect(&mut server);
+    let pid = client.take_line();
+    let pid = String::from_utf8_lossy(&pid).trim().parse();
+    s.note(&look(pid.expect("the program prints its pid")));
+    client.send("end\n");
+    client.receive_all();
+    server.terminate();
 }
