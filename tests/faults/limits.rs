@@ -451,3 +451,34 @@ fn wrong_values_are_said_to_be_wrong() {
         assert!(said.contains(&format!(", not \"{value}\"\n")), "{said}");
     }
 }
+
+/// What fail2ban is told to look for, in the words of those who use it with the original.
+const DENIED: &str = r"^ host tcpserver: deny \d+ \S* \S*?:<HOST>:\S*:\d+";
+
+#[test]
+fn fail2ban_reads_denials_as_ever() {
+    let Some(world) = world::with(&["sh", "cat", "fail2ban-regex"]) else {
+        return;
+    };
+    for (format, end) in [(&[][..], "$"), (&["--log=reason"], " (?:rule|limit)$")] {
+        let rules = world.rules("127.0.0.2:deny\n:allow\n");
+        let fixed = ["-v", "-RHl0", "--source-limit=1", "-x", &rules];
+        let words = [&fixed[..], format, &["127.0.0.1", "0"], &ECHO].concat();
+        let server = world.serve(words);
+        let held = served(&server, FRIEND);
+        assert_eq!(refused(&server, FRIEND), "");
+        assert_eq!(refused(&server, FOE), "");
+        let log = terminate(server, held);
+        let stamped = |line: &str| format!("Nov 26 11:30:00 host {line}\n");
+        world.write("log", log.lines().map(stamped).collect::<String>());
+        let found = world.run(
+            "fail2ban-regex",
+            ["-v", &world.name("log"), &format!("{DENIED}{end}")],
+        );
+        let found = lossy(&found.stdout);
+        assert!(found.contains("\nFailregex: 2 total\n"), "{found}");
+        for ip in ["127.0.0.1", "127.0.0.2"] {
+            assert!(found.contains(&format!("      {ip}  ")), "{found}");
+        }
+    }
+}
