@@ -13,7 +13,10 @@ pub struct Json(String);
 
 impl Default for Json {
     fn default() -> Self {
-        Self("{".to_owned())
+        // Ample for an event of a log.
+        let mut text = String::with_capacity(512);
+        text.push('{');
+        Self(text)
     }
 }
 
@@ -89,12 +92,20 @@ impl Json {
         if self.0.len() > 1 {
             self.0.push(',');
         }
-        self.string(name.as_bytes());
-        self.0.push(':');
+        // Names are ours, and plain.
+        self.0.push('"');
+        self.0.push_str(name);
+        self.0.push_str("\":");
     }
 
     fn string(&mut self, value: &[u8]) {
         self.0.push('"');
+        if value.iter().all(is_plain) {
+            // Most are: addresses, words.
+            self.0.push_str(str::from_utf8(value).unwrap_or_default());
+            self.0.push('"');
+            return;
+        }
         for chunk in value.utf8_chunks() {
             for c in chunk.valid().chars() {
                 match c {
@@ -111,6 +122,11 @@ impl Json {
         }
         self.0.push('"');
     }
+}
+
+/// True for a byte that stands for itself in a string.
+fn is_plain(byte: &u8) -> bool {
+    matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\')
 }
 
 #[cfg(test)]

@@ -4,31 +4,48 @@
 //! whose first process does not know of them), or where the manager says so by the attribute `user.delegate` or
 //! `trusted.delegate`, as systemd does for `Delegate=yes`.
 
+use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, CString};
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use super::process::{self, Pid};
 use super::signal::Signal;
 
-/// Our own group, in which we may make others.
+/// Our own group, in which others are made. A group that nobody is in any more is used again: making one costs more than
+/// all the rest of a connection.
 #[derive(Debug)]
-pub struct Cgroups {
-    /// A group in it, which holds those that we make.
+pub struct Cgroups(Rc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    /// A group in ours, which holds those that we make.
     folder: PathBuf,
-    made: u64,
+    made: Cell<u64>,
+    free: RefCell<Vec<Group>>,
 }
 
-/// A group that was made for one program, and all that it starts. Its folder goes when nobody is left in it and this is
-/// dropped.
+/// A group for one program, and all that it starts, until this is dropped.
 #[derive(Debug)]
 pub struct Cgroup {
+    ours: Rc<Shared>,
+    /// Taken out when it is dropped.
+    group: Option<Group>,
+}
+
+/// A group. Its folder goes when nobody is left in it and this is dropped.
+#[derive(Debug)]
+struct Group {
     folder: PathBuf,
     /// Where a process is written that shall be in it.
     processes: File,
+    /// Where it says whether somebody is in it.
+    events: File,
 }
 
 impl Cgroups {
@@ -47,33 +64,39 @@ impl Cgroups {
         sweep(&folder);
         let folder = folder.join(format!("{NAME}{}", process::id()));
         fs::create_dir(&folder).ok()?;
-        let ours = Self { folder, made: 0 };
-        ours.folder.join("cgroup.kill").exists().then_some(ours)
+        let can_kill = folder.join("cgroup.kill").exists();
+        let ours = Self(Rc::new(Shared {
+            folder,
+            made: Cell::default(),
+            free: RefCell::default(),
+        }));
+        can_kill.then_some(ours)
     }
 
     /// A group for one program.
     ///
     /// # Errors
     /// What the system says; there is a limit of groups, see cgroup.max.descendants.
-    pub fn make(&mut self) -> io::Result<Cgroup> {
-        self.made += 1;
-        let folder = self.folder.join(self.made.to_string());
-        fs::create_dir(&folder)?;
-        let processes = OpenOptions::new()
-            .write(true)
-            .open(folder.join("cgroup.procs"));
-        match processes {
-            Ok(processes) => Ok(Cgroup { folder, processes }),
-            Err(error) => {
-                let _ = fs::remove_dir(&folder);
-                Err(error)
+    pub fn make(&self) -> io::Result<Cgroup> {
+        let free = self.0.free.borrow_mut().pop();
+        let group = match free {
+            Some(group) => group,
+            None => {
+                let number = self.0.made.get() + 1;
+                self.0.made.set(number);
+                Group::make(self.0.folder.join(number.to_string()))?
             }
-        }
+        };
+        Ok(Cgroup {
+            ours: Rc::clone(&self.0),
+            group: Some(group),
+        })
     }
 }
 
-impl Drop for Cgroups {
+impl Drop for Shared {
     fn drop(&mut self) {
+        self.free.get_mut().clear();
         // Programs that go on keep it.
         let _ = fs::remove_dir(&self.folder);
     }
@@ -81,18 +104,60 @@ impl Drop for Cgroups {
 
 impl Cgroup {
     /// The file in which a process is written that shall be in it.
-    pub fn entrance(&self) -> BorrowedFd<'_> {
-        self.processes.as_fd()
+    pub fn entrance(&self) -> Option<BorrowedFd<'_>> {
+        self.group.as_ref().map(|group| group.processes.as_fd())
     }
 
     /// True when somebody is in it.
     pub fn is_populated(&self) -> bool {
-        let events = fs::read_to_string(self.folder.join("cgroup.events"));
-        events.is_ok_and(|text| text.lines().any(|line| line == "populated 1"))
+        self.group.as_ref().is_some_and(Group::is_populated)
     }
 
     /// Sends `signal` to all who are in it; to SIGKILL nobody escapes, also who is being started.
     pub fn send(&self, signal: Signal) {
+        if let Some(group) = &self.group {
+            group.send(signal);
+        }
+    }
+}
+
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        if let Some(group) = self.group.take_if(|group| !group.is_populated()) {
+            self.ours.free.borrow_mut().push(group);
+        }
+    }
+}
+
+impl Group {
+    fn make(folder: PathBuf) -> io::Result<Self> {
+        fs::create_dir(&folder)?;
+        let open = || {
+            let processes = OpenOptions::new()
+                .write(true)
+                .open(folder.join("cgroup.procs"))?;
+            Ok((processes, File::open(folder.join("cgroup.events"))?))
+        };
+        match open() {
+            Ok((processes, events)) => Ok(Self {
+                folder,
+                processes,
+                events,
+            }),
+            Err(error) => {
+                let _ = fs::remove_dir(&folder);
+                Err(error)
+            }
+        }
+    }
+
+    fn is_populated(&self) -> bool {
+        let mut text = [0; 64];
+        let length = self.events.read_at(&mut text, 0).unwrap_or_default();
+        text[..length].starts_with(b"populated 1\n")
+    }
+
+    fn send(&self, signal: Signal) {
         if signal == Signal::SIGKILL {
             let _ = fs::write(self.folder.join("cgroup.kill"), "1");
             return;
@@ -104,7 +169,7 @@ impl Cgroup {
     }
 }
 
-impl Drop for Cgroup {
+impl Drop for Group {
     fn drop(&mut self) {
         // Whoever is left keeps it.
         let _ = fs::remove_dir(&self.folder);

@@ -24,7 +24,7 @@ pub(super) struct Children {
     /// How long each connection may last.
     lifetime: Option<Lifetime>,
     /// Where each connection's processes have a control group of their own.
-    cgroups: RefCell<Option<Cgroups>>,
+    cgroups: Option<Cgroups>,
 }
 
 /// A child that was made.
@@ -43,7 +43,7 @@ impl Children {
             spawner: RefCell::new(spawner),
             running: RefCell::default(),
             lifetime,
-            cgroups: RefCell::new(lifetime.and_then(|_| Cgroups::ours())),
+            cgroups: lifetime.and_then(|_| Cgroups::ours()),
         }
     }
 
@@ -59,9 +59,9 @@ impl Children {
     ) -> io::Result<Child> {
         let mut spawner = self.spawner.borrow_mut();
         // Where there is none to be had, the process group has to do.
-        let mut cgroups = self.cgroups.borrow_mut();
-        let cgroup = cgroups.as_mut().and_then(|cgroups| cgroups.make().ok());
-        let entrance = cgroup.as_ref().map(Cgroup::entrance);
+        let cgroups = self.cgroups.as_ref();
+        let cgroup = cgroups.and_then(|cgroups| cgroups.make().ok());
+        let entrance = cgroup.as_ref().and_then(Cgroup::entrance);
         let (pid, failure) = spawner.spawn(connection, environment, lines, entrance)?;
         let (ended, end) = oneshot::channel();
         self.running.borrow_mut().insert(pid, ended);
@@ -122,7 +122,7 @@ impl Child {
     pub(super) async fn leave(mut self, stages: &Stages) {
         if self.tree.was_told() {
             self.tree.is_gone(stages).await;
-        } else if self.tree.has_lifetime() {
+        } else if self.tree.has_lifetime() && self.tree.is_there() {
             let stages = stages.clone();
             tokio::task::spawn_local(async move { self.tree.is_gone(&stages).await });
         }

@@ -119,7 +119,7 @@ impl Tree {
 
     /// True when somebody of it is there, once the program has ended. A process group keeps its number as long as there is
     /// anybody in it.
-    fn is_there(&self) -> bool {
+    pub(super) fn is_there(&self) -> bool {
         let is_populated = self.cgroup.as_ref().is_some_and(Cgroup::is_populated);
         is_populated || self.leads_group && process::send_to_group(self.pid, None).is_ok()
     }
