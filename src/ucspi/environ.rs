@@ -142,6 +142,36 @@ mod tests {
     }
 
     #[test]
+    fn entry_without_a_value_has_no_name_when_it_moves_either() {
+        let entries = changed(&["B=1", "A=1", "B"], |changes| {
+            changes.set("A", b"2");
+            changes.set("B", b"3");
+            changes.set("A", b"4");
+        });
+        assert_eq!(entries, ["B=3", "B", "A=4"]);
+    }
+
+    /// Hundreds of thousands of settings fit in a rule, and everybody waits for it.
+    #[test]
+    fn many_settings_cost_no_more_than_themselves() {
+        const SETTINGS: usize = 200_000;
+        let (tell, told) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let entries = changed(&["V1=x", "HOME=/"], |changes| {
+                for number in (0..SETTINGS).chain([0]) {
+                    changes.setting(format!("V{number}=").as_bytes());
+                }
+            });
+            tell.send((entries.len(), entries[..4].to_vec()))
+        });
+        // The square of that takes minutes.
+        let entries = told.recv_timeout(std::time::Duration::from_secs(60));
+        let (count, first) = entries.expect("it ends in time");
+        assert_eq!(count, SETTINGS + 1);
+        assert_eq!(first, ["V199999=", "HOME=/", "V1=", "V2="]);
+    }
+
+    #[test]
     fn value_ends_at_a_nul() {
         assert_eq!(changed(&[], |changes| changes.set("A", b"x\0B=y")), ["A=x"]);
     }
