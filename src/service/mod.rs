@@ -6,17 +6,35 @@
 //! connection.
 #![forbid(unsafe_code)]
 
+mod arrival;
+pub mod control;
 mod end;
+mod list;
 mod listener;
+mod pace;
+mod penalty;
+mod prefix;
+mod rate;
 mod serve;
 mod signals;
 mod slots;
+mod sources;
 mod start;
+mod tally;
 
+pub(crate) use arrival::Arrival;
 pub use end::Drain;
 pub(crate) use end::{Stage, Stages};
+pub(crate) use list::{List, Listed, Row};
 pub(crate) use listener::Place;
-pub(crate) use serve::{Arrival, Service, Terms};
+pub(crate) use penalty::End;
+pub use penalty::{Penalties, Penalty};
+pub use prefix::Lengths;
+pub use rate::Rate;
+pub(crate) use serve::{Service, Terms};
 pub(crate) use signals::Signals;
+pub use sources::Terms as SourceTerms;
+pub(crate) use sources::{Allowance, Entered, Sources};
 pub(crate) use start::Start;
 pub use start::{Listening, Privileges};
+pub(crate) use tally::{ByReason, Reason, Tally};

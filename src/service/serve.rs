@@ -1,32 +1,29 @@
 //! The accept loop, a task for each connection, and the end.
 
-use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
+use std::cell::Cell;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::timeout;
 
+use super::arrival::{Arrival, Undecided};
 use super::end::{Drain, Stage, Stages};
 use super::listener::{Acceptor, Listener};
+use super::pace::Pace;
+use super::rate::Rate;
 use super::signals::Signals;
-use super::slots::{Count, Counted};
-use crate::cli::{During, Error, Voice};
-
-/// A connection that was accepted.
-pub(crate) struct Arrival {
-    pub(crate) connection: OwnedFd,
-    pub(crate) remote: SocketAddr,
-    /// To let go of as soon as it is decided what becomes of the connection: a server that ends waits for that.
-    pub(crate) undecided: Counted,
-}
+use super::slots::Count;
+use crate::cli::{During, Error, Json, Voice};
 
 /// What a service is held to.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Terms {
-    /// How many connections may be open at once.
+    /// How many connections may be open at once, at first.
     pub(crate) limit: u32,
+    /// How often one is accepted.
+    pub(crate) rate: Option<Rate>,
     /// How long a decision may take.
     pub(crate) decision: Duration,
     /// What to do with connections at SIGTERM; nothing is to let them go on and end.
@@ -37,12 +34,26 @@ pub(crate) struct Terms {
 pub(crate) struct Service {
     voice: Voice,
     terms: Terms,
+    /// How many connections may be open at once.
+    limit: Cell<u32>,
+    pace: Option<Pace>,
     /// Connections, from accept to their end.
     open: Count,
     /// Connections of which it is not decided yet what becomes of them.
     undecided: Count,
     stages: Stages,
+    /// Somebody who is no signal says that it shall end.
+    told_to_end: Notify,
+    /// It has begun to end, and the news of that.
+    is_ending: Cell<bool>,
+    ending: Notify,
 }
+
+/// How a server ends that was not told how long to wait.
+const PATIENT: Drain = Drain {
+    wait: Duration::MAX,
+    kill: None,
+};
 
 /// How long what was killed may take to be gone; what the kernel holds longer is left behind.
 const KILL_LIMIT: Duration = Duration::from_secs(5);
@@ -53,12 +64,41 @@ impl Service {
         let service = Self {
             voice,
             terms,
+            limit: Cell::new(terms.limit),
+            pace: terms.rate.map(Pace::new),
             open,
             undecided,
             stages: Stages::default(),
+            told_to_end: Notify::new(),
+            is_ending: Cell::new(false),
+            ending: Notify::new(),
         };
         service.tell_status();
         Rc::new(service)
+    }
+
+    /// How many connections are open, of how many that may be.
+    pub(super) fn open(&self) -> (u32, u32) {
+        (self.open.now(), self.limit.get())
+    }
+
+    /// Lets `limit` connections be open at once from now on. Those that are open go on.
+    pub(super) fn set_limit(&self, limit: u32) {
+        self.limit.set(limit);
+        self.open.look_again();
+        self.tell_status();
+    }
+
+    /// Ends the service as a signal would, but waits for its connections in any case.
+    pub(super) fn end(&self) {
+        self.told_to_end.notify_one();
+    }
+
+    /// Waits until the service begins to end.
+    pub(super) async fn ends(&self) {
+        while !self.is_ending.get() {
+            self.ending.notified().await;
+        }
     }
 
     /// The stages of the end, for one connection.
@@ -78,15 +118,24 @@ impl Service {
         stop: Rc<Signals>,
         serve: impl Fn(Arrival) -> F + 'static,
     ) -> Result<(), Error> {
+        self.voice.tell_event(|| {
+            let local = listener.address.to_string();
+            Json::event("listen").text("local", local.as_bytes())
+        });
         let acceptor = listener.watch().during("start")?;
         // A task like those of the connections, so that it takes turns with them.
         let accepting = tokio::task::spawn_local(Rc::clone(&self).accept(acceptor, serve));
-        stop.next().await;
+        let drain = tokio::select! {
+            _ = stop.next() => self.terms.drain,
+            () = self.told_to_end.notified() => Some(self.terms.drain.unwrap_or(PATIENT)),
+        };
+        self.is_ending.set(true);
+        self.ending.notify_waiters();
         // The listener is closed when the task is gone.
         accepting.abort();
         let _ = accepting.await;
         let leaving = async {
-            match self.terms.drain {
+            match drain {
                 None => self.decide().await,
                 Some(drain) => self.drain(drain).await,
             }
@@ -106,10 +155,14 @@ impl Service {
     ) {
         let serve = Rc::new(serve);
         loop {
-            self.open.below(self.terms.limit).await;
+            self.open.below(|| self.limit.get()).await;
+            if let Some(pace) = &self.pace {
+                pace.ready().await;
+            }
             let (connection, remote) = acceptor.accept(self.voice, || self.open.left()).await;
             let slot = self.open.enter();
-            let undecided = self.undecided.enter();
+            let paid = self.pace.as_ref().map(Pace::pay);
+            let undecided = Undecided::new(self.undecided.enter(), paid);
             self.tell_status();
             let arrival = Arrival {
                 connection,
@@ -130,15 +183,18 @@ impl Service {
     /// Waits until no connection is undecided, as long as a decision may take: a peer that does not read its banner has no
     /// limit of its own.
     async fn decide(&self) {
-        let _ = timeout(self.terms.decision, self.undecided.below(1)).await;
+        let _ = timeout(self.terms.decision, self.undecided.below(|| 1)).await;
     }
 
     /// Waits until all connections have ended, at most as long as was asked for; what is left then is ended, if that was
     /// asked for.
     async fn drain(&self, drain: Drain) {
         let left = self.open.now();
-        self.voice.tell(&[format!("draining {left}").as_bytes()]);
-        let all_ended = || self.open.below(1);
+        self.voice
+            .tell_as(&[format!("draining {left}").as_bytes()], || {
+                self.status().value("draining", true)
+            });
+        let all_ended = || self.open.below(|| 1);
         if timeout(drain.wait, all_ended()).await.is_ok() {
             return;
         }
@@ -152,8 +208,14 @@ impl Service {
 
     /// Says how many connections are open, of how many that may be.
     fn tell_status(&self) {
-        let status = format!("status: {}/{}", self.open.now(), self.terms.limit);
-        self.voice.tell(&[status.as_bytes()]);
+        let status = format!("status: {}/{}", self.open.now(), self.limit.get());
+        self.voice.tell_as(&[status.as_bytes()], || self.status());
+    }
+
+    fn status(&self) -> Json {
+        Json::event("status")
+            .value("open", self.open.now())
+            .value("limit", self.limit.get())
     }
 }
 

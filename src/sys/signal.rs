@@ -67,6 +67,15 @@ pub fn block(signals: &[Signal]) -> io::Result<Mask> {
     Ok(Mask(before))
 }
 
+/// Lets `signals` through again in this thread.
+pub fn unblock(signals: &[Signal]) -> io::Result<()> {
+    Ok(sigprocmask(
+        SigmaskHow::SIG_UNBLOCK,
+        Some(&signals.iter().copied().collect()),
+        None,
+    )?)
+}
+
 /// Blocked signals as events: its descriptor is readable when one is pending. signalfd(2).
 #[derive(Debug)]
 pub struct Events(SignalFd);

@@ -10,7 +10,8 @@ use super::facts::Order;
 use super::gate::{Gate, Guest};
 use super::log::Log;
 use super::record::Record;
-use crate::service::{Arrival, Service};
+use crate::service::{Arrival, End, Service};
+use crate::sys::spawn::{Failure, Step};
 
 /// What all connections of a server share.
 pub(super) struct Server {
@@ -19,6 +20,8 @@ pub(super) struct Server {
     pub(super) children: Rc<Children>,
     /// What was inherited.
     pub(super) environment: Entries,
+    /// The program, by the name under which it is looked for.
+    pub(super) program: Vec<u8>,
     pub(super) log: Log,
 }
 
@@ -26,31 +29,56 @@ pub(super) struct Server {
 pub(super) async fn serve(server: Rc<Server>, arrival: Arrival) {
     let Server { gate, log, .. } = &*server;
     let connection = arrival.connection;
-    let mut record = Record::new(arrival.remote);
-    let guest = match gate.admit(&connection, &record).await {
+    let mut record = log.arrived(arrival.remote);
+    let mut guest = match gate.admit(&connection, &record).await {
         Ok(guest) => guest,
         Err(refusal) => return log.refused(&mut record, &refusal),
     };
-    match spawn(&server, &connection, &guest) {
-        Err(error) => log.dropped(b"fork", &error),
-        Ok(child) => {
+    log.let_in(&mut record, &guest);
+    match spawn(&server, &connection, &guest, &record) {
+        Err(error) => log.dropped(&record, b"fork", &error),
+        Ok(mut child) => {
+            log.begun(&mut record, child.pid);
+            if let Some(Failure { step, error }) = &child.failure {
+                let doing = match step {
+                    Step::Run => &[b"run ", &server.program[..]].concat(),
+                    Step::Descriptors => &b"set up descriptors"[..],
+                };
+                log.failed(&record, doing, error);
+            }
+            let entered = guest.entered.take();
             // Nothing of ours holds a connection that is served: the peer would not see its end.
-            drop((connection, arrival.undecided, guest));
-            record.number = Some(child.pid);
-            record.status = Some(child.ended(server.service.stages()).await);
+            drop((connection, guest));
+            arrival.undecided.served();
+            let stages = server.service.stages();
+            let end = child.ended(stages).await;
+            // Before the log says so: who reads it may count on it.
+            if let Some(entered) = entered {
+                entered.ended(End {
+                    status: Some(end.status),
+                    served: record.served(),
+                });
+            }
+            record.end = Some(end);
             log.ended(&record);
+            child.leave(stages).await;
         }
     }
 }
 
 /// Makes the child, with all that is known of the connection in its environment.
-fn spawn(server: &Server, connection: &OwnedFd, guest: &Guest) -> io::Result<Child> {
+fn spawn(
+    server: &Server,
+    connection: &OwnedFd,
+    guest: &Guest,
+    record: &Record,
+) -> io::Result<Child> {
     let mut changes = guest.facts.changes(Order::AddressFirst);
     // Last, so that a rule may override any of them.
     for setting in guest.verdict.settings() {
         changes.setting(setting);
     }
-    let mut lines = server.log.beginning(guest);
+    let mut lines = server.log.beginning(record, guest);
     let environment = changes.apply(&server.environment);
     server
         .children

@@ -9,11 +9,15 @@
 mod child;
 mod children;
 mod client;
+mod control;
 mod crowd;
 mod drain;
 mod fault;
 mod filters;
 mod floods;
+mod journal;
+mod lifetime;
+mod limits;
 mod matrix;
 mod network;
 mod privilege;
