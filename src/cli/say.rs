@@ -1,8 +1,7 @@
 //! Lines on descriptor 2: each is built first and written by one write(2), so that lines of many processes never mix.
 
 use super::{CommandLine, Error, Opt};
-use crate::sys::fd;
-use crate::sys::process;
+use crate::sys::{log, process};
 
 /// How much a program says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,6 +54,11 @@ impl Voice {
         self.verbosity == Verbosity::Everything
     }
 
+    /// Under `-v`, waits until a line may be written; false when none will be said.
+    pub fn may_tell(&self) -> bool {
+        self.tells_everything() && log::has_room()
+    }
+
     /// Under `-v`, writes `name: ` and the parts as one line.
     pub fn tell(&self, parts: &[&[u8]]) {
         if self.tells_everything() {
@@ -101,7 +105,7 @@ impl Voice {
 
 /// Writes to descriptor 2; a message that cannot be written is lost, as in the original, and stops nothing.
 fn say(line: &[u8]) {
-    let _ = fd::write_all(fd::STDERR, line);
+    let _ = log::write(line);
 }
 
 /// Exit code after a bug of ours.

@@ -14,6 +14,8 @@ pub mod exec;
 pub mod fd;
 pub mod file;
 pub mod limit;
+pub mod log;
+pub mod memory;
 pub mod outlet;
 pub mod privilege;
 pub mod process;

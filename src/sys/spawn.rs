@@ -29,6 +29,8 @@ pub struct Spawner {
     mask: Mask,
     /// The program's descriptor limits, where they are not ours.
     limits: Option<libc::rlimit>,
+    /// Each child leads a process group of its own.
+    own_groups: bool,
     /// What the child says when the program cannot be run, before the reason and after it.
     complaint: Complaint,
     stack: Stack,
@@ -107,9 +109,22 @@ impl Spawner {
             program,
             mask,
             limits: limits.map(Descriptors::raw),
+            own_groups: false,
             complaint,
             stack: Stack::new()?,
         })
+    }
+
+    /// Makes each child the leader of a process group of its own, whose number is the child's. setpgid(2).
+    #[must_use]
+    pub fn with_own_groups(mut self, own_groups: bool) -> Self {
+        self.own_groups = own_groups;
+        self
+    }
+
+    /// True when each child leads a process group.
+    pub fn has_own_groups(&self) -> bool {
+        self.own_groups
     }
 
     /// Makes a child with `connection` as descriptors 0 and 1, which writes `lines` to descriptor 2, each with one
@@ -134,6 +149,7 @@ impl Spawner {
             program: &self.program,
             mask: &self.mask,
             limits: self.limits.as_ref(),
+            own_group: self.own_groups,
             complaint: &self.complaint,
         };
         let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
@@ -154,6 +170,7 @@ struct Job<'a> {
     program: &'a Program,
     mask: &'a Mask,
     limits: Option<&'a libc::rlimit>,
+    own_group: bool,
     complaint: &'a Complaint,
 }
 
@@ -166,6 +183,10 @@ extern "C" fn child(job: *mut c_void) -> c_int {
         // SAFETY: takes nothing, cannot fail.
         _ => unsafe { libc::getpid() },
     };
+    if job.own_group {
+        // SAFETY: takes no pointer. It cannot fail: this process is new, and has not exec'd.
+        unsafe { libc::setpgid(0, 0) };
+    }
     for line in &mut *job.lines {
         if !write(line.fill(pid)) {
             // A log without a reader left SIGPIPE pending, behind the mask; ignoring it discards it.
@@ -202,9 +223,9 @@ fn place(fd: RawFd, target: RawFd) -> Result<(), c_int> {
         if answer != -1 {
             return Ok(());
         }
-        let errno = io::Error::last_os_error().raw_os_error().unwrap_or(0);
-        if errno != libc::EINTR {
-            return Err(errno);
+        match errno() {
+            libc::EINTR => {}
+            errno => return Err(errno),
         }
     }
 }
@@ -221,8 +242,37 @@ impl Complaint {
 
 /// Writes one line in one call; there is nobody to tell when that fails. Gives false then.
 fn write(line: &[u8]) -> bool {
-    // SAFETY: pointer and length are of the same slice.
-    unsafe { libc::write(2, line.as_ptr().cast(), line.len()) != -1 }
+    written(|| {
+        // SAFETY: pointer and length are of the same slice.
+        unsafe { libc::write(2, line.as_ptr().cast(), line.len()) }
+    })
+}
+
+/// Calls `write` until it has written, waiting where a non-blocking descriptor is full. False when it cannot.
+fn written(write: impl Fn() -> libc::ssize_t) -> bool {
+    loop {
+        if write() != -1 {
+            return true;
+        }
+        if errno() != libc::EAGAIN || !wait_for_room(-1) {
+            return false;
+        }
+    }
+}
+
+/// Waits until the log takes a line, at most for `limit` milliseconds, or without end for -1. False when it does not.
+fn wait_for_room(limit: c_int) -> bool {
+    let mut log = libc::pollfd {
+        fd: 2,
+        events: libc::POLLOUT,
+        revents: 0,
+    };
+    // SAFETY: one structure, which lives through the call.
+    unsafe { libc::poll(&raw mut log, 1, limit) > 0 }
+}
+
+fn errno() -> c_int {
+    io::Error::last_os_error().raw_os_error().unwrap_or(0)
 }
 
 fn set_sigpipe(disposition: libc::sighandler_t) {
@@ -230,15 +280,22 @@ fn set_sigpipe(disposition: libc::sighandler_t) {
     unsafe { libc::signal(libc::SIGPIPE, disposition) };
 }
 
-/// Writes `line`, `reason` and a line end in one call.
+/// How long a complaint waits for room, in milliseconds: the server sleeps meanwhile.
+const COMPLAINT_LIMIT: c_int = 1000;
+
+/// Writes `line`, `reason` and a line end in one call, if the log takes them.
 fn complain(line: &[u8], reason: &str) {
     let part = |bytes: &[u8]| libc::iovec {
         iov_base: bytes.as_ptr().cast_mut().cast(),
         iov_len: bytes.len(),
     };
     let parts = [part(line), part(reason.as_bytes()), part(b"\n")];
-    // SAFETY: three vectors, each pointer and length of the same slice; writev only reads them.
-    unsafe { libc::writev(2, parts.as_ptr(), 3) };
+    if wait_for_room(COMPLAINT_LIMIT) {
+        written(|| {
+            // SAFETY: three vectors, each pointer and length of the same slice; writev only reads them.
+            unsafe { libc::writev(2, parts.as_ptr(), 3) }
+        });
+    }
 }
 
 /// The child's stack: a mapping with a page below that faults.

@@ -1,16 +1,25 @@
 //! One connection's life, from accept to its end line: what happens to it, in order.
 
+use std::future::poll_fn;
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::{AsFd, OwnedFd};
+use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::time::sleep;
 
 use super::children::{Child, Children};
 use super::environ::Entries;
 use super::facts::Order;
-use super::gate::{Gate, Guest};
+use super::gate::{Gate, Guest, Refusal};
 use super::log::Log;
 use super::record::Record;
-use crate::service::{Arrival, Service};
+use crate::service::{Arrival, Service, Stage};
+use crate::sys::memory;
+use crate::sys::process::Pid;
 
 /// What all connections of a server share.
 pub(super) struct Server {
@@ -22,23 +31,90 @@ pub(super) struct Server {
     pub(super) log: Log,
 }
 
+/// A connection that is not decided after so long is told of.
+const NOTABLE: Duration = Duration::from_secs(1);
+
 /// Serves one connection: returns when its program has ended, or when it was refused or dropped.
 pub(super) async fn serve(server: Rc<Server>, arrival: Arrival) {
-    let Server { gate, log, .. } = &*server;
-    let connection = arrival.connection;
     let mut record = Record::new(arrival.remote);
-    let guest = match gate.admit(&connection, &record).await {
-        Ok(guest) => guest,
-        Err(refusal) => return log.refused(&mut record, &refusal),
+    // In a box: what it takes to decide is of no use to a connection that is served, and there are many of them.
+    let Some(mut child) = Box::pin(begin(&server, arrival, &mut record)).await else {
+        return;
     };
-    match spawn(&server, &connection, &guest) {
-        Err(error) => log.dropped(b"fork", &error),
-        Ok(child) => {
-            // Nothing of ours holds a connection that is served: the peer would not see its end.
-            drop((connection, arrival.undecided, guest));
-            record.number = Some(child.pid);
-            record.status = Some(child.ended(server.service.stages()).await);
-            log.ended(&record);
+    let stages = server.service.stages();
+    record.number = Some(child.pid);
+    record.status = Some(child.ended(stages).await);
+    server.log.ended(&record);
+    child.has_left_nobody(stages).await;
+}
+
+/// Decides about a connection, and makes its child; nothing when it was refused or dropped. Nothing of ours holds a
+/// connection that is served: the peer would not see its end.
+async fn begin(server: &Server, arrival: Arrival, record: &mut Record) -> Option<Child> {
+    let Arrival {
+        connection,
+        undecided,
+        ..
+    } = arrival;
+    let guest = match admit(server, &connection, record).await {
+        Ok(guest) => guest,
+        Err(refusal) => {
+            server.log.refused(record, &refusal);
+            return None;
+        }
+    };
+    let child = spawn(server, &connection, &guest);
+    drop(undecided);
+    child
+        .map_err(|error| server.log.dropped(b"fork", &error))
+        .ok()
+}
+
+/// Takes a connection through the gate, at most until programs are asked to end. When that takes long, the log says who
+/// waits.
+async fn admit(
+    server: &Server,
+    connection: &OwnedFd,
+    record: &mut Record,
+) -> Result<Guest, Refusal> {
+    let (number, admitted) = {
+        let mut gate = pin!(server.gate.admit(connection, record));
+        let mut gate = poll_fn(|context| match gate.as_mut().poll(context) {
+            // The lack was met here, or by somebody who cannot do without: then this one's memory is back at least.
+            _ if memory::is_short() => {
+                let error = io::ErrorKind::OutOfMemory.into();
+                Poll::Ready(Err(Refusal::Unable(b"get memory".to_vec(), error)))
+            }
+            admitted => admitted,
+        });
+        // Most are decided at once, and need no clock.
+        tokio::select! {
+            biased;
+            admitted = &mut gate => return admitted,
+            () = std::future::ready(()) => {}
+        }
+        wait(server, record.remote.ip(), &mut gate).await
+    };
+    record.number = number;
+    admitted
+}
+
+/// Waits for the gate; gives also the number that a connection from `ip` got when it was told of.
+async fn wait(
+    server: &Server,
+    ip: IpAddr,
+    mut gate: impl Future<Output = Result<Guest, Refusal>> + Unpin,
+) -> (Option<Pid>, Result<Guest, Refusal>) {
+    let mut notable = pin!(sleep(NOTABLE));
+    let mut number = None;
+    loop {
+        tokio::select! {
+            biased;
+            admitted = &mut gate => return (number, admitted),
+            _ = server.service.stages().after(Stage::Serve) => return (number, Err(Refusal::Late)),
+            () = &mut notable, if number.is_none() && server.log.is_detailed() => {
+                number = server.log.waiting(ip);
+            }
         }
     }
 }

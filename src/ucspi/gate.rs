@@ -111,6 +111,8 @@ pub(crate) enum Refusal {
     Denied(Box<Guest>),
     /// What could not be done, to follow the words "unable to", and why.
     Unable(Vec<u8>, io::Error),
+    /// The server ends before that is known.
+    Late,
 }
 
 impl Gate {

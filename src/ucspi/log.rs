@@ -5,6 +5,7 @@
 
 use std::cell::Cell;
 use std::io;
+use std::net::IpAddr;
 
 use super::facts::{Facts, shown};
 use super::gate::{Guest, Refusal};
@@ -40,11 +41,14 @@ impl Log {
     /// `pid PID from IP` and `ok PID ...`: a connection gets its process. The child writes them, with its own pid, before
     /// the program can say anything.
     pub(super) fn beginning(&self, guest: &Guest) -> Vec<PidLine> {
-        if !self.voice.tells_everything() {
+        if !self.voice.may_tell() {
             return Vec::new();
         }
         let facts = &guest.facts;
-        vec![self.from(&facts.remote.ip), self.decided(b"ok ", facts)]
+        vec![
+            self.from(b"pid ", &facts.remote.ip),
+            self.decided(b"ok ", facts),
+        ]
     }
 
     /// `end PID status STATUS`
@@ -59,14 +63,30 @@ impl Log {
         }
     }
 
+    /// `waiting NUMBER from IP`: a connection is still in the gate. It has its number from here on; none if nobody hears.
+    pub(super) fn waiting(&self, remote: IpAddr) -> Option<Pid> {
+        if !self.is_detailed() {
+            return None;
+        }
+        let number = self.next_number();
+        let ip = shown(remote, self.as_ipv6);
+        self.tell(self.from(b"waiting ", &ip), number);
+        Some(number)
+    }
+
+    /// True when each step of a connection is told.
+    pub(super) fn is_detailed(&self) -> bool {
+        self.voice.tells_everything()
+    }
+
     /// The whole life of a connection that no process serves: `pid NUMBER from IP`, why, and its end, with the exit code
     /// that a process would have had. No process has its number.
     pub(super) fn refused(&self, record: &mut Record, refusal: &Refusal) {
-        let number = self.next_number();
+        let number = record.number.unwrap_or_else(|| self.next_number());
         record.number = Some(number);
         let ip = shown(record.remote.ip(), self.as_ipv6);
         if self.voice.tells_everything() {
-            self.tell(self.from(&ip), number);
+            self.tell(self.from(b"pid ", &ip), number);
         }
         let code = match refusal {
             Refusal::Denied(guest) => {
@@ -77,6 +97,11 @@ impl Log {
             }
             Refusal::Unable(doing, error) => {
                 self.dropped(doing, error);
+                FAILED
+            }
+            Refusal::Late => {
+                self.voice
+                    .warn(&[DROPPING, b"decide about it: the server ends"]);
                 FAILED
             }
         };
@@ -90,8 +115,9 @@ impl Log {
         self.voice.warn(&[DROPPING, doing, b": ", why]);
     }
 
-    fn from(&self, ip: &str) -> PidLine {
-        self.line(b"pid ", format!(" from {ip}").as_bytes())
+    /// `EVENT NUMBER from IP`
+    fn from(&self, event: &[u8], ip: &str) -> PidLine {
+        self.line(event, format!(" from {ip}").as_bytes())
     }
 
     /// `VERDICT NUMBER LOCALHOST:LOCALIP:LOCALPORT REMOTEHOST:REMOTEIP:REMOTEINFO:REMOTEPORT`

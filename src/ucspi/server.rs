@@ -11,7 +11,7 @@ use super::log::{DROPPING, Log};
 use super::names::Lookups;
 use crate::cli::{During, Error, FAILED, Verbosity, Voice, words};
 use crate::dns::Resolver;
-use crate::service::{Drain, Listening, Service, Start, Terms};
+use crate::service::{Appetite, Drain, Listening, Room, Service, Start, Terms};
 use crate::sys::exec::Program;
 use crate::sys::limit::Descriptors;
 use crate::sys::process;
@@ -51,8 +51,11 @@ pub fn run(config: Config, voice: Voice) -> Result<(), Error> {
     let resolver = Resolver::new(config.lookups.limit());
     let place = config.reading.place(&config.host, config.port, &resolver);
     let place = start.wait(place)?;
-    let listener = start.listen(place, &config.listening, config.account.privileges())?;
     let spawner = spawner(&config, start.inherited, limits, voice)?;
+    // Before the port: who starts, can serve.
+    let memory = resolver.clone();
+    let room = Room::new(appetite(&config), move || memory.forget())?;
+    let listener = start.listen(place, &config.listening, config.account.privileges())?;
     let terms = Terms {
         limit: config.listening.limit,
         decision: config.lookups.limit(),
@@ -60,7 +63,8 @@ pub fn run(config: Config, voice: Voice) -> Result<(), Error> {
     };
     start.serve(|stop| async move {
         let children = Rc::new(Children::new(spawner));
-        let service = Service::new(voice, terms);
+        children.reap_always().during("start")?;
+        let service = Service::new(voice, terms, room);
         let server = Rc::new(Server {
             service: Rc::clone(&service),
             log: Log::new(voice, config.reading.as_ipv6),
@@ -74,10 +78,25 @@ pub fn run(config: Config, voice: Voice) -> Result<(), Error> {
             children: Rc::clone(&children),
             environment: process::environment(),
         });
-        children.reap_always().during("start")?;
         let serve = move |arrival| connection::serve(Rc::clone(&server), arrival);
         service.run(listener, stop, serve).await
     })
+}
+
+/// What connections take, amply: less than 1 KiB as long as they are open; with look-ups less than 7 while they wait for
+/// answers, and one of 4 KiB may come over TCP for each.
+fn appetite(config: &Config) -> Appetite {
+    let kib = if config.lookups.are_needed() {
+        [12, 6, 64]
+    } else {
+        [8, 1, 16]
+    };
+    let [arrival, undecided, reserve] = kib.map(|kib| kib * 1024);
+    Appetite {
+        arrival,
+        undecided,
+        reserve,
+    }
 }
 
 /// What a connection holds while it is looked up: itself, two questions, an ident connection.
@@ -160,5 +179,8 @@ fn spawner(
         status: FAILED,
     };
     let mask = inherited.without(Signal::SIGCHLD);
-    Spawner::new(program, mask, limits, complaint).during("get memory")
+    let spawner = Spawner::new(program, mask, limits, complaint).during("get memory")?;
+    // What a program starts is ended with it.
+    let kills = config.drain.is_some_and(|drain| drain.kill.is_some());
+    Ok(spawner.with_own_groups(kills))
 }
