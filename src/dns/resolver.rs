@@ -170,6 +170,11 @@ impl Resolver {
         Ok(texts(&records).collect())
     }
 
+    /// Forgets what was answered; memory is short.
+    pub fn forget(&self) {
+        self.0.memory.borrow_mut().forget();
+    }
+
     /// The records of `kind` that `name` has.
     async fn records(&self, name: Name, kind: Kind) -> io::Result<Records> {
         let question = Question { name, kind };
