@@ -5,6 +5,7 @@
 //! * [`clients`]: programs that ask a server and show its answer: who@, http@, time@, mconnect
 //! * [`control`]: asking a server of ours how it is: tcpctl
 //! * [`filter`]: programs that watch or change bytes: recordio, fixcrio, addcr, delcr
+//! * [`import`]: the way over from other super-servers
 //! * [`smtp`]: mail that nobody wants: rblsmtpd
 //! * [`ucspi`]: the contract: listening, a connection's life, children, connecting, ident
 //! * [`service`]: a listening process: accepting, slots, sources, what one can ask it, the end
@@ -18,6 +19,7 @@ pub mod clients;
 pub mod control;
 pub mod dns;
 pub mod filter;
+pub mod import;
 pub mod rules;
 pub mod service;
 pub mod smtp;

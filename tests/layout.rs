@@ -13,14 +13,15 @@ use std::path::{Path, PathBuf};
 use code::{code_only, word};
 
 /// A room, and the rooms that it may name.
-const ROOMS: [(&str, &[&str]); 11] = [
+const ROOMS: [(&str, &[&str]); 12] = [
     (
         "bin",
         &[
-            "clients", "control", "filter", "smtp", "ucspi", "service", "rules", "dns", "cli",
-            "sys",
+            "import", "clients", "control", "filter", "smtp", "ucspi", "service", "rules", "dns",
+            "cli", "sys",
         ],
     ),
+    ("import", &["rules", "cli"]),
     ("smtp", &["dns", "cli", "sys"]),
     ("clients", &["ucspi", "filter", "dns", "cli", "sys"]),
     ("control", &["cli", "sys"]),
@@ -34,11 +35,10 @@ const ROOMS: [(&str, &[&str]); 11] = [
 ];
 
 /// Crates, each with the rooms that may name it. System calls stand in sys; tokio where somebody waits.
-const CRATES: [(&str, &[&str]); 7] = [
+const CRATES: [(&str, &[&str]); 6] = [
     ("nix", &["dns", "sys"]),
     ("libc", &["dns", "sys"]),
     ("tokio", &["clients", "ucspi", "service", "dns", "sys"]),
-    ("hickory_proto", &["dns"]),
     ("cdb", &["rules"]),
     ("ipnet", &["rules", "service"]),
     ("memchr", &["filter", "rules"]),

@@ -134,6 +134,16 @@ impl Daemon {
         1024 * number.unwrap_or_else(|| panic!("no Pss in {text:?}"))
     }
 
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    /// How many descriptors the server has.
+    pub(crate) fn descriptors(&self) -> usize {
+        let open = std::fs::read_dir(format!("/proc/{}/fd", self.pid()));
+        open.expect("the server runs").count()
+    }
+
     /// How many child processes the server has.
     pub(crate) fn children(&self) -> usize {
         let pid = self.process.pid();

@@ -1,10 +1,10 @@
 //! The host operand: which names it stands for, which addresses they have, which of these is used.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::{asking, show_questions};
 use crate::names::nameserver::NameServer;
-use crate::names::packet::SERVFAIL;
+use crate::names::packet::{AAAA, SERVFAIL};
 use crate::names::zone::Zone;
 use crate::names::{HERE, NAME_SERVER, THERE, world};
 use crate::support::book::Book;
@@ -105,6 +105,20 @@ fn addresses(book: &mut Book) {
             in_any_order(s, asking(s.program(args)));
         },
     );
+    book.add("ipv6_addresses_are_asked_for_too", |s| {
+        let server = NameServer::of(NAME_SERVER, Zone::default().a("there.test", &[THERE]));
+        reached(s, &["-v"], "there.test", asking);
+        s.note_lines("asked", &server.asked_for());
+    })
+    .differs("ipv6-questions");
+    book.add("host_with_an_ipv6_address_only_is_connected_to", |s| {
+        let there = Ipv6Addr::LOCALHOST.octets().to_vec();
+        let zone = Zone::default().record("there.test", AAAA, there);
+        let _server = NameServer::of(NAME_SERVER, zone);
+        // Nobody listens there.
+        s.run(asking(s.program(["-HRl0", "there.test", "80", "true"])));
+    })
+    .differs("ipv6-questions");
     for (name, host) in [
         ("literal_address_is_not_looked_up", "127.0.0.2"),
         ("address_in_brackets_is_not_looked_up", "[127.0.0.2]"),
