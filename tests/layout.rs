@@ -40,7 +40,7 @@ const CRATES: [(&str, &[&str]); 6] = [
     ("libc", &["sys"]),
     ("tokio", &["clients", "ucspi", "service", "dns", "sys"]),
     ("cdb", &["rules"]),
-    ("ipnet", &["rules", "service"]),
+    ("ipnet", &["import", "rules", "service"]),
     ("memchr", &["filter", "rules"]),
 ];
 
