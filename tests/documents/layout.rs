@@ -32,10 +32,11 @@ const ROOMS: [(&str, &[&str]); 12] = [
 ];
 
 /// Crates, each with the rooms that may name it. System calls stand in sys; tokio where somebody waits.
-const CRATES: [(&str, &[&str]); 6] = [
+const CRATES: [(&str, &[&str]); 7] = [
     ("nix", &["sys"]),
     ("libc", &["sys"]),
     ("tokio", &["clients", "ucspi", "service", "dns", "sys"]),
+    ("hickory_proto", &["dns"]),
     ("cdb", &["rules"]),
     ("ipnet", &["import", "rules", "service"]),
     ("memchr", &["filter", "rules"]),
