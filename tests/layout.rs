@@ -36,8 +36,8 @@ const ROOMS: [(&str, &[&str]); 12] = [
 
 /// Crates, each with the rooms that may name it. System calls stand in sys; tokio where somebody waits.
 const CRATES: [(&str, &[&str]); 6] = [
-    ("nix", &["dns", "sys"]),
-    ("libc", &["dns", "sys"]),
+    ("nix", &["sys"]),
+    ("libc", &["sys"]),
     ("tokio", &["clients", "ucspi", "service", "dns", "sys"]),
     ("cdb", &["rules"]),
     ("ipnet", &["import", "rules", "service"]),

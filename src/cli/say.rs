@@ -1,8 +1,7 @@
 //! Lines on descriptor 2: each is built first and written by one write(2), so that lines of many processes never mix.
 
 use super::{CommandLine, Error, Json, Opt};
-use crate::sys::fd;
-use crate::sys::process;
+use crate::sys::{log, process};
 
 /// How much a program says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -92,6 +91,11 @@ impl Voice {
         self.format == Format::Json
     }
 
+    /// Under `-v`, waits until a line may be written; false when none will be said.
+    pub fn may_tell(&self) -> bool {
+        self.tells_everything() && log::has_room()
+    }
+
     /// Under `-v`, writes `name: ` and the parts as one line.
     pub fn tell(&self, parts: &[&[u8]]) {
         if self.tells_everything() {
@@ -172,7 +176,7 @@ impl Voice {
 
 /// Writes to descriptor 2; a message that cannot be written is lost, as in the original, and stops nothing.
 fn say(line: &[u8]) {
-    let _ = fd::write_all(fd::STDERR, line);
+    let _ = log::write(line);
 }
 
 /// Exit code after a bug of ours.

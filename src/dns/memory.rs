@@ -72,8 +72,19 @@ impl Memory {
             self.old = std::mem::take(&mut self.young);
             self.young_bytes = 0;
         }
+        // The table may become large at once. Who has no memory for that remembers less.
+        if self.young.try_reserve(1).is_err() {
+            self.forget();
+        }
         self.young_bytes += cost;
         self.young.insert(question, answer);
+    }
+
+    /// Forgets all.
+    pub(super) fn forget(&mut self) {
+        self.young = HashMap::new();
+        self.old = HashMap::new();
+        self.young_bytes = 0;
     }
 }
 

@@ -7,6 +7,8 @@
 
 use std::io;
 
+use crate::sys::errno;
+
 /// The most bytes that a name has on the wire, and that one of its labels has. RFC 1035 section 2.3.4.
 const NAME_BYTES: usize = 255;
 const LABEL_BYTES: usize = 63;
@@ -118,7 +120,7 @@ pub(super) fn parse(text: &[u8]) -> io::Result<Name> {
     let mut labels = labels.iter().filter(|label| !label.is_empty());
     match labels.try_for_each(|label| wire.label(label)) {
         Some(()) => Ok(wire.end()),
-        None => Err(io::Error::from_raw_os_error(libc::EPROTO)),
+        None => Err(io::Error::from_raw_os_error(errno::EPROTO)),
     }
 }
 
@@ -188,7 +190,10 @@ mod tests {
     fn too_long_is_a_protocol_error() {
         assert!(parse(&[b'a'; 63]).is_ok());
         for long in [vec![b'a'; 64], b"a.".repeat(130)] {
-            assert_eq!(parse(&long).unwrap_err().raw_os_error(), Some(libc::EPROTO));
+            assert_eq!(
+                parse(&long).unwrap_err().raw_os_error(),
+                Some(crate::sys::errno::EPROTO)
+            );
         }
     }
 

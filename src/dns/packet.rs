@@ -13,6 +13,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::name::{self, Name};
+use crate::sys::errno;
 
 /// How much of an answer is read, in bytes: many times of what a host's names or addresses need.
 pub(super) const ANSWER_BYTES: usize = 4096;
@@ -141,7 +142,7 @@ impl Question {
         Some(match flags & CODE {
             NO_ERROR | NO_SUCH_NAME if flags & TRUNCATED != 0 => Ok(Reply::Truncated),
             NO_ERROR | NO_SUCH_NAME => self.answer(reader, [answers, authorities], is_cut),
-            _ => Err(io::Error::from_raw_os_error(libc::EAGAIN)),
+            _ => Err(io::Error::from_raw_os_error(errno::EAGAIN)),
         })
     }
 
@@ -152,7 +153,7 @@ impl Question {
         [answers, authorities]: [u16; 2],
         is_cut: bool,
     ) -> io::Result<Reply> {
-        let unreadable = || io::Error::from_raw_os_error(libc::EPROTO);
+        let unreadable = || io::Error::from_raw_os_error(errno::EPROTO);
         let mut found = Found::nothing(self);
         let mut looks = 0..LOOKS_MAX;
         for _ in looks.by_ref().take(answers.into()) {
@@ -475,7 +476,10 @@ mod tests {
             let wrong = record("a.test", Kind::A as u16, &vec![1; length]);
             let both = [wrong.clone(), right.clone()];
             assert_eq!(read(Kind::A, &both, 0, false), texts(&["127.0.0.1"]));
-            assert_eq!(read(Kind::A, &[wrong], 0, false), Err(libc::EPROTO));
+            assert_eq!(
+                read(Kind::A, &[wrong], 0, false),
+                Err(crate::sys::errno::EPROTO)
+            );
         }
     }
 
@@ -484,7 +488,10 @@ mod tests {
         let mut short = record("a.test", Kind::Ptr as u16, &wire("there.test"));
         let length = short.len() - wire("there.test").len() - 1;
         short[length] -= 1;
-        assert_eq!(read(Kind::Ptr, &[short], 0, false), Err(libc::EPROTO));
+        assert_eq!(
+            read(Kind::Ptr, &[short], 0, false),
+            Err(crate::sys::errno::EPROTO)
+        );
     }
 
     #[test]
@@ -492,7 +499,7 @@ mod tests {
         for (data, expected) in [
             (&b""[..], texts(&[""])),
             (b"\x02ab\0\x01c", texts(&["abc"])),
-            (b"\x03ab", Err(libc::EPROTO)),
+            (b"\x03ab", Err(crate::sys::errno::EPROTO)),
         ] {
             let records = [record("a.test", Kind::Txt as u16, data)];
             assert_eq!(read(Kind::Txt, &records, 0, false), expected, "{data:?}");
@@ -502,7 +509,10 @@ mod tests {
     #[test]
     fn missing_records_are_a_failure_unless_they_were_not_read() {
         let there = [record("a.test", Kind::A as u16, &[127, 0, 0, 1])];
-        assert_eq!(read(Kind::A, &there, 1, false), Err(libc::EPROTO));
+        assert_eq!(
+            read(Kind::A, &there, 1, false),
+            Err(crate::sys::errno::EPROTO)
+        );
         assert_eq!(read(Kind::A, &there, 1, true), texts(&["127.0.0.1"]));
     }
 }

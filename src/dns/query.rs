@@ -18,7 +18,7 @@ use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
 
 use super::packet::{ANSWER_BYTES, Question, Record, Reply};
-use crate::sys::random;
+use crate::sys::{errno, random};
 
 /// How long each server has in each round before the next one is asked.
 const ROUNDS: [Duration; 4] = [
@@ -143,7 +143,7 @@ async fn ask_over_tcp(servers: &[SocketAddr], question: &Question) -> io::Result
 
 /// Asks on `stream`, and reads of the answer what the question needs.
 async fn converse(stream: &mut TcpStream, question: &Question) -> io::Result<Found> {
-    let protocol_error = || io::Error::from_raw_os_error(libc::EPROTO);
+    let protocol_error = || io::Error::from_raw_os_error(errno::EPROTO);
     let id = random::u16()?;
     let packet = question.packet(id);
     let length = u16::try_from(packet.len()).map_err(|_| protocol_error())?;
@@ -163,11 +163,11 @@ async fn converse(stream: &mut TcpStream, question: &Question) -> io::Result<Fou
 /// The original's word for a server that closes before it has answered.
 fn closed(error: io::Error) -> io::Error {
     match error.kind() {
-        io::ErrorKind::UnexpectedEof => io::Error::from_raw_os_error(libc::EIO),
+        io::ErrorKind::UnexpectedEof => io::Error::from_raw_os_error(errno::EIO),
         _ => error,
     }
 }
 
 fn timed_out() -> io::Error {
-    io::Error::from_raw_os_error(libc::ETIMEDOUT)
+    io::Error::from_raw_os_error(errno::ETIMEDOUT)
 }

@@ -21,7 +21,7 @@ use super::memory::{Answer, Memory, Records};
 use super::name::Name;
 use super::packet::{Kind, Question, Record};
 use super::{hosts, literal, name, query};
-use crate::sys::{limit, random};
+use crate::sys::{errno, limit, random};
 
 /// How much longer a family of addresses is waited for when there are some of the other.
 const SECOND_FAMILY: Duration = Duration::from_secs(1);
@@ -170,6 +170,11 @@ impl Resolver {
         Ok(texts(&records).collect())
     }
 
+    /// Forgets what was answered; memory is short.
+    pub fn forget(&self) {
+        self.0.memory.borrow_mut().forget();
+    }
+
     /// The records of `kind` that `name` has.
     async fn records(&self, name: Name, kind: Kind) -> io::Result<Records> {
         let question = Question { name, kind };
@@ -203,7 +208,7 @@ impl Resolver {
                     shared.memory.borrow_mut().remember(question, answer);
                     Ok(records)
                 }
-                Err(error) => Err(error.raw_os_error().unwrap_or(libc::ETIMEDOUT)),
+                Err(error) => Err(error.raw_os_error().unwrap_or(errno::ETIMEDOUT)),
             };
             let _ = landing.landed.set(landed);
             landing.news.notify_waiters();

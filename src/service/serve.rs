@@ -13,9 +13,13 @@ use super::end::{Drain, Stage, Stages};
 use super::listener::{Acceptor, Listener};
 use super::pace::Pace;
 use super::rate::Rate;
+use super::room::Room;
 use super::signals::Signals;
 use super::slots::Count;
 use crate::cli::{During, Error, Json, Voice};
+use crate::sys::log;
+use crate::sys::process::{self, Fork};
+use crate::sys::signal::{self, Signal};
 
 /// What a service is held to.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +41,7 @@ pub(crate) struct Service {
     /// How many connections may be open at once.
     limit: Cell<u32>,
     pace: Option<Pace>,
+    room: Room,
     /// Connections, from accept to their end.
     open: Count,
     /// Connections of which it is not decided yet what becomes of them.
@@ -47,6 +52,8 @@ pub(crate) struct Service {
     /// It has begun to end, and the news of that.
     is_ending: Cell<bool>,
     ending: Notify,
+    /// Nobody hears how many connections are open: the process that they were connections of has ended.
+    is_copy: Cell<bool>,
 }
 
 /// How a server ends that was not told how long to wait.
@@ -55,11 +62,13 @@ const PATIENT: Drain = Drain {
     kill: None,
 };
 
+/// How much longer than a decision may take a copy lives: what is decided in the last moment still gets its process.
+const GRACE: Duration = Duration::from_secs(1);
 /// How long what was killed may take to be gone; what the kernel holds longer is left behind.
 const KILL_LIMIT: Duration = Duration::from_secs(5);
 
 impl Service {
-    pub(crate) fn new(voice: Voice, terms: Terms) -> Rc<Self> {
+    pub(crate) fn new(voice: Voice, terms: Terms, room: Room) -> Rc<Self> {
         let (open, undecided) = (Count::default(), Count::default());
         let service = Self {
             voice,
@@ -72,6 +81,8 @@ impl Service {
             told_to_end: Notify::new(),
             is_ending: Cell::new(false),
             ending: Notify::new(),
+            room,
+            is_copy: Cell::default(),
         };
         service.tell_status();
         Rc::new(service)
@@ -107,8 +118,11 @@ impl Service {
     }
 
     /// Calls `serve` for each connection of `listener`, each in a task of its own, until one of the signals `stop`. Then
-    /// closes the listener at once and returns when the connections that are still being decided are, and the others go
-    /// on; or, if that was asked for, when all have ended. A second signal ends it at once.
+    /// closes the listener at once and ends: at once, or, if that was asked for, when all connections have ended. A second
+    /// signal ends it at once.
+    ///
+    /// This returns in one process. Where connections are still being decided, and nobody asked to wait for them, that is a
+    /// copy, which finishes them; the process that was told to stop ends with status 0.
     ///
     /// # Errors
     /// 111: the runtime cannot watch the descriptors.
@@ -131,12 +145,13 @@ impl Service {
         };
         self.is_ending.set(true);
         self.ending.notify_waiters();
+        log::wait_no_more();
         // The listener is closed when the task is gone.
         accepting.abort();
         let _ = accepting.await;
         let leaving = async {
             match drain {
-                None => self.decide().await,
+                None => self.part().await,
                 Some(drain) => self.drain(drain).await,
             }
         };
@@ -159,7 +174,8 @@ impl Service {
             if let Some(pace) = &self.pace {
                 pace.ready().await;
             }
-            let (connection, remote) = acceptor.accept(self.voice, || self.open.left()).await;
+            let freed = || self.open.left();
+            let (connection, remote) = acceptor.accept(self.voice, || self.has_room(), freed).await;
             let slot = self.open.enter();
             let paid = self.pace.as_ref().map(Pace::pay);
             let undecided = Undecided::new(self.undecided.enter(), paid);
@@ -180,10 +196,30 @@ impl Service {
         }
     }
 
-    /// Waits until no connection is undecided, as long as a decision may take: a peer that does not read its banner has no
-    /// limit of its own.
-    async fn decide(&self) {
-        let _ = timeout(self.terms.decision, self.undecided.below(|| 1)).await;
+    /// True when one more connection may be accepted: there is memory for it, or nobody whose end could bring some.
+    fn has_room(&self) -> bool {
+        self.open.now() == 0 || self.room.is_there(self.undecided.now())
+    }
+
+    /// Ends this process at once. What is undecided goes on in a copy of it that nobody waits for, as long as a decision
+    /// may take: a peer that does not read its banner has no limit of its own. A supervisor starts the next server as soon
+    /// as this one has ended, so nobody who is slow may hold it.
+    async fn part(&self) {
+        if self.undecided.now() == 0 {
+            return;
+        }
+        match process::fork() {
+            Ok(Fork::Parent) => process::exit_now(0),
+            Ok(Fork::Child) => {
+                self.is_copy.set(true);
+                // It has its default action since the start, and the events of it do not wake a copy.
+                let _ = signal::unblock(&[Signal::SIGTERM]);
+            }
+            // No process for them: then this one finishes them.
+            Err(_) => {}
+        }
+        let limit = self.terms.decision + GRACE;
+        let _ = timeout(limit, self.undecided.below(|| 1)).await;
     }
 
     /// Waits until all connections have ended, at most as long as was asked for; what is left then is ended, if that was
@@ -208,6 +244,9 @@ impl Service {
 
     /// Says how many connections are open, of how many that may be.
     fn tell_status(&self) {
+        if self.is_copy.get() {
+            return;
+        }
         let status = format!("status: {}/{}", self.open.now(), self.limit.get());
         self.voice.tell_as(&[status.as_bytes()], || self.status());
     }

@@ -121,10 +121,11 @@ impl Start {
         let inherited = signal::block(&ours).during("block signals")?;
         stop.retain(|&signal| !inherited.has(signal));
         let runtime = Runtime::new().during("start")?;
-        let stop = runtime.wait(async { Signals::of(&stop) });
+        let stop = runtime.wait(async { Signals::of(&stop) }).during("start")?;
+        stop.are_heard_beside_the_log();
         Ok(Self {
             runtime,
-            stop: Rc::new(stop.during("start")?),
+            stop: Rc::new(stop),
             inherited,
             voice,
         })
@@ -169,7 +170,8 @@ impl Start {
         Ok(listener)
     }
 
-    /// Runs `serving`, which makes a [`super::Service`] and runs it with the signals that end it.
+    /// Runs `serving`, which makes a [`super::Service`] and runs it with the signals that end it. When that is done, the
+    /// process ends with 0, at once: nobody has to take apart what it has.
     ///
     /// # Errors
     /// Those of `serving`.
@@ -177,7 +179,8 @@ impl Start {
         self,
         serving: impl FnOnce(Rc<Signals>) -> F,
     ) -> Result<(), Error> {
-        self.runtime.wait(serving(self.stop))
+        self.runtime.wait(serving(self.stop))?;
+        process::exit_now(0)
     }
 }
 

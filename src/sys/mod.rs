@@ -17,6 +17,8 @@ pub mod fd;
 pub mod file;
 pub mod limit;
 pub mod load;
+pub mod log;
+pub mod memory;
 pub mod outlet;
 pub mod privilege;
 pub mod process;

@@ -55,6 +55,11 @@ pub fn environment() -> Vec<CString> {
     }
 }
 
+/// What this machine is called. gethostname(2).
+pub fn host_name() -> io::Result<Vec<u8>> {
+    Ok(nix::unistd::gethostname()?.into_vec())
+}
+
 /// This process's id.
 pub fn id() -> Pid {
     nix::unistd::getpid().as_raw()
@@ -69,9 +74,13 @@ pub enum Fork {
     Child,
 }
 
-/// Doubles the process. Only where no thread and no runtime lives: filters. fork(2).
+/// Doubles the process, which must have one thread. fork(2).
+///
+/// Where a runtime lives, both have one, and one set of descriptors that it waits for: one of the two must leave at once
+/// ([`exit_now`]). The other then waits as before, but for signals: those of [`super::signal::Events`] wake only the
+/// process that made them.
 pub fn fork() -> io::Result<Fork> {
-    // SAFETY: the child of a process with one thread may do anything; filters start no thread.
+    // SAFETY: the child of a process with one thread may do anything, and no program of this crate starts a second one.
     match check(unsafe { libc::fork() })? {
         0 => Ok(Fork::Child),
         _ => Ok(Fork::Parent),

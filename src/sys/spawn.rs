@@ -248,9 +248,9 @@ fn place(fd: RawFd, target: RawFd) -> Result<(), c_int> {
         if answer != -1 {
             return Ok(());
         }
-        let errno = io::Error::last_os_error().raw_os_error().unwrap_or(0);
-        if errno != libc::EINTR {
-            return Err(errno);
+        match errno() {
+            libc::EINTR => {}
+            errno => return Err(errno),
         }
     }
 }
@@ -265,8 +265,37 @@ impl Job<'_> {
 
 /// Writes one line in one call; there is nobody to tell when that fails. Gives false then.
 fn write(line: &[u8]) -> bool {
-    // SAFETY: pointer and length are of the same slice.
-    unsafe { libc::write(2, line.as_ptr().cast(), line.len()) != -1 }
+    written(|| {
+        // SAFETY: pointer and length are of the same slice.
+        unsafe { libc::write(2, line.as_ptr().cast(), line.len()) }
+    })
+}
+
+/// Calls `write` until it has written, waiting where a non-blocking descriptor is full. False when it cannot.
+fn written(write: impl Fn() -> libc::ssize_t) -> bool {
+    loop {
+        if write() != -1 {
+            return true;
+        }
+        if errno() != libc::EAGAIN || !wait_for_room(-1) {
+            return false;
+        }
+    }
+}
+
+/// Waits until the log takes a line, at most for `limit` milliseconds, or without end for -1. False when it does not.
+fn wait_for_room(limit: c_int) -> bool {
+    let mut log = libc::pollfd {
+        fd: 2,
+        events: libc::POLLOUT,
+        revents: 0,
+    };
+    // SAFETY: one structure, which lives through the call.
+    unsafe { libc::poll(&raw mut log, 1, limit) > 0 }
+}
+
+fn errno() -> c_int {
+    io::Error::last_os_error().raw_os_error().unwrap_or(0)
 }
 
 fn set_sigpipe(disposition: libc::sighandler_t) {

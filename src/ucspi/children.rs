@@ -75,7 +75,8 @@ impl Children {
 
     /// Starts a task that reaps each child that has ended and wakes the connection that waits for it.
     ///
-    /// A child that we did not make (one of the process that we were before an exec) is reaped and means nothing.
+    /// A child that we did not make (one of the process that we were before an exec, an orphan where we are process 1) is
+    /// reaped and means nothing.
     ///
     /// # Errors
     /// No descriptor for SIGCHLD.
@@ -84,8 +85,8 @@ impl Children {
         let children = Rc::clone(self);
         tokio::task::spawn_local(async move {
             loop {
-                ends.next().await;
                 children.reap();
+                ends.next().await;
             }
         });
         Ok(())
@@ -93,9 +94,7 @@ impl Children {
 
     fn reap(&self) {
         let mut running = self.running.borrow_mut();
-        while !running.is_empty()
-            && let Ok(Some((pid, end))) = process::reap()
-        {
+        while let Ok(Some((pid, end))) = process::reap() {
             if let Some(ended) = running.remove(&pid) {
                 let _ = ended.send(end);
             }

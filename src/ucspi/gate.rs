@@ -144,6 +144,8 @@ pub(crate) enum Refusal {
     Denied(Reason, Box<Guest>),
     /// What could not be done, to follow the words "unable to", and why.
     Unable(Vec<u8>, io::Error),
+    /// The server ends before that is known.
+    Late,
 }
 
 impl Gate {

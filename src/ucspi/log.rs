@@ -5,7 +5,7 @@
 
 use std::cell::Cell;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
 use super::facts::{Facts, shown};
@@ -80,7 +80,7 @@ impl Log {
     /// `pid PID from IP` and `ok PID ...`: a connection gets its process. The child writes them, with its own pid, before
     /// the program can say anything.
     pub(super) fn beginning(&self, record: &Record, guest: &Guest) -> Vec<PidLine> {
-        if !self.voice.tells_everything() {
+        if !self.voice.may_tell() {
             return Vec::new();
         }
         if self.voice.is_json() {
@@ -91,7 +91,7 @@ impl Log {
         }
         let facts = &guest.facts;
         vec![
-            self.from(&facts.remote.ip),
+            self.from(b"pid ", &facts.remote.ip),
             self.decided(b"ok ", facts, None),
         ]
     }
@@ -130,15 +130,31 @@ impl Log {
         }
     }
 
+    /// `waiting NUMBER from IP`: a connection is still in the gate. It has its number from here on; none if nobody hears.
+    pub(super) fn waiting(&self, remote: IpAddr) -> Option<Pid> {
+        if !self.is_detailed() {
+            return None;
+        }
+        let number = self.next_number();
+        let ip = shown(remote, self.as_ipv6);
+        self.tell(self.from(b"waiting ", &ip), number);
+        Some(number)
+    }
+
+    /// True when each step of a connection is told, in lines for people.
+    pub(super) fn is_detailed(&self) -> bool {
+        self.voice.tells_everything() && !self.voice.is_json()
+    }
+
     /// The whole life of a connection that no process serves: `pid NUMBER from IP`, why, and its end, with the exit code
     /// that a process would have had. No process has its number.
     pub(crate) fn refused(&self, record: &mut Record, refusal: &Refusal) {
-        let number = self.next_number();
+        let number = record.number.unwrap_or_else(|| self.next_number());
         record.number = Some(number);
         let is_told = self.voice.tells_everything() && !self.voice.is_json();
         if is_told {
             let ip = shown(record.remote.ip(), self.as_ipv6);
-            self.tell(self.from(&ip), number);
+            self.tell(self.from(b"pid ", &ip), number);
         }
         let code = match refusal {
             Refusal::Denied(reason, guest) => {
@@ -147,6 +163,12 @@ impl Log {
             }
             Refusal::Unable(doing, error) => {
                 self.dropped(record, doing, error);
+                FAILED
+            }
+            Refusal::Late => {
+                self.tally.dropped();
+                let why = b"unable to decide about it: the server ends";
+                self.voice.warn(&[DROPPING, why]);
                 FAILED
             }
         };
@@ -236,8 +258,9 @@ impl Log {
             .known("rule", known.rule.as_deref())
     }
 
-    fn from(&self, ip: &str) -> PidLine {
-        self.line(b"pid ", format!(" from {ip}").as_bytes())
+    /// `EVENT NUMBER from IP`
+    fn from(&self, event: &[u8], ip: &str) -> PidLine {
+        self.line(event, format!(" from {ip}").as_bytes())
     }
 
     fn end(&self, number: Pid, end: Ended) {

@@ -15,7 +15,7 @@ use super::tree::Lifetime;
 use crate::cli::{During, Error, FAILED, Voice};
 use crate::dns::Resolver;
 use crate::service::control::{Answers, Control};
-use crate::service::{Drain, List, Listening, Service, SourceTerms, Start, Terms};
+use crate::service::{Appetite, Drain, List, Listening, Room, Service, SourceTerms, Start, Terms};
 use crate::sys::exec::Program;
 use crate::sys::limit::Descriptors;
 use crate::sys::process;
@@ -66,8 +66,11 @@ pub fn run(mut config: Config, voice: Voice) -> Result<(), Error> {
     let control = control
         .map(|path| Control::bind(path, privileges))
         .transpose()?;
-    let listener = start.listen(place, &config.listening, privileges)?;
     let spawner = spawner(&config, start.inherited, limits)?;
+    // Before the port: who starts, can serve.
+    let memory = resolver.clone();
+    let room = Room::new(appetite(&config), move || memory.forget())?;
+    let listener = start.listen(place, &config.listening, privileges)?;
     let terms = Terms {
         limit: config.listening.limit,
         rate: config.listening.rate,
@@ -80,7 +83,8 @@ pub fn run(mut config: Config, voice: Voice) -> Result<(), Error> {
     });
     start.serve(|stop| async move {
         let children = Rc::new(Children::new(spawner, lifetime));
-        let service = Service::new(voice, terms);
+        children.reap_always().during("start")?;
+        let service = Service::new(voice, terms, room);
         let mut gate = Gate::new(
             config.gate,
             config.sources,
@@ -110,7 +114,6 @@ pub fn run(mut config: Config, voice: Voice) -> Result<(), Error> {
             environment: process::environment(),
             program: config.program[0].clone(),
         });
-        children.reap_always().during("start")?;
         let serve = move |arrival| connection::serve(Rc::clone(&server), arrival);
         service.run(listener, stop, serve).await
     })
@@ -122,6 +125,22 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a program has to end that was asked to.
 fn kill(config: &Config) -> Option<Duration> {
     config.drain.and_then(|drain| drain.kill)
+}
+
+/// What connections take, amply: less than 1 KiB as long as they are open; with look-ups less than 7 while they wait for
+/// answers, and one of 4 KiB may come over TCP for each.
+fn appetite(config: &Config) -> Appetite {
+    let kib = if config.lookups.are_needed() {
+        [12, 6, 64]
+    } else {
+        [8, 1, 16]
+    };
+    let [arrival, undecided, reserve] = kib.map(|kib| kib * 1024);
+    Appetite {
+        arrival,
+        undecided,
+        reserve,
+    }
 }
 
 /// What a connection holds while it is looked up: itself, two questions, an ident connection.

@@ -48,7 +48,7 @@ impl Tally {
                 let open = open.and_then(|open| open.parse().ok()).unwrap_or(0);
                 self.most = self.most.max(open);
             }
-            "draining" => {}
+            "draining" | "waiting" => {}
             _ => self.broken.push(line.to_owned()),
         }
         line.clone_into(&mut self.last);

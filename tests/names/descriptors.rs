@@ -127,6 +127,8 @@ fn silent_servers_cost_one_descriptor_a_question_however_many_they_are() {
     let server = Daemon::start(&["-vRl0"], &["true"], |launch| {
         launch.env("DNSCACHEIP", list)
     });
+    // It has all that it needs then; the port comes before that.
+    server.wait_for("status: 0/40", 1);
     let before = server.descriptors();
     let pending: Vec<TcpStream> = (0..CONNECTIONS)
         .map(|number| server.connect(client(number)))

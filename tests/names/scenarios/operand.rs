@@ -2,6 +2,8 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use nix::sys::signal::Signal;
+
 use super::{asking, show_questions};
 use crate::names::nameserver::NameServer;
 use crate::names::packet::{AAAA, SERVFAIL};
@@ -38,6 +40,13 @@ pub(crate) fn server(book: &mut Book) {
     book.add("host_that_cannot_be_looked_up_is_reported", |s| {
         let _name_server = NameServer::failing(NAME_SERVER, SERVFAIL);
         s.run(asking(s.program(["-HRl0", "there.test", "0", "true"])));
+    });
+    book.add("sigterm_ends_the_look_up_of_the_host", |s| {
+        let name_server = NameServer::silent(NAME_SERVER);
+        let process = s.start(asking(s.program(["-vHRl0", "there.test", "0", "true"])));
+        name_server.wait_for_questions(1);
+        process.signal(Signal::SIGTERM);
+        s.finish(process);
     });
     book.add("quiet_silences_a_host_that_does_not_exist", |s| {
         let _name_server = NameServer::of(NAME_SERVER, Zone::default());
