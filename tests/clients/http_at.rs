@@ -2,29 +2,21 @@
 
 use std::net::TcpListener;
 
-use crate::own_net::world;
 use crate::support::net;
 use crate::support::place::{Place, ours, text};
 use crate::support::trials::{Trial, Verdict};
 
-/// All tests of this file, each in a network of its own.
-pub(crate) fn trials() -> Vec<Trial> {
-    let run = || {
-        world::within(|| {
-            let listener = TcpListener::bind(("::1", 80));
-            listener.map_or_else(
-                |error| Verdict::Skipped(format!("no IPv6 here: {error}")),
-                |listener| {
-                    only_ipv6_addresses_stand_in_brackets(&listener);
-                    Verdict::Passed
-                },
-            )
-        })
-    };
-    vec![Trial {
-        name: "http@::only_ipv6_addresses_stand_in_brackets".to_owned(),
-        run: Box::new(run),
-    }]
+pub(super) fn trial() -> Trial {
+    Trial::new(
+        "http@::only_ipv6_addresses_stand_in_brackets",
+        || match TcpListener::bind(("::1", 80)) {
+            Ok(listener) => {
+                only_ipv6_addresses_stand_in_brackets(&listener);
+                Verdict::Passed
+            }
+            Err(error) => Verdict::Skipped(format!("no IPv6 here: {error}")),
+        },
+    )
 }
 
 fn only_ipv6_addresses_stand_in_brackets(listener: &TcpListener) {

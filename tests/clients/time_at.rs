@@ -7,25 +7,22 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::{Arc, Barrier};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use crate::own_net::nameserver::NameServer;
-use crate::own_net::world;
-use crate::own_net::zone::Zone;
 use crate::support::deadline;
 use crate::support::launch::Launch;
+use crate::support::nameserver::NameServer;
 use crate::support::net;
+use crate::support::place::text;
 use crate::support::process::Outcome;
 use crate::support::programs::Programs;
 use crate::support::temp::TempDir;
-use crate::support::trials::{Trial, Verdict};
+use crate::support::zone::Zone;
 
 const PORT: u16 = 37;
 /// From 1900 to 1970, in seconds.
 const EPOCH: i64 = 2_208_988_800;
 const NAME_SERVER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 53);
 
-type Test = (&'static str, fn());
-
-const TESTS: &[Test] = &[
+pub(super) const TESTS: &[(&str, fn())] = &[
     ("columns_are_exact", columns_are_exact),
     (
         "this_machine_alone_is_shown_without_hosts",
@@ -65,23 +62,6 @@ const TESTS: &[Test] = &[
     ("failure_outranks_difference", failure_outranks_difference),
     ("ipv6_hosts_are_asked", ipv6_hosts_are_asked),
 ];
-
-/// All tests of this file, each in a network of its own.
-pub(crate) fn trials() -> Vec<Trial> {
-    let trial = |(name, test): &Test| {
-        let test = *test;
-        Trial {
-            name: format!("time@::{name}"),
-            run: Box::new(move || {
-                world::within(|| {
-                    test();
-                    Verdict::Passed
-                })
-            }),
-        }
-    };
-    TESTS.iter().map(trial).collect()
-}
 
 fn columns_are_exact() {
     answering(host(2), |client| tell(client, 5));
@@ -414,8 +394,4 @@ fn shown(run: &Outcome) -> Vec<(i64, String)> {
         )
     };
     text(&run.stdout).lines().map(read).collect()
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
 }

@@ -5,14 +5,17 @@ use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use crate::support::capture::Capture;
 use crate::support::launch::{Launch, no_fork_meets_an_open_file};
 use crate::support::process::{Outcome, Process};
 use crate::support::programs::Programs;
 use crate::support::temp::TempDir;
-use crate::support::{deadline, is_root};
+use crate::support::{is_root, is_set, place};
+
+pub(crate) use crate::support::place::text as lossy;
+pub(crate) use crate::support::proc::{children, open_files};
+pub(crate) use crate::support::wait::eventually;
 
 /// Where distributions put programs, in this order.
 const FOLDERS: [&str; 4] = ["/usr/bin", "/bin", "/usr/sbin", "/sbin"];
@@ -51,10 +54,8 @@ pub(crate) fn with_root_and(programs: &[&str]) -> Option<World> {
 ///
 /// When nothing may be skipped.
 pub(crate) fn skip(why: &str) {
-    let required = std::env::var_os("UCSPI_COMPONENTS_REQUIRED");
-    assert_ne!(
-        required.as_deref(),
-        Some(OsStr::new("1")),
+    assert!(
+        !is_set("UCSPI_COMPONENTS_REQUIRED"),
         "UCSPI_COMPONENTS_REQUIRED=1, but {why}"
     );
     let test = std::thread::current();
@@ -65,10 +66,7 @@ pub(crate) fn skip(why: &str) {
 
 /// The path of a program of the system.
 pub(crate) fn find(program: &str) -> Option<PathBuf> {
-    let mut folders = FOLDERS.iter().map(Path::new);
-    folders
-        .find(|folder| folder.join(program).is_file())
-        .map(|folder| folder.join(program))
+    place::find(program).ok().map(PathBuf::from)
 }
 
 /// The path of a program of the system that is there, as text for a command line.
@@ -189,13 +187,7 @@ pub(crate) struct Server {
 impl Server {
     /// Takes over a tcpserver that was started with `-1`.
     pub(crate) fn on(process: Process) -> Self {
-        let line = process
-            .stdout
-            .as_ref()
-            .expect("the port comes on stdout")
-            .first_line();
-        let port = lossy(&line).trim_end().parse();
-        let port = port.unwrap_or_else(|_| panic!("no port, but {:?}", lossy(&line)));
+        let port = process.port();
         Self { process, port }
     }
 
@@ -225,55 +217,13 @@ pub(crate) fn success(outcome: Outcome, what: &str) -> Vec<u8> {
     outcome.stdout
 }
 
-/// Asks again and again until `done` says so.
-///
-/// # Panics
-///
-/// When the deadline passes.
-pub(crate) fn eventually(what: &str, mut done: impl FnMut() -> bool) {
-    let limit = Instant::now() + deadline();
-    while !done() {
-        assert!(Instant::now() < limit, "waited in vain until {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
 /// Lines of `log` that begin with `start`.
 pub(crate) fn count(log: &str, start: &str) -> usize {
     log.lines().filter(|line| line.starts_with(start)).count()
-}
-
-pub(crate) fn lossy(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
 }
 
 fn text(path: &Path) -> String {
     path.to_str()
         .expect("temporary and build folders are plain text")
         .to_owned()
-}
-
-/// The children of a process, zombies too. proc(5), /proc/pid/task/tid/children.
-pub(crate) fn children(pid: u32) -> Vec<i32> {
-    let file = format!("/proc/{pid}/task/{pid}/children");
-    let text = fs::read_to_string(file).expect("the system lists children");
-    text.split_whitespace()
-        .map(|pid| pid.parse().expect("a pid"))
-        .collect()
-}
-
-/// What each descriptor of a process leads to, by number; nothing where only root may know, because a server keeps its own
-/// user out of itself.
-pub(crate) fn open_files(pid: u32) -> Vec<(String, String)> {
-    if !is_root() {
-        return Vec::new();
-    }
-    let entries = fs::read_dir(format!("/proc/{pid}/fd")).expect("the process runs");
-    let target = |path: &Path| text(&fs::read_link(path).unwrap_or_default());
-    let mut open: Vec<_> = entries
-        .flatten()
-        .map(|entry| (text(&entry.path()), target(&entry.path())))
-        .collect();
-    open.sort();
-    open
 }

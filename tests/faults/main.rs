@@ -1,5 +1,6 @@
 //! Nothing lost, nobody let in: system calls that fail, programs that are killed, peers that flood, children that
-//! misbehave, privileges that must go. docs/security.md says which promise each of these tests holds.
+//! misbehave, privileges that must go. docs/security.md says which promise each of these tests holds. With them the
+//! company that the programs keep in real life: `components`.
 //!
 //! Faults are injected by strace(1) into the real calls. In `cargo test` a representative part of the matrix runs;
 //! `ci/faults` runs all of it and counts. Where strace is missing or may not trace, a test says so and passes, unless
@@ -30,11 +31,9 @@ mod service;
 mod soak;
 mod start;
 
+#[path = "../components/mod.rs"]
+mod components;
 #[path = "../support/mod.rs"]
 mod support;
-#[allow(
-    dead_code,
-    reason = "the world is that of the components, of which each test uses its own part"
-)]
 #[path = "../components/world.rs"]
 mod world;

@@ -1,16 +1,14 @@
 //! A network of the test's own, with a name server and an ident server in it.
 //!
 //! Namespaces belong to threads: a test runs in a thread of its own, and all that it starts inherits its network.
-#![allow(unsafe_code, reason = "no library call sets an interface up")]
 
-use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
-use std::os::fd::AsRawFd as _;
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex};
 
-use nix::sched::{CloneFlags, unshare};
-
-use crate::support::deadline;
+use crate::support::identd::Identd;
+use crate::support::nameserver::{Act, NameServer};
+use crate::support::own_net;
+use crate::support::packet::{A, PTR, Question, name};
 use crate::world;
 
 /// Where the name server is.
@@ -18,43 +16,18 @@ pub(crate) const NAME_SERVER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 53);
 
 /// Moves this thread into a network in which nobody else is; false where that is not allowed, which has been said.
 pub(crate) fn enter() -> bool {
-    let entered = unshare(CloneFlags::CLONE_NEWNET).is_ok() && loopback_up().is_ok();
-    if !entered {
-        world::skip("it may not make a network of its own");
+    let entered = own_net::enter_network();
+    if let Err(why) = &entered {
+        world::skip(why);
     }
-    entered
-}
-
-/// netdevice(7), "SIOCSIFFLAGS".
-fn loopback_up() -> std::io::Result<()> {
-    let any = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
-    // SAFETY: all bytes zero is a valid ifreq.
-    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
-    for (to, from) in request.ifr_name.iter_mut().zip(*b"lo") {
-        *to = from.cast_signed();
-    }
-    request.ifr_ifru.ifru_flags =
-        i16::try_from(libc::IFF_UP | libc::IFF_RUNNING).expect("they are small");
-    // SAFETY: the request is a valid ifreq that lives through the call.
-    let result = unsafe { libc::ioctl(any.as_raw_fd(), libc::SIOCSIFFLAGS, &raw mut request) };
-    nix::errno::Errno::result(result)?;
-    Ok(())
+    entered.is_ok()
 }
 
 /// A name server that calls 127.0.0.1 `friend.test`, every other address `foe.test`, and says that every name is
 /// 127.0.0.1, nothing of it to be remembered. It serves as long as the tests run.
 pub(crate) fn serve_names() {
-    let socket = UdpSocket::bind((NAME_SERVER, 53)).expect("nobody else is here");
-    std::thread::spawn(move || {
-        let mut room = [0; 512];
-        loop {
-            if let Ok((length, client)) = socket.recv_from(&mut room)
-                && let Some(answer) = answer(&room[..length])
-            {
-                let _ = socket.send_to(&answer, client);
-            }
-        }
-    });
+    let server = NameServer::scripted(NAME_SERVER, |question, _| vec![Act::Say(answer(question))]);
+    std::mem::forget(server);
 }
 
 /// The same name server, which answers when it is told to. It serves as long as the tests run.
@@ -81,9 +54,10 @@ impl HeldNames {
                 let Ok((length, client)) = reader.recv_from(&mut room) else {
                     continue;
                 };
-                let Some(answer) = answer(&room[..length]) else {
+                let Some(question) = Question::read(&room[..length], false) else {
                     continue;
                 };
+                let answer = answer(&question);
                 let mut held = held.lock().expect("nobody panics");
                 if held.is_released {
                     let _ = reader.send_to(&answer, client);
@@ -117,39 +91,20 @@ impl HeldNames {
     }
 }
 
-/// The answer to a question: its header and question, and one record that points back to the name. RFC 1035 section 4.
-fn answer(question: &[u8]) -> Option<Vec<u8>> {
-    let end = question.len();
-    let kind = question.get(end.checked_sub(4)?..end)?;
-    let data: &[u8] = match kind {
-        [0, 1, 0, 1] => &[127, 0, 0, 1],
-        [0, 12, 0, 1] if question.get(12..)?.starts_with(b"\x011\x010\x010\x03127") => {
-            b"\x06friend\x04test\0"
-        }
-        [0, 12, 0, 1] => b"\x03foe\x04test\0",
-        _ => b"",
+/// One record, if the question is for a name or an address.
+fn answer(question: &Question) -> Vec<u8> {
+    let reply = question.reply();
+    let reply = match (question.kind, &question.name[..]) {
+        (A, _) => reply.with(A, 0, &[127, 0, 0, 1]),
+        (PTR, "1.0.0.127.in-addr.arpa") => reply.with(PTR, 0, &name("friend.test")),
+        (PTR, _) => reply.with(PTR, 0, &name("foe.test")),
+        _ => reply,
     };
-    let mut packet = question.to_vec();
-    // A response, recursion desired and available; one answer unless there is none.
-    packet[2..4].copy_from_slice(&[0x81, 0x80]);
-    packet[7] = u8::from(!data.is_empty());
-    if !data.is_empty() {
-        packet.extend_from_slice(&[0xc0, 12]);
-        packet.extend_from_slice(kind);
-        packet.extend_from_slice(&[0, 0, 0, 0, 0, u8::try_from(data.len()).ok()?]);
-        packet.extend_from_slice(data);
-    }
-    Some(packet)
+    reply.bytes()
 }
 
 /// An ident server at every address that calls everybody joe. It serves as long as the tests run.
 pub(crate) fn serve_idents() {
-    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 113)).expect("nobody else is here");
-    std::thread::spawn(move || {
-        for mut stream in listener.incoming().flatten() {
-            let _ = stream.set_read_timeout(Some(deadline()));
-            let _ = stream.read(&mut [0; 64]);
-            let _ = stream.write_all(b"1 , 2 : USERID : UNIX : joe\r\n");
-        }
-    });
+    let reply = "1 , 2 : USERID : UNIX : joe\r\n";
+    std::mem::forget(Identd::saying(Ipv4Addr::UNSPECIFIED, reply));
 }

@@ -1,6 +1,5 @@
 //! A traced tcpserver that has visitors, one of whom the rules refuse.
 
-use std::fs;
 use std::net::Ipv4Addr;
 
 use nix::sys::signal::Signal;
@@ -8,8 +7,9 @@ use nix::sys::signal::Signal;
 use crate::fault::{Calls, Fault, traced};
 use crate::matrix::Trial;
 use crate::support::net;
+pub(crate) use crate::support::proc::{descriptors, has_ended};
 use crate::support::process::Process;
-use crate::world::{self, World, eventually, lossy};
+use crate::world::{World, eventually, lossy};
 
 /// The one whom the rules let in.
 pub(crate) const FRIEND: Ipv4Addr = Ipv4Addr::LOCALHOST;
@@ -203,24 +203,6 @@ pub(crate) fn log_of(process: &Process) -> String {
         .stderr
         .as_ref()
         .map_or_else(String::new, |log| lossy(&log.so_far()))
-}
-
-/// True for a zombie. proc(5), /proc/pid/stat.
-pub(crate) fn has_ended(pid: u32) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(") ")
-        .is_none_or(|(_, rest)| rest.starts_with(['Z', 'X']))
-}
-
-/// What a process has open: the kind of each, sorted. For root only.
-pub(crate) fn descriptors(pid: u32) -> Vec<String> {
-    let kind = |(_, target): (String, String)| {
-        let kind = target.split(":[").next().unwrap_or_default();
-        kind.rsplit('/').next().unwrap_or_default().to_owned()
-    };
-    let mut open: Vec<String> = world::open_files(pid).into_iter().map(kind).collect();
-    open.sort();
-    open
 }
 
 /// What a server at rest has open: two places held, the log, the runtime's three, the rules, the listener, the signals.

@@ -1,15 +1,33 @@
-//! The parts of the IPv6 tests, and a client over IPv6.
+//! IPv6: the programs compared with ucspi-tcp-ipv6, the rules for IPv6 and prefixes, and two networks joined by a wire.
+//!
+//! The scenarios of `patch` run on ours and, where `UCSPI_ORACLE_DIR` says that it is, live on ucspi-tcp-ipv6; those of
+//! `ours` are about what no original can do, and run on ours alone. Both are compared with `tests/ipv6/golden`.
 
-pub(crate) mod golden;
-pub(crate) mod networks;
-pub(crate) mod ours;
-pub(crate) mod patch;
+mod networks;
+mod ours;
+mod patch;
 
 use std::net::{IpAddr, SocketAddr, TcpStream};
 
+pub(crate) use networks::trials;
+
 use crate::support::deadline;
+use crate::support::play::Family;
 use crate::support::scene::Scene;
 use crate::support::server::Peer;
+
+/// The scenarios, with their records.
+pub(crate) fn family() -> Family {
+    let mut ours = ours::all();
+    for scenario in &mut ours {
+        scenario.is_ours_alone = true;
+    }
+    Family {
+        scenarios: patch::all().into_iter().chain(ours).collect(),
+        package: "ucspi-tcp-ipv6",
+        records: "tests/ipv6/golden",
+    }
+}
 
 /// Connects to `port` of `ip`; the connection is called client `number`, and its port CPORT`number`.
 fn connect(s: &mut Scene, ip: &str, port: u16, number: usize) -> Peer {

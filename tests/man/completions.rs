@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use super::programs;
-use super::temp::TempDir;
+use crate::support::temp::TempDir;
 
 pub(crate) fn compare() {
     let folder = TempDir::new();

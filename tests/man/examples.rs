@@ -18,7 +18,7 @@ use std::path::Path;
 
 use super::page::{Block, Page};
 use super::programs;
-use super::temp::TempDir;
+use crate::support::temp::TempDir;
 
 const STAND_INS: [(&str, &str); 5] = [
     ("qmail-smtpd", "echo 220 stand-in"),

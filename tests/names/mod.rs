@@ -1,7 +1,8 @@
 //! Scripted name servers and ident servers, and what the programs make of them.
 //!
-//! `world` makes the network, `packet`, `zone` and `nameserver` the answers of DNS, `identd` those of ident; `scenarios`
-//! are compared with the original, the other files test what ours promises beyond it.
+//! Each test has a network and an `/etc` of its own (`support::own_net`), with name servers on port 53 and ident servers on
+//! port 113 of loopback addresses. `scenarios` are compared with the original, the other files test what ours promises
+//! beyond it. `ci/names` runs all of it with everything required.
 
 /// Lists the tests of a file: functions that panic when something is wrong.
 macro_rules! tests {
@@ -17,20 +18,16 @@ pub(crate) mod daemon;
 pub(crate) mod descriptors;
 pub(crate) mod ends;
 pub(crate) mod gate;
-pub(crate) mod golden;
 pub(crate) mod hostile;
-pub(crate) mod identd;
 pub(crate) mod many;
-pub(crate) mod nameserver;
-pub(crate) mod packet;
 pub(crate) mod real;
 pub(crate) mod scenarios;
-pub(crate) mod world;
-pub(crate) mod zone;
 
 use std::net::Ipv4Addr;
 
-use crate::support::trials::Verdict;
+use crate::support::play::Family;
+use crate::support::trials::{self, Trial};
+pub(crate) use crate::support::{identd, nameserver, own_net as world, packet, zone};
 
 /// Where the programs listen.
 pub(crate) const HERE: Ipv4Addr = Ipv4Addr::LOCALHOST;
@@ -40,12 +37,11 @@ pub(crate) const THERE: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 pub(crate) const NAME_SERVER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 53);
 pub(crate) const SECOND_NAME_SERVER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 54);
 
-pub(crate) type Test = Box<dyn Fn() -> Verdict + Send + Sync>;
 /// Tests with their names.
 pub(crate) type Tests = Vec<(&'static str, fn())>;
 
 /// The tests that are no scenarios.
-pub(crate) fn tests() -> Vec<(String, Test)> {
+pub(crate) fn trials() -> Vec<Trial> {
     let rooms: [(&str, Tests); 5] = [
         ("asking", asking::tests()),
         ("many", many::tests()),
@@ -53,19 +49,26 @@ pub(crate) fn tests() -> Vec<(String, Test)> {
         ("ends", ends::tests()),
         ("descriptors", descriptors::tests()),
     ];
-    let mut all: Vec<(String, Test)> = Vec::new();
+    let mut all = vec![Trial::new(
+        "real::both_ends_are_known_to_each_other",
+        real::both_ends_are_known_to_each_other,
+    )];
     for (room, tests) in rooms {
-        for (name, test) in tests {
-            let run = move || {
-                test();
-                Verdict::Passed
-            };
-            all.push((format!("{room}::{name}"), Box::new(run)));
-        }
+        let trials = trials::of_tests(&tests).into_iter();
+        all.extend(trials.map(|trial| trial.of(room)));
     }
-    all.push((
-        "real::both_ends_are_known_to_each_other".to_owned(),
-        Box::new(real::both_ends_are_known_to_each_other),
-    ));
-    all
+    all.into_iter().map(Trial::in_own_net).collect()
+}
+
+/// The scenarios, with their records.
+pub(crate) fn family() -> Family {
+    let mut scenarios = scenarios::all();
+    for scenario in &mut scenarios {
+        scenario.needs_network();
+    }
+    Family {
+        scenarios,
+        package: "ucspi-tcp",
+        records: "tests/names/golden",
+    }
 }

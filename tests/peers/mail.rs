@@ -1,9 +1,8 @@
 //! rblsmtpd and mconnect between a real SMTP client, swaks, and a real name server with a block list, nsd.
 
-use std::net::Ipv4Addr;
-
 use super::Test;
-use crate::support::place::{Place, find, ours, text, wait_for_port};
+use crate::support::nsd;
+use crate::support::place::{Place, find, ours, text};
 use crate::support::process::{Outcome, Process};
 
 pub(crate) const TESTS: &[(&str, Test)] = &[
@@ -21,30 +20,6 @@ pub(crate) const TESTS: &[(&str, Test)] = &[
 ];
 
 const NAME_SERVER: &str = "127.0.0.53";
-
-const NSD_CONF: &str = r#"
-server:
-  ip-address: 127.0.0.53
-  server-count: 1
-  username: ""
-  chroot: ""
-  zonesdir: "."
-  xfrdir: "."
-  zonelistfile: "zone.list"
-  database: ""
-  pidfile: ""
-  xfrdfile: ""
-remote-control:
-  control-enable: no
-zone:
-  name: "rbl.test"
-  zonefile: "block"
-zone:
-  name: "allow.test"
-  zonefile: "allow"
-"#;
-
-const HEAD: &str = "$TTL 60\n@ SOA ns.test. root.test. 1 60 60 60 60\n NS ns.test.\n";
 
 /// An SMTP server that takes everything, into the file `message`.
 const SMTPD: &str = r#"
@@ -210,15 +185,13 @@ impl Mail {
 }
 
 fn name_server(place: &Place) -> Result<Process, String> {
-    let nsd = find("nsd")?;
-    place.write("nsd.conf", NSD_CONF);
     let nibbles = format!("d.a.b.{}8.b.d.0.1.0.0.2", "0.".repeat(21));
     let block = format!(
         "2.0.0.127 TXT \"127.0.0.2 sends what \" \"nobody wants\"\n4.0.0.127 TXT listed\n{nibbles} TXT \"not from there\"\n"
     );
-    place.write("block", format!("{HEAD}{block}"));
-    place.write("allow", format!("{HEAD}4.0.0.127 A 127.0.0.2\n"));
-    let process = place.start(&[&nsd, "-d", "-c", "nsd.conf"], |launch| launch);
-    wait_for_port(&process, Ipv4Addr::new(127, 0, 0, 53), 53);
-    Ok(process)
+    let zones = [
+        ("rbl.test", &block[..]),
+        ("allow.test", "4.0.0.127 A 127.0.0.2\n"),
+    ];
+    nsd::start(place, &zones)
 }

@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 
 use super::Test;
-use crate::own_net::world;
+use crate::support::own_net;
 use crate::support::place::{Place, find, ours, text};
 
 pub(crate) const TESTS: &[(&str, Test)] = &[
@@ -17,10 +17,10 @@ pub(crate) const TESTS: &[(&str, Test)] = &[
 fn efingerd_tells_about_users() -> Result<(), String> {
     let efingerd = find("efingerd")?;
     let place = Place::new();
-    world::etc_folder("efingerd");
+    own_net::etc_folder("efingerd");
     for name in ["list", "luser", "nouser"] {
         let file = format!("efingerd/{name}");
-        world::etc(&file, format!("#!/bin/sh\necho {name} \"$@\"\n"));
+        own_net::etc(&file, format!("#!/bin/sh\necho {name} \"$@\"\n"));
         let mode = std::fs::Permissions::from_mode(0o755);
         std::fs::set_permissions(format!("/etc/{file}"), mode).expect("this /etc is ours");
     }

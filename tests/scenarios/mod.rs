@@ -19,12 +19,13 @@ mod tcpserver;
 mod time_at;
 mod wrapper;
 
-use crate::support::book::{Book, Scenario};
+use crate::support::book::Book;
+use crate::support::play::Family;
 
 type Fill = fn(&mut Book);
 
-/// All scenarios of all programs.
-pub(crate) fn all() -> Vec<Scenario> {
+/// All scenarios of all programs, which follow ucspi-tcp 0.88 without the IPv6 patch.
+pub(crate) fn family() -> Family {
     let fill: [(&'static str, Fill); 18] = [
         ("addcr", carriage_return::fill),
         ("argv0", argv0::fill),
@@ -45,11 +46,14 @@ pub(crate) fn all() -> Vec<Scenario> {
         ("time@", time_at::fill),
         ("who@", wrapper::fill_who),
     ];
-    fill.into_iter()
-        .flat_map(|(program, fill)| {
-            let mut book = Book::of(program);
-            fill(&mut book);
-            book.scenarios
-        })
-        .collect()
+    let scenarios = fill.into_iter().flat_map(|(program, fill)| {
+        let mut book = Book::of(program);
+        fill(&mut book);
+        book.scenarios
+    });
+    Family {
+        scenarios: scenarios.collect(),
+        package: "ucspi-tcp",
+        records: "tests/golden",
+    }
 }

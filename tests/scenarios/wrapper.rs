@@ -3,14 +3,14 @@
 use std::net::Ipv4Addr;
 
 use super::files;
-use crate::own_net::nameserver::NameServer;
-use crate::own_net::zone::Zone;
 use crate::support::book::{Book, Scenario};
 use crate::support::launch::{Input, Launch};
+use crate::support::nameserver::NameServer;
 use crate::support::net;
 use crate::support::process::Process;
 use crate::support::scene::Scene;
 use crate::support::server::Peer;
+use crate::support::zone::Zone;
 
 const HOST: &str = "127.0.0.1";
 const NAME_SERVER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 53);

@@ -1,4 +1,5 @@
-//! Recorded transcripts in `tests/golden/<program>/<scenario>.log`, reviewed like code.
+//! Recorded transcripts in `<records>/<program>/<scenario>.log`, reviewed like code; `<records>` is `tests/golden` for one
+//! family of scenarios, `tests/names/golden` and `tests/ipv6/golden` for others.
 //!
 //! `<scenario>.log` is what our program must print. Where it deliberately differs from the original, what the original
 //! prints stands next to it in `<scenario>.original.log`.
@@ -18,7 +19,7 @@ pub(crate) enum Mode {
     Check,
     /// `write`: record what the original does.
     WriteOriginal,
-    /// `write-subject`: record what ours does, for the scenarios that differ.
+    /// `write-subject`: record what ours does, for the scenarios that differ, or that only ours can do.
     WriteSubject,
 }
 
@@ -42,24 +43,25 @@ impl Mode {
             Self::Check => false,
             Self::WriteOriginal => side == Side::Oracle,
             Self::WriteSubject => {
-                side == Side::Subject && !scenario.differs.is_empty() && scenario.pending.is_none()
+                let is_ours = !scenario.differs.is_empty() || scenario.is_ours_alone;
+                side == Side::Subject && is_ours && scenario.pending.is_none()
             }
         }
     }
 }
 
-pub(crate) fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
+fn folder(records: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(records)
 }
 
 /// Where the transcript of this scenario on this side is recorded.
-pub(crate) fn path(scenario: &Scenario, side: Side) -> PathBuf {
+pub(crate) fn path(records: &str, scenario: &Scenario, side: Side) -> PathBuf {
     let suffix = if side == Side::Oracle && !scenario.differs.is_empty() {
         "original.log"
     } else {
         "log"
     };
-    folder()
+    folder(records)
         .join(scenario.program)
         .join(format!("{}.{suffix}", scenario.name))
 }
@@ -117,20 +119,21 @@ pub(crate) fn compare(path: &Path, transcript: &str) -> Result<(), String> {
 }
 
 /// A record that no scenario compares itself with protects nothing. Recording afresh removes such records.
-pub(crate) fn no_orphans(scenarios: &[Scenario], remove: bool) -> Result<(), String> {
+pub(crate) fn no_orphans(
+    records: &str,
+    scenarios: &[Scenario],
+    remove: bool,
+) -> Result<(), String> {
+    let sides = [Side::Subject, Side::Oracle];
     let known: BTreeSet<_> = scenarios
         .iter()
-        .flat_map(|scenario| [path(scenario, Side::Subject), path(scenario, Side::Oracle)])
+        .flat_map(|scenario| sides.map(|side| path(records, scenario, side)))
         .collect();
-    let found = fs::read_dir(folder())
-        .into_iter()
-        .flatten()
-        .flat_map(|folder| {
-            fs::read_dir(folder.expect("readable").path())
-                .into_iter()
-                .flatten()
-        })
-        .map(|file| file.expect("readable").path());
+    let files = |folder: PathBuf| {
+        let entries = fs::read_dir(folder).into_iter().flatten();
+        entries.map(|entry| entry.expect("readable").path())
+    };
+    let found = files(folder(records)).flat_map(files);
     let mut orphans = Vec::new();
     for path in found.filter(|path| !known.contains(path)) {
         if remove {

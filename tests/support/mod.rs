@@ -12,16 +12,23 @@ pub(crate) mod book;
 pub(crate) mod capture;
 pub(crate) mod cdb;
 pub(crate) mod child;
+pub(crate) mod code;
 pub(crate) mod diff;
 pub(crate) mod golden;
+pub(crate) mod identd;
 pub(crate) mod inspect;
 pub(crate) mod launch;
 pub(crate) mod names;
+pub(crate) mod nameserver;
 pub(crate) mod net;
+pub(crate) mod nsd;
+pub(crate) mod own_net;
+pub(crate) mod packet;
 pub(crate) mod pidfd;
 pub(crate) mod place;
 pub(crate) mod play;
 pub(crate) mod probe;
+pub(crate) mod proc;
 pub(crate) mod process;
 pub(crate) mod programs;
 pub(crate) mod scene;
@@ -29,6 +36,8 @@ pub(crate) mod server;
 pub(crate) mod temp;
 pub(crate) mod transcript;
 pub(crate) mod trials;
+pub(crate) mod wait;
+pub(crate) mod zone;
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -44,6 +53,11 @@ pub(crate) fn deadline() -> Duration {
         })
     });
     Duration::from_secs(*seconds)
+}
+
+/// Whether the environment variable `name` is 1.
+pub(crate) fn is_set(name: &str) -> bool {
+    std::env::var_os(name).is_some_and(|value| value == "1")
 }
 
 /// Whether the tests may change user and group ids and read what is forbidden to others.

@@ -2,13 +2,12 @@
 
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
-use super::deadline;
 use super::launch::Launch;
 use super::process::{Outcome, Process};
 use super::programs::Programs;
 use super::temp::TempDir;
+use super::wait::eventually;
 
 /// Where a program of another package is.
 ///
@@ -92,20 +91,15 @@ impl Place {
         let port = port.to_string();
         let before = [&tcpserver[..], "-1RHl0", "127.0.0.1", &port];
         let process = self.start(&[&before[..], words].concat(), with);
-        let line = process.stdout.as_ref().expect("a pipe").first_line();
-        let port = text(&line).trim_end().parse();
-        (process, port.expect("the port is a number"))
+        let port = process.port();
+        (process, port)
     }
 }
 
 /// Waits until `program` listens.
 pub(crate) fn wait_for_port(program: &Process, ip: Ipv4Addr, port: u16) {
-    let limit = Instant::now() + deadline();
-    while TcpStream::connect((ip, port)).is_err() {
-        let pid = program.pid();
-        assert!(Instant::now() < limit, "process {pid} does not listen");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    let what = format!("process {} listens", program.pid());
+    eventually(&what, || TcpStream::connect((ip, port)).is_ok());
 }
 
 pub(crate) fn text(bytes: &[u8]) -> String {

@@ -46,6 +46,18 @@ impl Process {
         self.child.id()
     }
 
+    /// The port that a server prints first, started with `-1`; waits for it.
+    ///
+    /// # Panics
+    ///
+    /// When the first line is none.
+    pub(crate) fn port(&self) -> u16 {
+        let stdout = self.stdout.as_ref().expect("the port comes on stdout");
+        let line = String::from_utf8_lossy(&stdout.first_line()).into_owned();
+        let port = line.trim_end().parse();
+        port.unwrap_or_else(|_| panic!("no port comes, but {line:?}"))
+    }
+
     /// Writes all of `bytes` to the program in the background, then closes its stdin.
     pub(crate) fn feed(&mut self, bytes: Vec<u8>) {
         let mut stdin = self

@@ -10,6 +10,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
+use super::own_net;
+
 pub(crate) enum Verdict {
     Passed,
     /// Not run, and why.
@@ -17,9 +19,66 @@ pub(crate) enum Verdict {
     Failed(String),
 }
 
+impl Verdict {
+    pub(crate) fn of(result: Result<(), String>) -> Self {
+        result.map_or_else(Self::Failed, |()| Self::Passed)
+    }
+
+    /// Of a trial that cannot be made here, and why: skipped, but failed where the environment variable `required` is 1.
+    pub(crate) fn cannot(why: String, required: &str) -> Self {
+        if super::is_set(required) {
+            Self::Failed(why)
+        } else {
+            Self::Skipped(why)
+        }
+    }
+}
+
 pub(crate) struct Trial {
     pub(crate) name: String,
+    /// To be run in a network, and with an `/etc`, of its own: see `own_net`.
+    pub(crate) in_own_net: bool,
     pub(crate) run: Box<dyn Fn() -> Verdict + Send + Sync>,
+}
+
+impl Trial {
+    pub(crate) fn new(
+        name: impl Into<String>,
+        run: impl Fn() -> Verdict + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            in_own_net: false,
+            run: Box::new(run),
+        }
+    }
+
+    /// The same trial as one of `family`.
+    pub(crate) fn of(self, family: &str) -> Self {
+        Self {
+            name: format!("{family}::{}", self.name),
+            ..self
+        }
+    }
+
+    /// The same trial in a network of its own.
+    pub(crate) fn in_own_net(self) -> Self {
+        Self {
+            in_own_net: true,
+            ..self
+        }
+    }
+}
+
+/// A trial for each function, which panics when something is wrong.
+pub(crate) fn of_tests(tests: &[(&str, fn())]) -> Vec<Trial> {
+    let trial = |&(name, test): &(&str, fn())| {
+        Trial::new(name, move || {
+            test();
+            Verdict::Passed
+        })
+    };
+    tests.iter().map(trial).collect()
 }
 
 /// What is understood of libtest's command line; the rest is refused.
@@ -81,8 +140,10 @@ impl Options {
     }
 }
 
-/// Runs the trials that the arguments select; fails when one of them does.
-pub(crate) fn main(args: impl Iterator<Item = String>, trials: Vec<Trial>) -> ExitCode {
+/// Runs the trials that the arguments of this program select; fails when one of them does.
+pub(crate) fn main(trials: Vec<Trial>) -> ExitCode {
+    let args = std::env::args_os().skip(1);
+    let args = args.map(|arg| arg.to_string_lossy().into_owned());
     let options = match Options::parse(args) {
         Ok(options) => options,
         Err(error) => {
@@ -116,22 +177,24 @@ pub(crate) fn main(args: impl Iterator<Item = String>, trials: Vec<Trial>) -> Ex
 fn run_all(trials: &[Trial], threads: Option<usize>) -> Vec<Verdict> {
     // The message of a panic goes into the report; the default hook would print it between the result lines.
     std::panic::set_hook(Box::new(|_| {}));
-    // A scenario mostly waits for processes, so there are more threads than processors.
-    let threads = threads
-        .unwrap_or_else(|| 2 * std::thread::available_parallelism().map_or(2, usize::from))
-        .max(1);
+    // Trials mostly wait, for processes or for a deadline of the program, so there are more threads than processors.
+    let threads = threads.unwrap_or(16).max(1);
     let next = AtomicUsize::new(0);
     let verdicts: Vec<Mutex<Verdict>> =
         trials.iter().map(|_| Mutex::new(Verdict::Passed)).collect();
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
-                while let Some(trial) = trials.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let index = trials
-                        .iter()
-                        .position(|other| std::ptr::eq(other, trial))
-                        .expect("it is one of them");
-                    let verdict = catch_unwind(AssertUnwindSafe(|| (trial.run)()))
+                loop {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(trial) = trials.get(index) else {
+                        return;
+                    };
+                    let run = || match trial.in_own_net {
+                        true => own_net::within(&trial.run),
+                        false => (trial.run)(),
+                    };
+                    let verdict = catch_unwind(AssertUnwindSafe(run))
                         .unwrap_or_else(|panic| Verdict::Failed(message(panic.as_ref())));
                     say(&format!("test {} ... {}", trial.name, word(&verdict)));
                     *verdicts[index].lock().expect("nobody panics here") = verdict;

@@ -3,24 +3,21 @@
 use std::fs;
 use std::path::Path;
 
-use super::world::{World, is_set};
+use super::world::World;
 use super::{Server, Test, program, text};
 use crate::support::launch::Launch;
+use crate::support::place::find;
 use crate::support::temp::TempDir;
 use crate::support::trials::Verdict;
 
 pub(super) const TESTS: &[(&str, Test)] = &[("repository_is_cloned_over_ipv6", clone)];
 
 fn clone(world: &World) -> Verdict {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path).map(|folder| folder.join("git"));
-    let Some(git) = found.into_iter().find(|git| git.is_file()) else {
-        let why = "git is not installed".to_owned();
-        return match is_set("UCSPI_COMPONENTS_REQUIRED") {
-            true => Verdict::Failed(why),
-            false => Verdict::Skipped(why),
-        };
+    let git = match find("git") {
+        Ok(git) => git,
+        Err(missing) => return Verdict::cannot(missing, "UCSPI_COMPONENTS_REQUIRED"),
     };
+    let path = std::env::var_os("PATH").unwrap_or_default();
     let folder = TempDir::new();
     let with = |launch: Launch| {
         launch
@@ -33,7 +30,7 @@ fn clone(world: &World) -> Verdict {
     let content: String = (0..20_000).map(|line| format!("line {line}\n")).collect();
     fs::write(repository.join("file"), &content).expect("the folder is ours");
     let run = |dir: &Path, args: &[&str]| {
-        let launch = with(Launch::new(git.clone(), "git", args));
+        let launch = with(Launch::new(git.clone().into(), "git", args));
         let outcome = launch.spawn(dir).expect("git is there").outcome();
         assert!(
             outcome.status.success(),

@@ -8,31 +8,34 @@ mod names;
 mod without_ipv6;
 mod world;
 
-pub(crate) use world::within;
-
 use std::path::Path;
 
 use nix::sys::signal::Signal;
 
 use crate::support::launch::Launch;
+use crate::support::place::text;
 use crate::support::process::{Outcome, Process};
 use crate::support::programs::Programs;
 use crate::support::temp::TempDir;
-use crate::support::trials::Verdict;
+use crate::support::trials::{Trial, Verdict};
 use world::World;
 
 pub(crate) type Test = fn(&World) -> Verdict;
 
-/// All tests, with their names.
-pub(crate) fn all() -> Vec<(&'static str, Test)> {
-    [
+/// All tests, each in networks of its own.
+pub(crate) fn trials() -> Vec<Trial> {
+    let tests = [
         families::TESTS,
         link_local::TESTS,
         without_ipv6::TESTS,
         names::TESTS,
         git::TESTS,
-    ]
-    .concat()
+    ];
+    let trial = |&(name, test): &(&str, Test)| {
+        let trial = Trial::new(name, move || world::within(test));
+        trial.of("networks").in_own_net()
+    };
+    tests.concat().iter().map(trial).collect()
 }
 
 /// Ours, and ucspi-tcp-ipv6 where `UCSPI_ORACLE_DIR` says that it is.
@@ -139,8 +142,4 @@ fn rules(text: &str) -> (TempDir, String) {
     let outcome = start(program("tcprules", &[&cdb, &tmp]).input(text)).outcome();
     assert!(outcome.status.success());
     (folder, cdb)
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
 }

@@ -7,9 +7,8 @@
 //! | global | `2001:db8::2` | `2001:db8::1` |
 //! | IPv4 | `10.0.0.2` | `10.0.0.1` |
 //!
-//! Namespaces belong to threads: each test runs in a thread of its own, which is here, and what it starts inherits that.
+//! Namespaces belong to threads: the test's own is here, and what it starts inherits that.
 
-use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
@@ -18,6 +17,7 @@ use nix::sched::{CloneFlags, setns, unshare};
 
 use super::Test;
 use crate::support::launch::Launch;
+pub(super) use crate::support::own_net::cannot;
 use crate::support::trials::Verdict;
 
 /// Two networks; this thread is in the first.
@@ -28,17 +28,10 @@ pub(crate) struct World {
 
 /// Runs `test` in a new world.
 pub(crate) fn within(test: Test) -> Verdict {
-    let run = || match World::new() {
+    match World::new() {
         Ok(world) => test(&world),
         Err(why) => cannot(why),
-    };
-    std::thread::scope(|scope| scope.spawn(run).join())
-        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-}
-
-/// Whether the environment variable `name` is 1.
-pub(super) fn is_set(name: &str) -> bool {
-    std::env::var_os(name).as_deref() == Some(OsStr::new("1"))
+    }
 }
 
 impl World {
@@ -81,15 +74,6 @@ impl World {
         let file = format!("/proc/sys/net/ipv6/{name}");
         self.there(|| fs::write(&file, value))
             .map_err(|error| format!("{file}: {error}"))
-    }
-}
-
-/// What a test is worth that the system does not permit.
-pub(super) fn cannot(why: String) -> Verdict {
-    if is_set("UCSPI_NETNS_REQUIRED") {
-        Verdict::Failed(why)
-    } else {
-        Verdict::Skipped(why)
     }
 }
 

@@ -3,11 +3,11 @@
 use std::net::Ipv4Addr;
 
 use super::smtpd;
-use crate::own_net::nameserver::{Act, NameServer};
-use crate::own_net::packet::{Question, SERVFAIL, TXT, strings};
-use crate::own_net::zone::Zone;
 use crate::support::book::{Book, Scenario};
+use crate::support::nameserver::{Act, NameServer};
+use crate::support::packet::{Question, SERVFAIL, TXT, strings};
 use crate::support::scene::Scene;
+use crate::support::zone::Zone;
 
 const SERVER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 53);
 

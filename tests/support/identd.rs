@@ -11,8 +11,8 @@ use nix::sys::socket::{
     AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, bind, connect, listen, socket,
 };
 
-use super::world;
-use crate::support::deadline;
+use super::deadline;
+use super::own_net;
 
 const PORT: u16 = 113;
 
@@ -32,7 +32,7 @@ impl Identd {
         ip: Ipv4Addr,
         script: impl Fn(&str, &mut TcpStream) + Send + Sync + 'static,
     ) -> Self {
-        let listener = world::bound(|| TcpListener::bind((ip, PORT)));
+        let listener = own_net::bound(|| TcpListener::bind((ip, PORT)));
         let (is_over, asked) = (
             Arc::<AtomicBool>::default(),
             Arc::<Mutex<Vec<_>>>::default(),
@@ -62,7 +62,7 @@ impl Identd {
     pub(crate) fn saying(ip: Ipv4Addr, reply: impl Into<Vec<u8>>) -> Self {
         let reply = reply.into();
         Self::scripted(ip, move |_, stream| {
-            crate::support::net::send(stream, &reply);
+            super::net::send(stream, &reply);
         })
     }
 

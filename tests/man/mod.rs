@@ -3,16 +3,10 @@
 //! The pages are `man/<program>.<section>`. What the programs say is their `--help`; for those without options, the usage
 //! line in `src/bin`. How examples are run is written in `man/examples.rs`.
 
-#[path = "man/completions.rs"]
 mod completions;
-#[path = "man/examples.rs"]
 mod examples;
-#[path = "man/page.rs"]
 mod page;
-#[path = "man/programs.rs"]
 mod programs;
-#[path = "support/temp.rs"]
-mod temp;
 
 use std::fs;
 

@@ -1,23 +1,19 @@
 //! Every example is run: `examples/perlipc` with the bytes of perlipc(1), `examples/services` with those of the RFCs.
 //!
-//! Each in a network of its own, as `tests/clients.rs`: they have their own ports there, and a name server.
-
-mod own_net;
-mod support;
+//! Each in a network of its own: they have their own ports there, and a name server.
 
 use std::net::{Ipv4Addr, Shutdown, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
-use own_net::nameserver::NameServer;
-use own_net::world;
-use own_net::zone::Zone;
-use support::launch::Launch;
-use support::net;
-use support::place::{Place, text};
-use support::process::Process;
-use support::programs::Programs;
-use support::trials::{self, Trial, Verdict};
+use crate::support::launch::{self, Launch};
+use crate::support::nameserver::NameServer;
+use crate::support::net;
+use crate::support::place::{Place, text};
+use crate::support::process::Process;
+use crate::support::programs::Programs;
+use crate::support::trials::{self, Trial};
+use crate::support::wait::eventually;
+use crate::support::zone::Zone;
 
 const HERE: Ipv4Addr = Ipv4Addr::LOCALHOST;
 const NAME_SERVER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 53);
@@ -57,22 +53,9 @@ const TESTS: &[(&str, fn())] = &[
     ),
 ];
 
-fn main() -> ExitCode {
-    world::prepare();
-    support::launch::occupy_low_descriptors();
-    let trials = TESTS.iter().map(|(name, test)| Trial {
-        name: (*name).to_owned(),
-        run: Box::new(|| {
-            world::within(|| {
-                test();
-                Verdict::Passed
-            })
-        }),
-    });
-    let args = std::env::args_os()
-        .skip(1)
-        .map(|arg| arg.to_string_lossy().into_owned());
-    trials::main(args, trials.collect())
+pub(crate) fn trials() -> Vec<Trial> {
+    let trials = trials::of_tests(TESTS).into_iter();
+    trials.map(Trial::in_own_net).collect()
 }
 
 fn greeting_server_greets_by_name() {
@@ -279,7 +262,7 @@ impl Example {
     /// Puts a script where the example finds programs.
     fn program(&self, name: &str, script: &str) {
         use std::os::unix::fs::PermissionsExt as _;
-        let _no_fork = support::launch::no_fork_meets_an_open_file();
+        let _no_fork = launch::no_fork_meets_an_open_file();
         let path = self.place.path().join("bin").join(name);
         std::fs::write(&path, script)
             .and_then(|()| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)))
@@ -307,9 +290,8 @@ impl Example {
     fn serve(&self, example: &str, port: u16) -> (Process, u16) {
         let any = ["0"];
         let process = self.start(example, if port == 0 { &any } else { &[] });
-        let line = process.stdout.as_ref().expect("a pipe").first_line();
-        let port = text(&line).trim_end().parse();
-        (process, port.expect("a server prints its port"))
+        let port = process.port();
+        (process, port)
     }
 
     /// All that a server sends.
@@ -325,11 +307,8 @@ impl Example {
     }
 
     fn wait_for_folder(&self, name: &str) {
-        let limit = std::time::Instant::now() + support::deadline();
-        while !self.place.path().join(name).is_dir() {
-            assert!(std::time::Instant::now() < limit, "no {name} is made");
-            std::thread::sleep(std::time::Duration::from_millis(5));
-        }
+        let folder = self.place.path().join(name);
+        eventually("the folder is made", || folder.is_dir());
     }
 }
 

@@ -3,18 +3,16 @@
 //! `ci/first-command` runs the first command where nothing is built yet; here the programs of this build are used. The
 //! test command cannot run itself.
 
-mod support;
-
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 
 use nix::sys::signal::Signal;
 
-use support::launch::{Input, Launch};
-use support::net;
-use support::programs::Programs;
-use support::temp::TempDir;
+use crate::support::launch::{Input, Launch};
+use crate::support::net;
+use crate::support::programs::Programs;
+use crate::support::temp::TempDir;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 

@@ -1,10 +1,8 @@
 //! The harness itself: a transcript that hides a difference, or invents one, is worse than none.
 
-mod support;
-
-use support::names::Names;
-use support::transcript::{Transcript, escape};
-use support::{cdb, diff, inspect, probe};
+use crate::support::names::Names;
+use crate::support::transcript::{Transcript, escape};
+use crate::support::{cdb, diff, inspect, probe};
 
 #[test]
 fn pids_are_numbered_in_the_order_in_which_they_appear() {

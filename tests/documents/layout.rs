@@ -4,13 +4,10 @@
 //! `src/<room>/` or a file `src/<room>.rs`. Everything else in `src` is a file of the map, `lib.rs`. The files of a room
 //! make no circle, and what a file shows to others, others use.
 
-#[path = "support/code.rs"]
-mod code;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use code::{code_only, word};
+use crate::support::code::{code_only, word};
 
 /// A room, and the rooms that it may name.
 const ROOMS: [(&str, &[&str]); 12] = [

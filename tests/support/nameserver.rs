@@ -7,10 +7,10 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use super::deadline;
+use super::own_net;
 use super::packet::Question;
-use super::world;
 use super::zone::Zone;
-use crate::support::deadline;
 
 const PORT: u16 = 53;
 
@@ -56,8 +56,8 @@ impl NameServer {
             news: Condvar::new(),
             is_over: AtomicBool::new(false),
         });
-        let udp = world::bound(|| UdpSocket::bind((ip, PORT)));
-        let tcp = world::bound(|| TcpListener::bind((ip, PORT)));
+        let udp = own_net::bound(|| UdpSocket::bind((ip, PORT)));
+        let tcp = own_net::bound(|| TcpListener::bind((ip, PORT)));
         let threads = vec![
             std::thread::spawn({
                 let shared = Arc::clone(&shared);

@@ -12,7 +12,3 @@ mod git;
 mod load;
 mod many_rules;
 mod trace;
-mod world;
-
-#[path = "../support/mod.rs"]
-mod support;

@@ -1,19 +1,18 @@
-//! A world of its own for each test: a network with only the loopback interface, an `/etc`, a host name.
+//! A world of a test's own: a network with only the loopback interface, an `/etc`, a host name.
 //!
 //! Namespaces belong to threads: each test runs in a thread of its own, and what it starts inherits them.
 #![allow(unsafe_code, reason = "no library call sets an interface up")]
 #![allow(
     clippy::disallowed_methods,
-    reason = "the test starts itself again, with a longer deadline"
+    reason = "the test program starts itself again, with a longer deadline, and as another user"
 )]
 
 use std::cell::Cell;
-use std::ffi::OsStr;
 use std::fs;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::process::{Command, ExitCode};
 
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
@@ -21,9 +20,9 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use nix::unistd::{getegid, geteuid, sethostname};
 
-use crate::support::deadline;
-use crate::support::temp::TempDir;
-use crate::support::trials::Verdict;
+use super::temp::TempDir;
+use super::trials::Verdict;
+use super::wait;
 
 /// The original needs 59 seconds to give up a name server.
 const DEADLINE_SECONDS: &str = "120";
@@ -39,17 +38,52 @@ const KEPT: [&str; 7] = [
     "ld.so.conf",
 ];
 
+/// Set in the run of the program that makes networks as root of a namespace of users.
+const OWN_USERS: &str = "UCSPI_OWN_USERS";
+
 thread_local! {
     static IS_OURS: Cell<bool> = const { Cell::new(false) };
 }
 
+/// Which trials a run of the program is for.
+///
+/// Who is not root can make networks only as root of a namespace of users, as which he would also be root to the trials
+/// that need no network. So there are two runs for him.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    All,
+    Outside,
+    InOwnNet,
+}
+
+impl Part {
+    pub(crate) fn has(self, in_own_net: bool) -> bool {
+        match self {
+            Self::All => true,
+            Self::Outside => !in_own_net,
+            Self::InOwnNet => in_own_net,
+        }
+    }
+
+    /// Runs the other part, if there is one, after a run that ended with `code`.
+    pub(crate) fn and_the_other(self, code: ExitCode) -> ExitCode {
+        if self != Self::Outside {
+            return code;
+        }
+        let other = this_program().env(OWN_USERS, "1").status();
+        if other.expect("the test can start itself").success() {
+            code
+        } else {
+            ExitCode::from(101)
+        }
+    }
+}
+
 /// To be called first, while there is only one thread: gives the tests time, descriptors and, where they do not run as
 /// root, the right to make namespaces.
-pub(crate) fn prepare() {
+pub(crate) fn prepare() -> Part {
     if std::env::var_os("UCSPI_DEADLINE").is_none() {
-        let program = std::env::current_exe().expect("a test binary knows its own path");
-        let error = std::process::Command::new(program)
-            .args(std::env::args_os().skip(1))
+        let error = this_program()
             .env("UCSPI_DEADLINE", DEADLINE_SECONDS)
             .env_remove("DNSCACHEIP")
             .env_remove("DNSREWRITEFILE")
@@ -60,12 +94,27 @@ pub(crate) fn prepare() {
     let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("limits can be read");
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard).expect("up to the hard limit");
     let (uid, gid) = (geteuid(), getegid());
-    if !uid.is_root() && unshare(CloneFlags::CLONE_NEWUSER).is_ok() {
+    if uid.is_root() {
+        return Part::All;
+    }
+    if !super::is_set(OWN_USERS) {
+        return Part::Outside;
+    }
+    if unshare(CloneFlags::CLONE_NEWUSER).is_ok() {
         // Failing here shows when a test enters its world.
         let _ = fs::write("/proc/self/setgroups", "deny");
         let _ = fs::write("/proc/self/uid_map", format!("0 {uid} 1"));
         let _ = fs::write("/proc/self/gid_map", format!("0 {gid} 1"));
     }
+    Part::InOwnNet
+}
+
+/// This test program, with the same arguments.
+fn this_program() -> Command {
+    let program = std::env::current_exe().expect("a test binary knows its own path");
+    let mut command = Command::new(program);
+    command.args(std::env::args_os().skip(1));
+    command
 }
 
 /// Runs `test` in a new world.
@@ -74,21 +123,31 @@ pub(crate) fn within(test: impl Fn() -> Verdict + Send + Sync) -> Verdict {
         let etc = TempDir::new();
         match enter(etc.path()) {
             Ok(()) => test(),
-            Err(why) if is_required() => Verdict::Failed(why),
-            Err(why) => Verdict::Skipped(why),
+            Err(why) => cannot(why),
         }
     };
     std::thread::scope(|scope| scope.spawn(run).join())
         .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-fn is_required() -> bool {
-    std::env::var_os("UCSPI_NETNS_REQUIRED").as_deref() == Some(OsStr::new("1"))
+/// What a test is worth that the system does not permit.
+pub(crate) fn cannot(why: String) -> Verdict {
+    Verdict::cannot(why, "UCSPI_NETNS_REQUIRED")
+}
+
+/// Moves this thread into a network in which nobody else is, with nothing but a loopback interface.
+///
+/// # Errors
+/// The system does not permit it.
+pub(crate) fn enter_network() -> Result<(), String> {
+    unshare(CloneFlags::CLONE_NEWNET)
+        .map_err(|error| format!("no network namespaces here: {}", error.desc()))?;
+    loopback_up().map_err(|error| format!("cannot set the loopback interface up: {error}"))
 }
 
 /// Moves this thread into a new world, in which `etc` is `/etc`.
 fn enter(etc: &Path) -> Result<(), String> {
-    let flags = CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWUTS;
+    let flags = CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWUTS;
     unshare(flags).map_err(|error| format!("no namespaces here: {}", error.desc()))?;
     let nothing = None::<&str>;
     let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
@@ -108,7 +167,7 @@ fn enter(etc: &Path) -> Result<(), String> {
     mount(Some(etc), "/etc", nothing, MsFlags::MS_BIND, nothing)
         .map_err(|error| format!("cannot mount an /etc: {}", error.desc()))?;
     sethostname("host").map_err(|error| format!("cannot set the host name: {}", error.desc()))?;
-    loopback_up().map_err(|error| format!("cannot set the loopback interface up: {error}"))?;
+    enter_network()?;
     IS_OURS.set(true);
     Ok(())
 }
@@ -122,14 +181,7 @@ pub(crate) fn etc(name: &str, content: impl AsRef<[u8]>) {
 /// Binds a port of this world. Nobody else has it, but what another test has just forked may still hold the descriptor of
 /// an earlier owner, until its exec.
 pub(crate) fn bound<T>(bind: impl Fn() -> std::io::Result<T>) -> T {
-    let limit = Instant::now() + deadline();
-    loop {
-        match bind() {
-            Ok(socket) => return socket,
-            Err(error) => assert!(Instant::now() < limit, "the port stays taken: {error}"),
-        }
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    wait::had("the port is free", || bind().ok())
 }
 
 /// Makes a folder where a file is expected.
