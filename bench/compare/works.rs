@@ -91,6 +91,16 @@ pub(crate) const SERVED: &str = "connections a second, -HRl0, 16 at once";
 pub(crate) const SERVED_CPU: &str = "CPU of a connection, -HRl0";
 pub(crate) const REFUSED: &str = "refused connections a second";
 
+/// Limits that nobody reaches.
+const LIMITS: &[&str] = &[
+    "--source-limit=1000",
+    "--source-rate=1000000/1",
+    "--rate=1000000/1",
+    "--rule-limits",
+    "--penalty=1-255:1",
+    "--refusal=no",
+];
+
 pub(crate) const WORKS: &[Work] = &[
     work(SERVED, PerSecond, AtLeast(1.75), |place, folder| {
         serve(place, folder, &["-HRl0"], 3000, 16).rate
@@ -160,6 +170,18 @@ pub(crate) const WORKS: &[Work] = &[
             )
             .waits;
             waits[waits.len() * 99 / 100]
+        },
+    ),
+    work(
+        "CPU of a connection, -HRl0, limits and control socket on (the original has none)",
+        Microseconds,
+        AtMost(0.6),
+        |place, folder| {
+            let control = format!("--control={}", place.file("ctl"));
+            let options = [&["-HRl0", &control], LIMITS].concat();
+            let is_ours = folder == place.ours;
+            let options = if is_ours { &options[..] } else { &["-HRl0"] };
+            serve(place, folder, options, 3000, 16).cpu
         },
     ),
     work(

@@ -1,6 +1,6 @@
 //! The accept loop, a task for each connection, and the end.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
@@ -52,6 +52,8 @@ pub(crate) struct Service {
     /// It has begun to end, and the news of that.
     is_ending: Cell<bool>,
     ending: Notify,
+    /// What is to be done before this process ends.
+    last: RefCell<Vec<Box<dyn FnOnce()>>>,
     /// Nobody hears how many connections are open: the process that they were connections of has ended.
     is_copy: Cell<bool>,
 }
@@ -81,6 +83,7 @@ impl Service {
             told_to_end: Notify::new(),
             is_ending: Cell::new(false),
             ending: Notify::new(),
+            last: RefCell::default(),
             room,
             is_copy: Cell::default(),
         };
@@ -103,6 +106,17 @@ impl Service {
     /// Ends the service as a signal would, but waits for its connections in any case.
     pub(super) fn end(&self) {
         self.told_to_end.notify_one();
+    }
+
+    /// Does `work` before this process ends, which it does without taking apart what it has.
+    pub(crate) fn at_the_end(&self, work: impl FnOnce() + 'static) {
+        self.last.borrow_mut().push(Box::new(work));
+    }
+
+    fn finish(&self) {
+        for work in self.last.take() {
+            work();
+        }
     }
 
     /// Waits until the service begins to end.
@@ -159,6 +173,7 @@ impl Service {
             () = leaving => {}
             _ = stop.next() => {}
         }
+        self.finish();
         Ok(())
     }
 
@@ -208,6 +223,8 @@ impl Service {
         if self.undecided.now() == 0 {
             return;
         }
+        // Not in both, and this process may be gone in a moment.
+        self.finish();
         match process::fork() {
             Ok(Fork::Parent) => process::exit_now(0),
             Ok(Fork::Child) => {

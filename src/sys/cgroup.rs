@@ -8,9 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, CString};
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -38,14 +36,10 @@ pub struct Cgroup {
     group: Option<Group>,
 }
 
-/// A group. Its folder goes when nobody is left in it and this is dropped.
+/// A group. Its folder goes when nobody is left in it and this is dropped. It holds no descriptor: there may be many.
 #[derive(Debug)]
 struct Group {
     folder: PathBuf,
-    /// Where a process is written that shall be in it.
-    processes: File,
-    /// Where it says whether somebody is in it.
-    events: File,
 }
 
 impl Cgroups {
@@ -73,11 +67,11 @@ impl Cgroups {
         can_kill.then_some(ours)
     }
 
-    /// A group for one program.
+    /// A group for one program, and the file in which a process is written that shall be in it.
     ///
     /// # Errors
     /// What the system says; there is a limit of groups, see cgroup.max.descendants.
-    pub fn make(&self) -> io::Result<Cgroup> {
+    pub fn make(&self) -> io::Result<(Cgroup, File)> {
         let free = self.0.free.borrow_mut().pop();
         let group = match free {
             Some(group) => group,
@@ -87,27 +81,24 @@ impl Cgroups {
                 Group::make(self.0.folder.join(number.to_string()))?
             }
         };
-        Ok(Cgroup {
+        let processes = group.folder.join("cgroup.procs");
+        let processes = OpenOptions::new().write(true).open(processes)?;
+        let cgroup = Cgroup {
             ours: Rc::clone(&self.0),
             group: Some(group),
-        })
+        };
+        Ok((cgroup, processes))
     }
-}
 
-impl Drop for Shared {
-    fn drop(&mut self) {
-        self.free.get_mut().clear();
+    /// Removes what nobody is in, before this process ends.
+    pub fn tidy(&self) {
+        self.0.free.borrow_mut().clear();
         // Programs that go on keep it.
-        let _ = fs::remove_dir(&self.folder);
+        let _ = fs::remove_dir(&self.0.folder);
     }
 }
 
 impl Cgroup {
-    /// The file in which a process is written that shall be in it.
-    pub fn entrance(&self) -> Option<BorrowedFd<'_>> {
-        self.group.as_ref().map(|group| group.processes.as_fd())
-    }
-
     /// True when somebody is in it.
     pub fn is_populated(&self) -> bool {
         self.group.as_ref().is_some_and(Group::is_populated)
@@ -132,29 +123,12 @@ impl Drop for Cgroup {
 impl Group {
     fn make(folder: PathBuf) -> io::Result<Self> {
         fs::create_dir(&folder)?;
-        let open = || {
-            let processes = OpenOptions::new()
-                .write(true)
-                .open(folder.join("cgroup.procs"))?;
-            Ok((processes, File::open(folder.join("cgroup.events"))?))
-        };
-        match open() {
-            Ok((processes, events)) => Ok(Self {
-                folder,
-                processes,
-                events,
-            }),
-            Err(error) => {
-                let _ = fs::remove_dir(&folder);
-                Err(error)
-            }
-        }
+        Ok(Self { folder })
     }
 
     fn is_populated(&self) -> bool {
-        let mut text = [0; 64];
-        let length = self.events.read_at(&mut text, 0).unwrap_or_default();
-        text[..length].starts_with(b"populated 1\n")
+        let events = fs::read(self.folder.join("cgroup.events"));
+        events.is_ok_and(|text| text.starts_with(b"populated 1\n"))
     }
 
     fn send(&self, signal: Signal) {

@@ -4,14 +4,14 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ffi::CStr;
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
 
 use tokio::sync::oneshot;
 
 use super::tree::{Lifetime, Tree};
 use crate::service::{Signals, Stages};
-use crate::sys::cgroup::{Cgroup, Cgroups};
+use crate::sys::cgroup::Cgroups;
 use crate::sys::process::{self, Ended, Pid};
 use crate::sys::signal::Signal;
 use crate::sys::spawn::{Failure, PidLine, Spawner};
@@ -60,8 +60,8 @@ impl Children {
         let mut spawner = self.spawner.borrow_mut();
         // Where there is none to be had, the process group has to do.
         let cgroups = self.cgroups.as_ref();
-        let cgroup = cgroups.and_then(|cgroups| cgroups.make().ok());
-        let entrance = cgroup.as_ref().and_then(Cgroup::entrance);
+        let (cgroup, entrance) = cgroups.and_then(|cgroups| cgroups.make().ok()).unzip();
+        let entrance = entrance.as_ref().map(AsFd::as_fd);
         let (pid, failure) = spawner.spawn(connection, environment, lines, entrance)?;
         let (ended, end) = oneshot::channel();
         self.running.borrow_mut().insert(pid, ended);
@@ -90,6 +90,13 @@ impl Children {
             }
         });
         Ok(())
+    }
+
+    /// Leaves nothing behind that nobody needs, before this process ends.
+    pub(super) fn tidy(&self) {
+        if let Some(cgroups) = &self.cgroups {
+            cgroups.tidy();
+        }
     }
 
     fn reap(&self) {

@@ -59,6 +59,11 @@ impl Log {
         Rc::clone(&self.tally)
     }
 
+    /// The server ends: what has not been said yet is.
+    pub(crate) fn end_all(&self) {
+        self.sum.tell();
+    }
+
     /// A connection has arrived: what is known of it. Nothing is said yet.
     pub(crate) fn arrived(&self, remote: SocketAddr) -> Record {
         self.tally.accepted();

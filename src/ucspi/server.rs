@@ -114,6 +114,11 @@ pub fn run(mut config: Config, voice: Voice) -> Result<(), Error> {
             environment: process::environment(),
             program: config.program[0].clone(),
         });
+        let ending = Rc::clone(&server);
+        service.at_the_end(move || {
+            ending.log.end_all();
+            ending.children.tidy();
+        });
         let serve = move |arrival| connection::serve(Rc::clone(&server), arrival);
         service.run(listener, stop, serve).await
     })

@@ -33,22 +33,26 @@ impl Sum {
         counts[reason as usize] += 1;
         self.0.counts.set(counts);
         if is_first {
-            // Told also when the server ends before that.
-            let told = Told(Rc::clone(&self.0));
+            let untold = Rc::clone(&self.0);
             tokio::task::spawn_local(async move {
                 tokio::time::sleep(PAUSE).await;
-                drop(told);
+                untold.tell();
             });
         }
     }
+
+    /// Tells what has not been told yet, because the server ends.
+    pub(super) fn tell(&self) {
+        self.0.tell();
+    }
 }
 
-/// Tells the sum when it is dropped.
-struct Told(Rc<Untold>);
-
-impl Drop for Told {
-    fn drop(&mut self) {
-        let counts = self.0.counts.take();
+impl Untold {
+    fn tell(&self) {
+        let counts = self.counts.take();
+        if counts.iter().all(|&count| count == 0) {
+            return;
+        }
         let told = || {
             let all = Reason::ALL.into_iter().zip(counts);
             all.filter(|(_, count)| *count > 0)
@@ -56,7 +60,7 @@ impl Drop for Told {
         let words: String = told()
             .map(|(reason, count)| format!(" {} {count}", reason.word()))
             .collect();
-        self.0.voice.warn_as(&[b"refused:", words.as_bytes()], || {
+        self.voice.warn_as(&[b"refused:", words.as_bytes()], || {
             let event = Json::event("refused");
             told().fold(event, |event, (reason, count)| {
                 event.value(reason.word(), count)
