@@ -11,7 +11,7 @@ use super::gate::{Gate, Guest};
 use super::log::Log;
 use super::record::Record;
 use crate::service::{Arrival, End, Service};
-use crate::sys::spawn::{Failure, Step};
+use crate::sys::spawn::{Failure, Step, Streams};
 
 /// What all connections of a server share.
 pub(super) struct Server {
@@ -82,5 +82,5 @@ fn spawn(
     let environment = changes.apply(&server.environment);
     server
         .children
-        .spawn(connection.as_fd(), environment, &mut lines)
+        .spawn(Streams::both(connection.as_fd()), environment, &mut lines)
 }
