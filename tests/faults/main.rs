@@ -33,6 +33,8 @@ mod start;
 
 #[path = "../components/mod.rs"]
 mod components;
+#[path = "../pool/mod.rs"]
+mod pool;
 #[path = "../support/mod.rs"]
 mod support;
 #[path = "../components/world.rs"]

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use nix::sys::signal::Signal;
 
-use crate::house::{Pool, assert_sums, world};
+use crate::pool::house::{Pool, assert_sums, world};
 use crate::support::net;
 use crate::world::eventually;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use crate::house::{Pool, assert_sums, statistics_of, world};
+use crate::pool::house::{Pool, assert_sums, statistics_of, world};
 use crate::support::net;
 use crate::world::{eventually, lossy};
 

@@ -1,6 +1,6 @@
 //! `examples/pool`, and the programs that it is made for.
 
-use crate::house::Pool;
+use crate::pool::house::Pool;
 use crate::support::net;
 use crate::world::{self, World, lossy};
 

@@ -3,7 +3,7 @@
 use nix::sys::signal::Signal;
 
 use crate::fault::{Calls, Fault, may_trace, traced};
-use crate::house::{assert_sums, statistics_of};
+use crate::pool::house::{assert_sums, statistics_of};
 use crate::support::net;
 use crate::world::{self, Server, World, eventually, lossy};
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use crate::house::{Pool, assert_sums, world};
+use crate::pool::house::{Pool, assert_sums, world};
 use crate::support::net;
 use crate::world::{World, lossy};
 

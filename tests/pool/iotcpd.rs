@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 
 use nix::sys::signal::Signal;
 
-use crate::house::{statistics_of, world};
+use crate::pool::house::{statistics_of, world};
 use crate::support::net;
 use crate::support::process::Process;
 use crate::world::{World, eventually, lossy};

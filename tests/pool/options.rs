@@ -1,6 +1,6 @@
 //! What the command line takes.
 
-use crate::house::world;
+use crate::pool::house::world;
 use crate::world::lossy;
 
 #[test]

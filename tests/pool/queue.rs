@@ -1,6 +1,6 @@
 //! Who waits for a worker, how long, and what becomes of the others.
 
-use crate::house::{Pool, assert_sums, world};
+use crate::pool::house::{Pool, assert_sums, world};
 use crate::support::net;
 use crate::world::{eventually, lossy};
 

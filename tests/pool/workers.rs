@@ -3,7 +3,7 @@
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::house::{Pool, assert_sums, world};
+use crate::pool::house::{Pool, assert_sums, world};
 use crate::support::net;
 use crate::world::{eventually, lossy};
 

@@ -13,18 +13,3 @@ mod iotcpd;
 mod options;
 mod queue;
 mod workers;
-
-#[allow(
-    dead_code,
-    reason = "the faults are those of tests/faults, which looks at more of a trace"
-)]
-#[path = "../faults/fault.rs"]
-mod fault;
-#[path = "../support/mod.rs"]
-mod support;
-#[allow(
-    dead_code,
-    reason = "the world is that of the components, of which each test uses its own part"
-)]
-#[path = "../components/world.rs"]
-mod world;
