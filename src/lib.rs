@@ -1,6 +1,6 @@
 //! The ucspi-tcp suite: TCP clients and servers from any program that reads stdin and writes stdout.
 //!
-//! The map, one line per room; imports run from the top down and never up (`tests/layout.rs`):
+//! The map, one line per room; imports run from the top down and never up (`tests/documents/layout.rs`):
 //!
 //! * [`clients`]: programs that ask a server and show its answer: who@, http@, time@, mconnect
 //! * [`filter`]: programs that watch or change bytes: recordio, fixcrio, addcr, delcr

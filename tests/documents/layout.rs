@@ -505,7 +505,7 @@ fn unknown_room(source: &Source) -> Option<String> {
     let known = source.is_map() || ROOMS.iter().any(|(name, _)| *name == source.room());
     (!known).then(|| {
         format!(
-            "{}:1: no room called {} is in the table of tests/layout.rs",
+            "{}:1: no room called {} is in the table of tests/documents/layout.rs",
             source.path,
             source.room()
         )
