@@ -3,10 +3,12 @@
 //! The map, one line per room; imports run from the top down and never up (`tests/documents/layout.rs`):
 //!
 //! * [`clients`]: programs that ask a server and show its answer: who@, http@, time@, mconnect
+//! * [`control`]: asking a server of ours how it is: tcpctl
 //! * [`filter`]: programs that watch or change bytes: recordio, fixcrio, addcr, delcr
+//! * [`import`]: the way over from other super-servers
 //! * [`smtp`]: mail that nobody wants: rblsmtpd
 //! * [`ucspi`]: the contract: listening, a connection's life, children, connecting, ident
-//! * [`service`]: a listening process: accepting, slots, the end
+//! * [`service`]: a listening process: accepting, slots, sources, what one can ask it, the end
 //! * [`rules`]: what does the administrator say about this peer?
 //! * [`dns`]: what is this name or address called?
 //! * [`cli`]: options, messages, exit codes
@@ -14,8 +16,10 @@
 
 pub mod cli;
 pub mod clients;
+pub mod control;
 pub mod dns;
 pub mod filter;
+pub mod import;
 pub mod rules;
 pub mod service;
 pub mod smtp;

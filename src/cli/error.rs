@@ -91,6 +91,14 @@ impl Error {
         }
     }
 
+    /// What a fatal error is, in one line; nothing of one that is about the command line.
+    pub(super) fn fatal_text(&self) -> Option<&[u8]> {
+        match &self.0 {
+            Kind::Fatal { text, .. } => Some(text),
+            _ => None,
+        }
+    }
+
     /// The lines to print, for a program called `name` whose usage line is `usage`; `quiet` is `-q`.
     pub(super) fn lines(&self, name: &str, usage: &str, quiet: bool) -> Vec<u8> {
         let mut lines = Vec::new();

@@ -6,6 +6,7 @@
 
 mod error;
 mod exec;
+mod json;
 mod options;
 mod say;
 mod words;
@@ -14,8 +15,9 @@ use std::process::ExitCode;
 
 pub use error::{During, Error, FAILED, PERMANENT};
 pub use exec::exec;
-pub use options::{Arguments, Group, Opt, Value, group, number};
-pub use say::{Verbosity, Voice};
+pub use json::Json;
+pub use options::{Arguments, Group, Opt, Value, group, number, seconds};
+pub use say::{Format, Verbosity, Voice};
 pub use words::{reason, words};
 
 use crate::sys::{process, startup};

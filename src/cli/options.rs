@@ -337,12 +337,12 @@ impl Value {
         })
     }
 
-    /// The argument as a number of seconds.
+    /// The argument as a number of seconds, perhaps with decimals.
     ///
     /// # Errors
     /// As [`Self::number`].
     pub fn seconds(&self) -> Result<Duration, Error> {
-        Ok(Duration::from_secs(self.number(0..=u32::MAX)?.into()))
+        self.parse(&format!("a number from 0 to {}", u32::MAX), seconds)
     }
 
     /// The argument read by `parse`.
@@ -378,6 +378,21 @@ pub fn number(digits: &[u8]) -> Option<u32> {
     digits.iter().try_fold(0_u32, |number, digit| {
         number.checked_mul(10)?.checked_add(u32::from(digit - b'0'))
     })
+}
+
+/// A number of seconds, perhaps with up to nine decimals.
+pub fn seconds(text: &[u8]) -> Option<Duration> {
+    let point = text.iter().position(|&byte| byte == b'.');
+    let (whole, decimals) = text.split_at(point.unwrap_or(text.len()));
+    let nanoseconds = match decimals {
+        [] => 0,
+        [_, decimals @ ..] if decimals.len() <= 9 => {
+            let unit = 10_u32.pow(9 - u32::try_from(decimals.len()).ok()?);
+            number(decimals)? * unit
+        }
+        _ => return None,
+    };
+    Some(Duration::new(number(whole)?.into(), nanoseconds))
 }
 
 /// A usage error in the originals' form: the last part of argv\[0\], then the text.

@@ -1,8 +1,7 @@
 //! Lines on descriptor 2: each is built first and written by one write(2), so that lines of many processes never mix.
 
-use super::{CommandLine, Error, Opt};
-use crate::sys::fd;
-use crate::sys::process;
+use super::{CommandLine, Error, Json, Opt};
+use crate::sys::{log, process};
 
 /// How much a program says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,12 +27,43 @@ impl Verbosity {
     ];
 }
 
-/// A program's way to speak: its name and how much it says.
+/// What lines look like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// As the original's.
+    #[default]
+    Plain,
+    /// The same, with the reason at the end of a refusal.
+    Reason,
+    /// An object of JSON each.
+    Json,
+}
+
+impl Format {
+    /// The option for it.
+    pub const OPTIONS: &'static [Opt<Self>] = &[Opt::value(
+        "log",
+        "format",
+        "log in this format: json, or reason, which adds the reason to denials",
+        |format, value| {
+            *format = value.parse("json or reason", |text| match text {
+                b"json" => Some(Self::Json),
+                b"reason" => Some(Self::Reason),
+                _ => None,
+            })?;
+            Ok(())
+        },
+    )];
+}
+
+/// A program's way to speak: its name, how much it says, and in what form.
 #[derive(Clone, Copy, Debug)]
 pub struct Voice {
     name: &'static str,
     /// What is said and what is not.
     pub verbosity: Verbosity,
+    /// What it looks like.
+    pub format: Format,
 }
 
 impl Voice {
@@ -42,6 +72,7 @@ impl Voice {
         Self {
             name,
             verbosity: Verbosity::Errors,
+            format: Format::Plain,
         }
     }
 
@@ -55,10 +86,36 @@ impl Voice {
         self.verbosity == Verbosity::Everything
     }
 
+    /// True when lines are JSON.
+    pub fn is_json(&self) -> bool {
+        self.format == Format::Json
+    }
+
+    /// Under `-v`, waits until a line may be written; false when none will be said.
+    pub fn may_tell(&self) -> bool {
+        self.tells_everything() && log::has_room()
+    }
+
     /// Under `-v`, writes `name: ` and the parts as one line.
     pub fn tell(&self, parts: &[&[u8]]) {
         if self.tells_everything() {
             say(&self.line(parts));
+        }
+    }
+
+    /// The same, or `event`, when lines are JSON.
+    pub fn tell_as(&self, parts: &[&[u8]], event: impl FnOnce() -> Json) {
+        if self.is_json() {
+            self.tell_event(event);
+        } else {
+            self.tell(parts);
+        }
+    }
+
+    /// Under `-v`, writes `event`, when lines are JSON.
+    pub fn tell_event(&self, event: impl FnOnce() -> Json) {
+        if self.tells_everything() && self.is_json() {
+            say(&event().line());
         }
     }
 
@@ -69,9 +126,23 @@ impl Voice {
         }
     }
 
-    /// Unless quiet, writes `name: ` and the parts as one line.
+    /// Unless quiet, writes `name: ` and the parts as one line, or the event `warn`.
     pub fn warn(&self, parts: &[&[u8]]) {
-        if self.verbosity >= Verbosity::Errors {
+        self.warn_as(parts, || {
+            let text = parts.concat();
+            let text = text.strip_prefix(b"warning: ").unwrap_or(&text);
+            Json::event("warn").text("text", text)
+        });
+    }
+
+    /// Unless quiet, writes `name: ` and the parts as one line, or `event`, when lines are JSON.
+    pub fn warn_as(&self, parts: &[&[u8]], event: impl FnOnce() -> Json) {
+        if self.verbosity < Verbosity::Errors {
+            return;
+        }
+        if self.is_json() {
+            say(&event().line());
+        } else {
             say(&self.line(parts));
         }
     }
@@ -91,6 +162,10 @@ impl Voice {
     }
 
     pub(super) fn error(&self, program: &CommandLine, error: &Error) {
+        let is_event = self.is_json() && self.verbosity > Verbosity::Quiet;
+        if is_event && let Some(text) = error.fatal_text() {
+            return say(&Json::event("fatal").text("text", text).line());
+        }
         say(&error.lines(
             self.name,
             &program.usage(),
@@ -101,7 +176,7 @@ impl Voice {
 
 /// Writes to descriptor 2; a message that cannot be written is lost, as in the original, and stops nothing.
 fn say(line: &[u8]) {
-    let _ = fd::write_all(fd::STDERR, line);
+    let _ = log::write(line);
 }
 
 /// Exit code after a bug of ours.

@@ -96,10 +96,7 @@ pub(super) fn rules(is_address: bool) -> io::Result<Rules> {
     {
         return Ok(Rules::search(words(domains)));
     }
-    let host = nix::unistd::gethostname()
-        .map(OsStringExt::into_vec)
-        .unwrap_or_default();
-    Ok(Rules::of_host(&host))
+    Ok(Rules::of_host(&process::host_name().unwrap_or_default()))
 }
 
 /// The text of a file, or `None` when it does not exist.

@@ -2,10 +2,8 @@
 
 use std::net::IpAddr;
 
-use hickory_proto::rr::{RData, RecordType};
-
-use super::query::Question;
-use super::{config, hosts, name, qualify, resolver};
+use super::packet::{Kind, Question, Record, Reply};
+use super::{config, hosts, name, qualify};
 
 /// The name servers in the text of a resolv.conf.
 pub fn name_servers(text: &[u8]) -> Vec<IpAddr> {
@@ -38,18 +36,20 @@ pub fn name(text: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// The names, addresses and texts in `packet`, taken for the answer to a question of `kind` (RFC 1035 section 3.2.2) for
-/// `name` under the id 0; nothing if it is none.
+/// `name` under the id 0; nothing if it is none, or one of no use.
 pub fn answer(packet: &[u8], name: &[u8], kind: u16) -> Option<Vec<Vec<u8>>> {
+    let kinds = [Kind::A, Kind::Ptr, Kind::Txt, Kind::Aaaa];
     let question = Question {
         name: name::parse(name).ok()?,
-        kind: RecordType::from(kind),
+        kind: kinds.into_iter().find(|known| *known as u16 == kind)?,
     };
-    let message = question.answered_by(packet, 0)?;
-    let records = resolver::read(&message, &question).records;
-    let texts = records.iter().map(|record| match record {
-        RData::PTR(found) => name::text(found),
-        RData::TXT(text) => text.txt_data.concat(),
-        record => record.to_string().into_bytes(),
+    let read = &packet[..packet.len().min(question.answer_bytes())];
+    let Reply::Answer(records, _) = question.read(read, 0, read.len() < packet.len())?.ok()? else {
+        return None;
+    };
+    let texts = records.into_iter().map(|record| match record {
+        Record::Text(text) => text.into_vec(),
+        Record::Address(address) => address.to_string().into_bytes(),
     });
     Some(texts.collect())
 }

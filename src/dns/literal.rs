@@ -54,9 +54,24 @@ pub fn ipv6(text: &[u8]) -> Option<(Ipv6Addr, Option<&[u8]>)> {
     Some((address, percent.map(|percent| &text[percent + 1..])))
 }
 
+/// The labels of `address` in the names of its zones, each with a dot: its numbers from the last to the first, `4.3.2.1.`, or
+/// its 32 hexadecimal digits. RFC 1035 section 3.5, RFC 3596 section 2.5, RFC 5782 section 2.
+pub fn backwards(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(address) => {
+            let [a, b, c, d] = address.octets();
+            format!("{d}.{c}.{b}.{a}.")
+        }
+        IpAddr::V6(address) => {
+            let nibbles = |octet: &u8| format!("{:x}.{:x}.", octet & 15, octet >> 4);
+            address.octets().iter().rev().map(nibbles).collect()
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{address, addresses, ipv6};
+    use super::{address, addresses, backwards, ipv6};
 
     #[test]
     fn digits_dots_and_brackets_are_addresses() {
@@ -112,5 +127,13 @@ mod tests {
         for text in ["", "1.2.3", "10.0.0.1.10.0.0.2", "fe80::1%lo", "x"] {
             assert_eq!(address(text.as_bytes()), None, "{text}");
         }
+    }
+
+    #[test]
+    fn address_is_written_backwards() {
+        let written = |address: &str| backwards(address.parse().unwrap());
+        assert_eq!(written("192.0.2.1"), "1.2.0.192.");
+        let nibbles = format!("1.{}8.b.d.0.1.0.0.2.", "0.".repeat(23));
+        assert_eq!(written("2001:db8::1"), nibbles);
     }
 }

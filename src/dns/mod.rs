@@ -1,8 +1,8 @@
 //! What is this name or address called?
 //!
-//! `qualify` turns an operand into names, `config` says whom to ask, `query` asks one question, [`Resolver`] remembers
-//! answers and asks each question once. The packets are built and read by hickory-proto; why not by more of hickory is
-//! told in docs/decisions.md. Source: the original's manual pages and observed runs, RFC 1035.
+//! `qualify` turns an operand into names, `config` says whom to ask, `packet` writes a question and reads an answer, `query`
+//! asks one question, `memory` keeps what was answered, and [`Resolver`] asks each question once. Why packets are read
+//! here and not by a crate is told in docs/decisions.md. Source: the original's manual pages and observed runs, RFC 1035.
 //!
 //! This room does not know who asks or why. It leaves out DNSSEC, EDNS and every name service but DNS and `/etc/hosts`.
 #![forbid(unsafe_code)]
@@ -12,7 +12,9 @@ mod config;
 pub mod foreign;
 mod hosts;
 pub mod literal;
+mod memory;
 mod name;
+mod packet;
 mod qualify;
 mod query;
 mod resolver;

@@ -13,27 +13,18 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use hickory_proto::op::Message;
-use hickory_proto::rr::{Name, RData, RecordType};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
 use super::config::{self, Servers};
-use super::query::{self, Question};
-use super::{hosts, literal, name};
-use crate::sys::random;
+use super::memory::{Answer, Memory, Records};
+use super::name::Name;
+use super::packet::{Kind, Question, Record};
+use super::{hosts, literal, name, query};
+use crate::sys::{errno, limit, random};
 
-/// What is remembered is remembered at most so long.
-const TTL_MAX: Duration = Duration::from_secs(3600);
-/// The same for "there is nothing", and for how long when the answer does not say. RFC 2308 section 5.
-const NEGATIVE_TTL_MAX: Duration = Duration::from_secs(300);
-const NEGATIVE_TTL: Duration = Duration::from_secs(10);
-/// How many answers are remembered.
-const ANSWERS_MAX: usize = 4096;
 /// How much longer a family of addresses is waited for when there are some of the other.
 const SECOND_FAMILY: Duration = Duration::from_secs(1);
-/// How many aliases may lead from a name to its records.
-const ALIASES_MAX: usize = 16;
 
 /// Which addresses are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,19 +46,8 @@ struct Shared {
     /// No question takes longer.
     limit: Duration,
     servers: RefCell<Option<Rc<Servers>>>,
-    answers: RefCell<HashMap<Key, Answer>>,
-    in_flight: RefCell<HashMap<Key, Rc<Flight>>>,
-}
-
-type Key = (Name, RecordType);
-
-/// Records of one kind, in the order of the answer; none when there are none.
-pub(super) type Records = Rc<[RData]>;
-
-#[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) records: Records,
-    expires: Instant,
+    memory: RefCell<Memory>,
+    in_flight: RefCell<HashMap<Question, Rc<Flight>>>,
 }
 
 /// A question that is being asked.
@@ -84,7 +64,7 @@ impl Resolver {
         Self(Rc::new(Shared {
             limit,
             servers: RefCell::default(),
-            answers: RefCell::default(),
+            memory: Memory::within(limit::memory()).into(),
             in_flight: RefCell::default(),
         }))
     }
@@ -127,8 +107,8 @@ impl Resolver {
     /// No server gave a usable answer, or the name is too long (EPROTO).
     pub async fn addresses(&self, name: &[u8], families: Families) -> io::Result<Vec<IpAddr>> {
         let name = name::parse(name)?;
-        let mut v4 = pin!(self.family(name.clone(), RecordType::A));
-        let mut v6 = pin!(self.family(name, RecordType::AAAA));
+        let mut v4 = pin!(self.family(name.clone(), Kind::A));
+        let mut v6 = pin!(self.family(name, Kind::Aaaa));
         let (v4, v6) = match families {
             Families::V4 => return v4.await,
             Families::V6 => return v6.await,
@@ -156,12 +136,11 @@ impl Resolver {
         }
     }
 
-    async fn family(&self, name: Name, kind: RecordType) -> io::Result<Vec<IpAddr>> {
+    async fn family(&self, name: Name, kind: Kind) -> io::Result<Vec<IpAddr>> {
         let records = self.records(name, kind).await?;
         let addresses = records.iter().filter_map(|record| match record {
-            RData::A(address) => Some(IpAddr::V4(address.0)),
-            RData::AAAA(address) => Some(IpAddr::V6(address.0)),
-            _ => None,
+            Record::Address(address) => Some(*address),
+            Record::Text(_) => None,
         });
         Ok(addresses.collect())
     }
@@ -171,13 +150,15 @@ impl Resolver {
     /// # Errors
     /// No server gave a usable answer.
     pub async fn name(&self, address: IpAddr) -> io::Result<Option<Vec<u8>>> {
-        let records = self
-            .records(Name::from(address.to_canonical()), RecordType::PTR)
-            .await?;
-        Ok(records.iter().find_map(|record| match record {
-            RData::PTR(found) => Some(name::text(found)),
-            _ => None,
-        }))
+        let address = address.to_canonical();
+        let zone = if address.is_ipv4() {
+            "in-addr.arpa"
+        } else {
+            "ip6.arpa"
+        };
+        let name = name::parse([&literal::backwards(address), zone].concat().as_bytes())?;
+        let records = self.records(name, Kind::Ptr).await?;
+        Ok(texts(&records).next())
     }
 
     /// The texts of the full name `name`, each record's strings joined.
@@ -185,24 +166,23 @@ impl Resolver {
     /// # Errors
     /// No server gave a usable answer, or the name is too long (EPROTO).
     pub async fn text(&self, name: &[u8]) -> io::Result<Vec<Vec<u8>>> {
-        let records = self.records(name::parse(name)?, RecordType::TXT).await?;
-        let texts = records.iter().filter_map(|record| match record {
-            RData::TXT(text) => Some(text.txt_data.concat()),
-            _ => None,
-        });
-        Ok(texts.collect())
+        let records = self.records(name::parse(name)?, Kind::Txt).await?;
+        Ok(texts(&records).collect())
+    }
+
+    /// Forgets what was answered; memory is short.
+    pub fn forget(&self) {
+        self.0.memory.borrow_mut().forget();
     }
 
     /// The records of `kind` that `name` has.
-    async fn records(&self, name: Name, kind: RecordType) -> io::Result<Records> {
-        let key = (name, kind);
-        if let Some(answer) = self.0.answers.borrow().get(&key)
-            && answer.expires > Instant::now()
-        {
-            return Ok(Rc::clone(&answer.records));
+    async fn records(&self, name: Name, kind: Kind) -> io::Result<Records> {
+        let question = Question { name, kind };
+        if let Some(records) = self.0.memory.borrow_mut().recall(&question) {
+            return Ok(records);
         }
-        let known = self.0.in_flight.borrow().get(&key).map(Rc::clone);
-        let flight = known.unwrap_or_else(|| self.depart(key));
+        let known = self.0.in_flight.borrow().get(&question).map(Rc::clone);
+        let flight = known.unwrap_or_else(|| self.depart(question));
         loop {
             if let Some(landed) = flight.landed.get() {
                 return landed.clone().map_err(io::Error::from_raw_os_error);
@@ -212,29 +192,37 @@ impl Resolver {
     }
 
     /// Starts asking, in a task of its own: whoever asked first may lose patience before the others.
-    fn depart(&self, key: Key) -> Rc<Flight> {
+    fn depart(&self, question: Question) -> Rc<Flight> {
         let flight = Rc::new(Flight::default());
         self.0
             .in_flight
             .borrow_mut()
-            .insert(key.clone(), Rc::clone(&flight));
+            .insert(question.clone(), Rc::clone(&flight));
         let (shared, landing) = (Rc::clone(&self.0), Rc::clone(&flight));
         tokio::task::spawn_local(async move {
-            let answer = shared.ask(&key).await;
-            shared.in_flight.borrow_mut().remove(&key);
+            let answer = shared.ask(&question).await;
+            shared.in_flight.borrow_mut().remove(&question);
             let landed = match answer {
                 Ok(answer) => {
                     let records = Rc::clone(&answer.records);
-                    shared.remember(key, answer);
+                    shared.memory.borrow_mut().remember(question, answer);
                     Ok(records)
                 }
-                Err(error) => Err(error.raw_os_error().unwrap_or(libc::ETIMEDOUT)),
+                Err(error) => Err(error.raw_os_error().unwrap_or(errno::ETIMEDOUT)),
             };
             let _ = landing.landed.set(landed);
             landing.news.notify_waiters();
         });
         flight
     }
+}
+
+/// The texts among `records`.
+fn texts(records: &[Record]) -> impl Iterator<Item = Vec<u8>> {
+    records.iter().filter_map(|record| match record {
+        Record::Text(text) => Some(text.to_vec()),
+        Record::Address(_) => None,
+    })
 }
 
 /// The addresses of the second family; none when the first one has some and these take too long. Some name servers never
@@ -250,14 +238,13 @@ async fn second_family(
 }
 
 impl Shared {
-    async fn ask(&self, (name, kind): &Key) -> io::Result<Answer> {
+    async fn ask(&self, question: &Question) -> io::Result<Answer> {
         let servers = self.servers()?;
-        let question = Question {
-            name: name.clone(),
-            kind: *kind,
-        };
-        let message = timeout(self.limit, query::ask(servers.list(), &question)).await??;
-        Ok(read(&message, &question))
+        let (records, ttl) = timeout(self.limit, query::ask(servers.list(), question)).await??;
+        Ok(Answer {
+            records: records.into(),
+            expires: Instant::now() + ttl,
+        })
     }
 
     fn servers(&self) -> io::Result<Rc<Servers>> {
@@ -267,67 +254,4 @@ impl Shared {
             _ => Ok(Rc::clone(servers.insert(Rc::new(Servers::load()?)))),
         }
     }
-
-    fn remember(&self, key: Key, answer: Answer) {
-        let mut answers = self.answers.borrow_mut();
-        if answers.len() >= ANSWERS_MAX {
-            let now = Instant::now();
-            answers.retain(|_, answer| answer.expires > now);
-            if answers.len() >= ANSWERS_MAX {
-                answers.clear();
-            }
-        }
-        answers.insert(key, answer);
-    }
-}
-
-/// The records that `message` has for `question`, under its name or one that aliases lead to.
-pub(super) fn read(message: &Message, question: &Question) -> Answer {
-    let mut owner = &question.name;
-    let mut ttl = TTL_MAX;
-    for _ in 0..ALIASES_MAX {
-        let alias = message
-            .answers
-            .iter()
-            .find_map(|record| match &record.data {
-                RData::CNAME(alias) if record.name == *owner => Some((&alias.0, record.ttl)),
-                _ => None,
-            });
-        let Some((alias, alias_ttl)) = alias else {
-            break;
-        };
-        owner = alias;
-        ttl = ttl.min(lifetime(alias_ttl));
-    }
-    let mut records = Vec::new();
-    for record in &message.answers {
-        if record.name == *owner && record.record_type() == question.kind {
-            ttl = ttl.min(lifetime(record.ttl));
-            records.push(record.data.clone());
-        }
-    }
-    if records.is_empty() {
-        ttl = ttl.min(negative_ttl(message));
-    }
-    Answer {
-        records: records.into(),
-        expires: Instant::now() + ttl,
-    }
-}
-
-/// A time to live; one with the top bit set is none. RFC 2181 section 8.
-fn lifetime(ttl: u32) -> Duration {
-    Duration::from_secs(if ttl >> 31 == 1 { 0 } else { ttl.into() })
-}
-
-/// How long "there is nothing" may be remembered. RFC 2308 section 5.
-fn negative_ttl(message: &Message) -> Duration {
-    let stated = message
-        .authorities
-        .iter()
-        .find_map(|record| match &record.data {
-            RData::SOA(soa) => Some(lifetime(record.ttl).min(lifetime(soa.minimum))),
-            _ => None,
-        });
-    stated.unwrap_or(NEGATIVE_TTL).min(NEGATIVE_TTL_MAX)
 }

@@ -166,9 +166,7 @@ impl<F: FnMut(&str)> Warnings<F> {
                 Remark::NoLimit(_, name) if self.told.contains(name) => continue,
                 Remark::NoLimit(column, name) => {
                     self.told.push(name);
-                    format!(
-                        "column {column}: {name} is a variable for the program and limits nothing"
-                    )
+                    format!("column {column}: {name} limits nothing without --rule-limits")
                 }
             };
             (self.warn)(&format!("line {number}, {text}"));

@@ -172,7 +172,9 @@ impl Reader {
         if found != key {
             return Ok(None);
         }
-        let mut data = vec![0; data_length as usize];
+        let mut data = Vec::new();
+        data.try_reserve_exact(data_length as usize)?;
+        data.resize(data_length as usize, 0);
         let known = &known[..known.len().min(data.len())];
         let (start, more) = data.split_at_mut(known.len());
         start.copy_from_slice(known);

@@ -64,11 +64,16 @@ impl Stages {
         self.0.1.notify_waiters();
     }
 
+    /// The stage that it is in.
+    pub(crate) fn now(&self) -> Stage {
+        self.0.0.get()
+    }
+
     /// Waits for the stage after `known`; forever after the last.
     pub(crate) async fn after(&self, known: Stage) -> Stage {
-        while self.0.0.get() <= known {
+        while self.now() <= known {
             self.0.1.notified().await;
         }
-        self.0.0.get()
+        self.now()
     }
 }

@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 use tokio::io::unix::AsyncFd;
+use tokio::time::Instant;
 
 use crate::cli::{During, Error, Voice, reason};
 use crate::sys::{errno, socket, watch};
@@ -71,7 +72,7 @@ impl Listener {
         Ok(Acceptor {
             socket: watch::readable(self.socket)?,
             failures: 0,
-            is_paused: false,
+            failed: None,
         })
     }
 }
@@ -94,37 +95,41 @@ pub(super) struct Acceptor {
     socket: AsyncFd<OwnedFd>,
     /// Errors in a row that a new connection may mend.
     failures: u32,
-    /// An episode of errors is on, and was warned of.
-    is_paused: bool,
+    /// When errors that last were last met.
+    failed: Option<Instant>,
 }
 
 /// Errors of single connections that are taken in a row before they count as an episode.
 const FAILURES_MAX: u32 = 16;
+/// Errors that are no further apart are of one episode: with every connection that ends, one more may be accepted.
+const EPISODE: Duration = Duration::from_secs(60);
 /// How long to wait in an episode before the next try, unless a slot becomes free.
 const PAUSE: Duration = Duration::from_secs(1);
 
 impl Acceptor {
-    /// The next connection. `freed` is a future that resolves when a descriptor may have become free.
+    /// The next connection, once `has_room` for it. `freed` is a future that resolves when a descriptor or memory may have
+    /// become free.
     ///
     /// No error ends this or makes it spin. One of a single connection (it was reset, say) is passed over. One that
     /// lasts (no descriptors, no memory) is warned of once, and accepting pauses.
     pub(super) async fn accept<F: Future<Output = ()>>(
         &mut self,
         voice: Voice,
+        has_room: impl Fn() -> bool,
         freed: impl Fn() -> F,
     ) -> (OwnedFd, SocketAddr) {
         loop {
-            match self.accept_once().await {
+            match self.accept_once(&has_room).await {
                 Ok(accepted) => {
                     self.failures = 0;
-                    self.is_paused = false;
                     return accepted;
                 }
                 Err(error) if is_of_one_connection(&error) && self.failures < FAILURES_MAX => {
                     self.failures += 1
                 }
                 Err(error) => {
-                    if !self.is_paused {
+                    let before = self.failed.replace(Instant::now());
+                    if before.is_none_or(|before| before.elapsed() > EPISODE) {
                         let why = reason(&error).as_bytes();
                         voice.warn(&[
                             b"warning: unable to accept connections: ",
@@ -132,16 +137,18 @@ impl Acceptor {
                             b"; trying again",
                         ]);
                     }
-                    self.is_paused = true;
                     let _ = tokio::time::timeout(PAUSE, freed()).await;
                 }
             }
         }
     }
 
-    async fn accept_once(&self) -> io::Result<(OwnedFd, SocketAddr)> {
+    async fn accept_once(&self, has_room: impl Fn() -> bool) -> io::Result<(OwnedFd, SocketAddr)> {
         loop {
             let mut ready = self.socket.readable().await?;
+            if !has_room() {
+                return Err(io::ErrorKind::OutOfMemory.into());
+            }
             if let Ok(answer) = ready.try_io(|socket| socket::accept(socket.as_fd())) {
                 return answer;
             }

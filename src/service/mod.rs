@@ -1,22 +1,42 @@
 //! A listening process that serves connections until it is told to stop: what is common to all servers of the suite.
 //!
 //! Read in this order: `start` is what comes before the first connection; `listener` takes connections out of the queue;
-//! `serve` gives each a task of its own, and `slots` counts them; `end` is how it ends. What happens to a connection is the
-//! caller's: one async function of an [`Arrival`]. This room knows no rule, no name, no program, and none of the bytes of a
+//! `serve` gives each a task of its own, `slots` counts them, and `room` keeps memory for them; `end` is how it ends. What happens to a connection is the
+//! caller's: one async function of an `Arrival`. This room knows no rule, no name, no program, and none of the bytes of a
 //! connection.
 #![forbid(unsafe_code)]
 
+mod arrival;
+pub mod control;
 mod end;
+mod list;
 mod listener;
+mod pace;
+mod penalty;
+mod prefix;
+mod rate;
+mod room;
 mod serve;
 mod signals;
 mod slots;
+mod sources;
 mod start;
+mod tally;
 
+pub(crate) use arrival::Arrival;
 pub use end::Drain;
 pub(crate) use end::{Stage, Stages};
+pub(crate) use list::{List, Listed, Row};
 pub(crate) use listener::Place;
-pub(crate) use serve::{Arrival, Service, Terms};
+pub(crate) use penalty::End;
+pub use penalty::{Penalties, Penalty};
+pub use prefix::Lengths;
+pub use rate::Rate;
+pub(crate) use room::{Appetite, Room};
+pub(crate) use serve::{Service, Terms};
 pub(crate) use signals::Signals;
+pub use sources::Terms as SourceTerms;
+pub(crate) use sources::{Allowance, Entered, Sources};
 pub(crate) use start::Start;
 pub use start::{Listening, Privileges};
+pub(crate) use tally::{ByReason, Reason, Tally};

@@ -24,6 +24,11 @@ impl Signals {
         Events::of(signals).and_then(watch::readable).map(Self)
     }
 
+    /// From here on, no line waits for room in the log once one of them has come.
+    pub(super) fn are_heard_beside_the_log(&self) {
+        self.0.get_ref().are_heard_beside_the_log();
+    }
+
     /// Waits for at least one of them, and gives those that have come, each once.
     pub(crate) async fn next(&self) -> Vec<Signal> {
         loop {

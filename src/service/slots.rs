@@ -31,11 +31,16 @@ impl Count {
         self.0.now.get()
     }
 
-    /// Waits until fewer than `limit` are there.
-    pub(super) async fn below(&self, limit: u32) {
-        while self.now() >= limit {
+    /// Waits until fewer than `limit` are there; what that is may change meanwhile, see [`Self::look_again`].
+    pub(super) async fn below(&self, limit: impl Fn() -> u32) {
+        while self.now() >= limit() {
             self.left().await;
         }
+    }
+
+    /// Makes those who wait look again.
+    pub(super) fn look_again(&self) {
+        self.0.left.notify_waiters();
     }
 
     /// Waits until one leaves.

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 
 use super::listener::{Listener, Place};
+use super::rate::Rate;
 use super::signals::Signals;
 use crate::cli::{During, Error, Opt, Voice};
 use crate::sys::runtime::Runtime;
@@ -20,6 +21,8 @@ pub struct Listening {
     pub backlog: u32,
     /// Say on descriptor 1 which port it is.
     pub print_port: bool,
+    /// How often a connection is accepted.
+    pub rate: Option<Rate>,
 }
 
 impl Default for Listening {
@@ -28,6 +31,7 @@ impl Default for Listening {
             limit: 40,
             backlog: 20,
             print_port: false,
+            rate: None,
         }
     }
 }
@@ -57,6 +61,15 @@ impl Listening {
             "let this many connections wait (default 20)",
             |port, value| {
                 port.backlog = value.number(0..=u32::MAX)?;
+                Ok(())
+            },
+        ),
+        Opt::value(
+            "rate",
+            "rate",
+            "accept connections so often, number/seconds[:burst]; more wait",
+            |listening, value| {
+                listening.rate = Some(value.parse(Rate::FORM, Rate::parse)?);
                 Ok(())
             },
         ),
@@ -108,10 +121,11 @@ impl Start {
         let inherited = signal::block(&ours).during("block signals")?;
         stop.retain(|&signal| !inherited.has(signal));
         let runtime = Runtime::new().during("start")?;
-        let stop = runtime.wait(async { Signals::of(&stop) });
+        let stop = runtime.wait(async { Signals::of(&stop) }).during("start")?;
+        stop.are_heard_beside_the_log();
         Ok(Self {
             runtime,
-            stop: Rc::new(stop.during("start")?),
+            stop: Rc::new(stop),
             inherited,
             voice,
         })
@@ -156,7 +170,8 @@ impl Start {
         Ok(listener)
     }
 
-    /// Runs `serving`, which makes a [`super::Service`] and runs it with the signals that end it.
+    /// Runs `serving`, which makes a [`super::Service`] and runs it with the signals that end it. When that is done, the
+    /// process ends with 0, at once: nobody has to take apart what it has.
     ///
     /// # Errors
     /// Those of `serving`.
@@ -164,7 +179,8 @@ impl Start {
         self,
         serving: impl FnOnce(Rc<Signals>) -> F,
     ) -> Result<(), Error> {
-        self.runtime.wait(serving(self.stop))
+        self.runtime.wait(serving(self.stop))?;
+        process::exit_now(0)
     }
 }
 

@@ -236,12 +236,7 @@ impl Lists {
 /// no address is reversed at its dots.
 fn reversed(client: &[u8]) -> Vec<u8> {
     match literal::address(client).map(|address| address.to_canonical()) {
-        Some(IpAddr::V6(address)) => {
-            let nibbles = |octet: &u8| format!("{:x}.{:x}.", octet & 15, octet >> 4);
-            let octets = address.octets();
-            octets.iter().rev().map(nibbles).collect::<String>().into()
-        }
-        Some(IpAddr::V4(address)) => backwards(address.to_string().as_bytes()),
+        Some(address) => literal::backwards(address).into(),
         None => backwards(client),
     }
 }

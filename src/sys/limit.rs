@@ -1,4 +1,4 @@
-//! The number of descriptors that this process may have.
+//! What this process may have: descriptors, memory.
 
 use std::io;
 use std::os::fd::RawFd;
@@ -42,4 +42,12 @@ impl Descriptors {
             rlim_max: self.hard,
         }
     }
+}
+
+/// How much memory this process may have, in bytes; the largest number where there is no limit. RLIMIT_AS and RLIMIT_DATA,
+/// getrlimit(2).
+pub fn memory() -> u64 {
+    let limits = [Resource::RLIMIT_AS, Resource::RLIMIT_DATA].map(getrlimit);
+    let soft = limits.into_iter().flatten().map(|(soft, _)| soft);
+    soft.min().unwrap_or(u64::MAX)
 }

@@ -8,12 +8,17 @@
     reason = "system calls have no other form; every block names its obligation and the fact that meets it"
 )]
 
+pub mod cgroup;
 pub mod clock;
+pub mod control;
 pub mod errno;
 pub mod exec;
 pub mod fd;
 pub mod file;
 pub mod limit;
+pub mod load;
+pub mod log;
+pub mod memory;
 pub mod outlet;
 pub mod privilege;
 pub mod process;

@@ -2,7 +2,10 @@
 
 use std::ffi::{CStr, CString, OsStr, OsString, c_char, c_int};
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+use std::time::Duration;
 
 use super::signal::Signal;
 use super::{check, fd};
@@ -52,6 +55,11 @@ pub fn environment() -> Vec<CString> {
     }
 }
 
+/// What this machine is called. gethostname(2).
+pub fn host_name() -> io::Result<Vec<u8>> {
+    Ok(nix::unistd::gethostname()?.into_vec())
+}
+
 /// This process's id.
 pub fn id() -> Pid {
     nix::unistd::getpid().as_raw()
@@ -66,26 +74,71 @@ pub enum Fork {
     Child,
 }
 
-/// Doubles the process. Only where no thread and no runtime lives: filters. fork(2).
+/// Doubles the process, which must have one thread. fork(2).
+///
+/// Where a runtime lives, both have one, and one set of descriptors that it waits for: one of the two must leave at once
+/// ([`exit_now`]). The other then waits as before, but for signals: those of [`super::signal::Events`] wake only the
+/// process that made them.
 pub fn fork() -> io::Result<Fork> {
-    // SAFETY: the child of a process with one thread may do anything; filters start no thread.
+    // SAFETY: the child of a process with one thread may do anything, and no program of this crate starts a second one.
     match check(unsafe { libc::fork() })? {
         0 => Ok(Fork::Child),
         _ => Ok(Fork::Parent),
     }
 }
 
-/// A finished child and its raw wait status, or `None` when none is left that finished. waitpid(2).
-pub fn reap() -> io::Result<Option<(Pid, c_int)>> {
+/// How a child ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ended {
+    /// The raw wait status.
+    pub status: c_int,
+    /// The processor time that it took, and those of its own children that it waited for.
+    pub cpu: Duration,
+    /// The most memory that it had at once, in KiB.
+    pub max_rss_kb: u64,
+}
+
+/// A finished child and how it ended, or `None` when none is left that finished. wait4(2).
+pub fn reap() -> io::Result<Option<(Pid, Ended)>> {
     let mut status = 0;
-    // SAFETY: `status` is one int, which the call fills.
-    let answer = fd::retry(|| check(unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) }));
+    let mut usage = MaybeUninit::<libc::rusage>::zeroed();
+    let answer = fd::retry(|| {
+        // SAFETY: `status` is one int and `usage` has room for one rusage; the call fills both.
+        let answer = unsafe { libc::wait4(-1, &raw mut status, libc::WNOHANG, usage.as_mut_ptr()) };
+        check(answer)
+    });
     match answer {
         Ok(0) => Ok(None),
-        Ok(pid) => Ok(Some((pid, status))),
+        Ok(pid) => {
+            // SAFETY: zeroed bytes are a valid rusage, whatever the call wrote of it.
+            let usage = unsafe { usage.assume_init() };
+            let ended = Ended {
+                status,
+                cpu: time(usage.ru_utime) + time(usage.ru_stime),
+                max_rss_kb: usage.ru_maxrss.try_into().unwrap_or_default(),
+            };
+            Ok(Some((pid, ended)))
+        }
         Err(error) if error.raw_os_error() == Some(libc::ECHILD) => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// Sends `signal` to all processes of the group `group`. killpg(3).
+///
+/// # Errors
+/// ESRCH: there is none.
+pub fn send_to_group(group: Pid, signal: impl Into<Option<Signal>>) -> io::Result<()> {
+    Ok(nix::sys::signal::killpg(
+        nix::unistd::Pid::from_raw(group),
+        signal,
+    )?)
+}
+
+fn time(time: libc::timeval) -> Duration {
+    let seconds = time.tv_sec.try_into().unwrap_or_default();
+    let microseconds = time.tv_usec.try_into().unwrap_or_default();
+    Duration::from_secs(seconds) + Duration::from_micros(microseconds)
 }
 
 /// Sends `signal` to the process `pid`. kill(2).
@@ -94,6 +147,15 @@ pub fn send(pid: Pid, signal: Signal) -> io::Result<()> {
         nix::unistd::Pid::from_raw(pid),
         signal,
     )?)
+}
+
+/// Ends the process by SIGALRM after `time`, rounded up to seconds, whatever it does then. alarm(2), signal(7).
+pub fn end_after(time: Duration) -> io::Result<()> {
+    super::signal::set_default(Signal::SIGALRM);
+    super::signal::unblock(&[Signal::SIGALRM])?;
+    let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
+    nix::unistd::alarm::set(u32::try_from(seconds).unwrap_or(u32::MAX));
+    Ok(())
 }
 
 /// Keeps other processes of the same user out of this one: they can neither trace it nor take its descriptors or its

@@ -11,7 +11,7 @@ pub use nix::sys::signal::Signal;
 use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
-use super::fd;
+use super::{fd, log};
 
 /// Gives `signal` its default action.
 pub fn set_default(signal: Signal) {
@@ -67,6 +67,15 @@ pub fn block(signals: &[Signal]) -> io::Result<Mask> {
     Ok(Mask(before))
 }
 
+/// Lets `signals` through again in this thread.
+pub fn unblock(signals: &[Signal]) -> io::Result<()> {
+    Ok(sigprocmask(
+        SigmaskHow::SIG_UNBLOCK,
+        Some(&signals.iter().copied().collect()),
+        None,
+    )?)
+}
+
 /// Blocked signals as events: its descriptor is readable when one is pending. signalfd(2).
 #[derive(Debug)]
 pub struct Events(SignalFd);
@@ -79,6 +88,11 @@ impl Events {
             &set,
             SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK,
         )?))
+    }
+
+    /// From here on, no line waits for room in the log once one of them is pending; see [`log`].
+    pub fn are_heard_beside_the_log(&self) {
+        log::wait_beside(self.as_raw_fd());
     }
 
     /// The signals that are pending, each once; none when none is.
@@ -102,6 +116,12 @@ impl Events {
 
 /// The most kinds of signals that a program waits for: each is pending at most once, so one read empties the descriptor.
 const EVENTS_MAX: usize = 8;
+
+impl Drop for Events {
+    fn drop(&mut self) {
+        log::forget(self.as_raw_fd());
+    }
+}
 
 impl AsFd for Events {
     fn as_fd(&self) -> BorrowedFd<'_> {

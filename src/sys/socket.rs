@@ -124,6 +124,26 @@ pub fn send_now(socket: impl AsFd, bytes: &[u8]) -> io::Result<usize> {
     })
 }
 
+/// Drops what has come in and was not read, up to 64 KiB: a socket that is closed with such bytes resets the connection, and
+/// the peer may lose what was sent to it last. recv(2)
+pub fn discard(socket: impl AsFd) {
+    let mut room = [0_u8; 4096];
+    for _ in 0..16 {
+        // SAFETY: pointer and length are of the same array, which the call fills.
+        let length = unsafe {
+            libc::recv(
+                socket.as_fd().as_raw_fd(),
+                room.as_mut_ptr().cast(),
+                room.len(),
+                libc::MSG_DONTWAIT,
+            )
+        };
+        if length <= 0 {
+            return;
+        }
+    }
+}
+
 /// Runs `call` with room for a socket address and gives its answer with the internet address that it wrote.
 fn with_address(
     call: impl Fn(*mut libc::sockaddr, *mut libc::socklen_t) -> io::Result<i32>,

@@ -29,49 +29,52 @@ pub struct Spawner {
     mask: Mask,
     /// The program's descriptor limits, where they are not ours.
     limits: Option<libc::rlimit>,
-    /// What the child says when the program cannot be run, before the reason and after it.
-    complaint: Complaint,
+    /// Each child leads a process group of its own.
+    own_groups: bool,
+    /// The exit status of a child that cannot become the program, 0-255.
+    failed: u8,
     stack: Stack,
 }
 
-/// The line a child writes when it cannot become its program, and its exit status then.
+/// What a child could not do before it became the program, and why.
 #[derive(Debug)]
-pub struct Complaint {
-    /// The line when the program cannot be run, up to the reason; empty for silence.
-    pub line: Vec<u8>,
-    /// The same when the connection cannot be made descriptors 0 and 1.
-    pub descriptors: Vec<u8>,
-    /// The words for an errno; must neither allocate nor lock.
-    pub reason: fn(c_int) -> &'static str,
-    /// The child's exit status, 0-255.
-    pub status: u8,
+pub struct Failure {
+    /// What it was doing.
+    pub step: Step,
+    /// What the system said.
+    pub error: io::Error,
 }
 
-/// A line with a gap that the child fills with its own pid.
+/// A step of a child on its way to the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Make the connection descriptors 0 and 1.
+    Descriptors,
+    /// Run the program.
+    Run,
+}
+
+/// A line with gaps that the child fills with its own pid.
 #[derive(Debug)]
 pub struct PidLine {
-    /// The line, with `PID_DIGITS` bytes of room at `gap`.
-    bytes: Vec<u8>,
-    gap: usize,
+    /// The line, with a NUL for each gap.
+    text: Vec<u8>,
+    /// Room for the line when its gaps are filled.
+    filled: Vec<u8>,
 }
 
 /// Decimal digits of the largest pid: an `int`.
 const PID_DIGITS: usize = 10;
 
 impl PidLine {
-    /// The line `before`, the pid, `after`.
-    pub fn new(before: &[u8], after: &[u8]) -> Self {
-        let mut bytes = Vec::with_capacity(before.len() + PID_DIGITS + after.len());
-        bytes.extend_from_slice(before);
-        bytes.extend_from_slice(&[b'0'; PID_DIGITS]);
-        bytes.extend_from_slice(after);
-        Self {
-            bytes,
-            gap: before.len(),
-        }
+    /// The line `text`, of which each NUL stands for the pid.
+    pub fn new(text: Vec<u8>) -> Self {
+        let gaps = text.iter().filter(|&&byte| byte == 0).count();
+        let filled = Vec::with_capacity(text.len() + gaps * PID_DIGITS);
+        Self { text, filled }
     }
 
-    /// Puts `pid` into the gap and gives the finished line.
+    /// Puts `pid` into the gaps and gives the finished line. Allocates nothing: there is room for it.
     pub fn fill(&mut self, mut pid: Pid) -> &[u8] {
         let mut digits = [b'0'; PID_DIGITS];
         let mut start = PID_DIGITS;
@@ -83,17 +86,21 @@ impl PidLine {
                 break;
             }
         }
-        let after = self.gap + PID_DIGITS;
-        let end = self.gap + (PID_DIGITS - start);
-        let length = self.bytes.len() - after;
-        self.bytes[self.gap..end].copy_from_slice(&digits[start..]);
-        self.bytes.copy_within(after.., end);
-        &self.bytes[..end + length]
+        let digits = &digits[start..];
+        self.filled.clear();
+        for &byte in &self.text {
+            match byte {
+                0 => self.filled.extend_from_slice(digits),
+                byte => self.filled.push(byte),
+            }
+        }
+        &self.filled
     }
 }
 
 impl Spawner {
-    /// A spawner of `program`, whose children get the signal mask `mask`, and `limits` unless they may keep ours.
+    /// A spawner of `program`, whose children get the signal mask `mask`, and `limits` unless they may keep ours, and exit
+    /// with `failed` when they cannot become the program.
     ///
     /// # Errors
     /// No memory for the child's stack.
@@ -101,29 +108,44 @@ impl Spawner {
         program: Program,
         mask: Mask,
         limits: Option<Descriptors>,
-        complaint: Complaint,
+        failed: u8,
     ) -> io::Result<Self> {
         Ok(Self {
             program,
             mask,
             limits: limits.map(Descriptors::raw),
-            complaint,
+            own_groups: false,
+            failed,
             stack: Stack::new()?,
         })
     }
 
+    /// Makes each child the leader of a process group of its own, whose number is the child's. setpgid(2).
+    #[must_use]
+    pub fn with_own_groups(mut self, own_groups: bool) -> Self {
+        self.own_groups = own_groups;
+        self
+    }
+
+    /// True when each child leads a process group.
+    pub fn has_own_groups(&self) -> bool {
+        self.own_groups
+    }
+
     /// Makes a child with `connection` as descriptors 0 and 1, which writes `lines` to descriptor 2, each with one
-    /// write(2), and becomes the program with `environment`. Returns when the program runs or has failed to.
+    /// write(2), and becomes the program with `environment`. Returns when the program runs, or has failed to, and why.
+    /// The child enters the control group whose file of processes `cgroup` is.
     ///
     /// # Errors
-    /// No child could be made (EAGAIN, ENOMEM). A program that cannot be run is no error here: the child says so and
-    /// ends with the complaint's status.
+    /// No child could be made (EAGAIN, ENOMEM). A program that cannot be run is no error here: there is a child, which
+    /// ends at once.
     pub fn spawn<'a>(
         &mut self,
         connection: BorrowedFd<'_>,
         environment: impl IntoIterator<Item = &'a CStr>,
         lines: &mut [PidLine],
-    ) -> io::Result<Pid> {
+        cgroup: Option<BorrowedFd<'_>>,
+    ) -> io::Result<(Pid, Option<Failure>)> {
         let arguments = self.program.arguments();
         let environment = pointers(environment);
         let mut job = Job {
@@ -134,14 +156,24 @@ impl Spawner {
             program: &self.program,
             mask: &self.mask,
             limits: self.limits.as_ref(),
-            complaint: &self.complaint,
+            own_group: self.own_groups,
+            cgroup: cgroup.map(|fd| fd.as_raw_fd()),
+            failed: self.failed,
+            failure: None,
         };
         let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
-        let job: *mut Job<'_> = &raw mut job;
+        let shared: *mut Job<'_> = &raw mut job;
         // SAFETY: the child needs a stack of its own that stays valid, and its argument too: both outlive this call,
         // which CLONE_VFORK holds until the child has left our memory by execve or _exit. `&mut self` keeps a second
         // child off the stack. `child` keeps the contract at the top of this file.
-        check(unsafe { libc::clone(child, self.stack.top(), flags, job.cast::<c_void>()) })
+        let pid = unsafe { libc::clone(child, self.stack.top(), flags, shared.cast::<c_void>()) };
+        let pid = check(pid)?;
+        // The child has left our memory, and this is what it left there.
+        let failure = job.failure.map(|(step, errno)| Failure {
+            step,
+            error: io::Error::from_raw_os_error(errno),
+        });
+        Ok((pid, failure))
     }
 }
 
@@ -154,7 +186,12 @@ struct Job<'a> {
     program: &'a Program,
     mask: &'a Mask,
     limits: Option<&'a libc::rlimit>,
-    complaint: &'a Complaint,
+    own_group: bool,
+    /// The file to write to in order to be in a control group.
+    cgroup: Option<RawFd>,
+    failed: u8,
+    /// What the child could not do, and why.
+    failure: Option<(Step, c_int)>,
 }
 
 /// The child, from clone to exec.
@@ -166,6 +203,15 @@ extern "C" fn child(job: *mut c_void) -> c_int {
         // SAFETY: takes nothing, cannot fail.
         _ => unsafe { libc::getpid() },
     };
+    if job.own_group {
+        // SAFETY: takes no pointer. It cannot fail: this process is new, and has not exec'd.
+        unsafe { libc::setpgid(0, 0) };
+    }
+    if let Some(file) = job.cgroup {
+        // Where that fails, the process group has to do.
+        // SAFETY: pointer and length are of the same literal. 0 is the process that writes it: cgroups(7).
+        unsafe { libc::write(file, b"0".as_ptr().cast(), 1) };
+    }
     for line in &mut *job.lines {
         if !write(line.fill(pid)) {
             // A log without a reader left SIGPIPE pending, behind the mask; ignoring it discards it.
@@ -175,7 +221,7 @@ extern "C" fn child(job: *mut c_void) -> c_int {
     }
     for target in 0..=1 {
         if let Err(errno) = place(job.connection, target) {
-            job.complaint.end(&job.complaint.descriptors, errno);
+            job.fail(Step::Descriptors, errno);
         }
     }
     if let Some(limits) = job.limits {
@@ -186,7 +232,7 @@ extern "C" fn child(job: *mut c_void) -> c_int {
     unsafe { libc::sigprocmask(libc::SIG_SETMASK, job.mask.0.as_ref(), std::ptr::null_mut()) };
     // SAFETY: both arrays come from `pointers`: ended by null, with strings that the sleeping parent keeps alive.
     let errno = unsafe { job.program.execute(job.arguments, job.environment) };
-    job.complaint.end(&job.complaint.line, errno)
+    job.fail(Step::Run, errno)
 }
 
 /// Gives `fd` the number `target` too; the copy survives exec. Fails with an errno.
@@ -202,43 +248,59 @@ fn place(fd: RawFd, target: RawFd) -> Result<(), c_int> {
         if answer != -1 {
             return Ok(());
         }
-        let errno = io::Error::last_os_error().raw_os_error().unwrap_or(0);
-        if errno != libc::EINTR {
-            return Err(errno);
+        match errno() {
+            libc::EINTR => {}
+            errno => return Err(errno),
         }
     }
 }
 
-impl Complaint {
-    /// Ends the child with `line` and the words for `errno`.
-    fn end(&self, line: &[u8], errno: c_int) -> ! {
-        if !line.is_empty() {
-            complain(line, (self.reason)(errno));
-        }
-        super::process::exit_now(c_int::from(self.status))
+impl Job<'_> {
+    /// Ends the child, and leaves word of why.
+    fn fail(&mut self, step: Step, errno: c_int) -> ! {
+        self.failure = Some((step, errno));
+        super::process::exit_now(c_int::from(self.failed))
     }
 }
 
 /// Writes one line in one call; there is nobody to tell when that fails. Gives false then.
 fn write(line: &[u8]) -> bool {
-    // SAFETY: pointer and length are of the same slice.
-    unsafe { libc::write(2, line.as_ptr().cast(), line.len()) != -1 }
+    written(|| {
+        // SAFETY: pointer and length are of the same slice.
+        unsafe { libc::write(2, line.as_ptr().cast(), line.len()) }
+    })
+}
+
+/// Calls `write` until it has written, waiting where a non-blocking descriptor is full. False when it cannot.
+fn written(write: impl Fn() -> libc::ssize_t) -> bool {
+    loop {
+        if write() != -1 {
+            return true;
+        }
+        if errno() != libc::EAGAIN || !wait_for_room(-1) {
+            return false;
+        }
+    }
+}
+
+/// Waits until the log takes a line, at most for `limit` milliseconds, or without end for -1. False when it does not.
+fn wait_for_room(limit: c_int) -> bool {
+    let mut log = libc::pollfd {
+        fd: 2,
+        events: libc::POLLOUT,
+        revents: 0,
+    };
+    // SAFETY: one structure, which lives through the call.
+    unsafe { libc::poll(&raw mut log, 1, limit) > 0 }
+}
+
+fn errno() -> c_int {
+    io::Error::last_os_error().raw_os_error().unwrap_or(0)
 }
 
 fn set_sigpipe(disposition: libc::sighandler_t) {
     // SAFETY: no function is installed, and dispositions are the child's own: CLONE_SIGHAND is not asked for.
     unsafe { libc::signal(libc::SIGPIPE, disposition) };
-}
-
-/// Writes `line`, `reason` and a line end in one call.
-fn complain(line: &[u8], reason: &str) {
-    let part = |bytes: &[u8]| libc::iovec {
-        iov_base: bytes.as_ptr().cast_mut().cast(),
-        iov_len: bytes.len(),
-    };
-    let parts = [part(line), part(reason.as_bytes()), part(b"\n")];
-    // SAFETY: three vectors, each pointer and length of the same slice; writev only reads them.
-    unsafe { libc::writev(2, parts.as_ptr(), 3) };
 }
 
 /// The child's stack: a mapping with a page below that faults.
@@ -304,16 +366,16 @@ mod tests {
     use super::PidLine;
 
     #[test]
-    fn pid_fills_the_gap_whatever_its_length() {
+    fn pid_fills_each_gap_whatever_its_length() {
         for (pid, line) in [
-            (1, "pid 1 from x\n"),
-            (40_123, "pid 40123 from x\n"),
-            (i32::MAX, "pid 2147483647 from x\n"),
+            (1, "pid 1 from 1\n"),
+            (40_123, "pid 40123 from 40123\n"),
+            (i32::MAX, "pid 2147483647 from 2147483647\n"),
         ] {
-            assert_eq!(
-                PidLine::new(b"pid ", b" from x\n").fill(pid),
-                line.as_bytes()
-            );
+            let mut gaps = PidLine::new(b"pid \0 from \0\n".to_vec());
+            let room = gaps.filled.capacity();
+            assert_eq!(gaps.fill(pid), line.as_bytes());
+            assert_eq!(gaps.filled.capacity(), room, "nothing was allocated");
         }
     }
 }

@@ -9,30 +9,41 @@ use std::rc::Rc;
 
 use tokio::sync::oneshot;
 
-use crate::service::{Signals, Stage, Stages};
-use crate::sys::process::{self, Pid};
+use super::tree::{Lifetime, Tree};
+use crate::service::{Signals, Stages};
+use crate::sys::cgroup::{Cgroup, Cgroups};
+use crate::sys::process::{self, Ended, Pid};
 use crate::sys::signal::Signal;
-use crate::sys::spawn::{PidLine, Spawner};
+use crate::sys::spawn::{Failure, PidLine, Spawner};
 
 /// All children that are running, each with the connection that waits for it.
 #[derive(Debug)]
 pub(super) struct Children {
     spawner: RefCell<Spawner>,
-    running: RefCell<HashMap<Pid, oneshot::Sender<i32>>>,
+    running: RefCell<HashMap<Pid, oneshot::Sender<Ended>>>,
+    /// How long each connection may last.
+    lifetime: Option<Lifetime>,
+    /// Where each connection's processes have a control group of their own.
+    cgroups: Option<Cgroups>,
 }
 
 /// A child that was made.
 #[derive(Debug)]
 pub(super) struct Child {
     pub(super) pid: Pid,
-    status: oneshot::Receiver<i32>,
+    /// Why it is not the program, and ends at once.
+    pub(super) failure: Option<Failure>,
+    end: oneshot::Receiver<Ended>,
+    tree: Tree,
 }
 
 impl Children {
-    pub(super) fn new(spawner: Spawner) -> Self {
+    pub(super) fn new(spawner: Spawner, lifetime: Option<Lifetime>) -> Self {
         Self {
             spawner: RefCell::new(spawner),
             running: RefCell::default(),
+            lifetime,
+            cgroups: lifetime.and_then(|_| Cgroups::ours()),
         }
     }
 
@@ -46,18 +57,26 @@ impl Children {
         environment: impl IntoIterator<Item = &'a CStr>,
         lines: &mut [PidLine],
     ) -> io::Result<Child> {
-        let pid = self
-            .spawner
-            .borrow_mut()
-            .spawn(connection, environment, lines)?;
-        let (ended, status) = oneshot::channel();
+        let mut spawner = self.spawner.borrow_mut();
+        // Where there is none to be had, the process group has to do.
+        let cgroups = self.cgroups.as_ref();
+        let cgroup = cgroups.and_then(|cgroups| cgroups.make().ok());
+        let entrance = cgroup.as_ref().and_then(Cgroup::entrance);
+        let (pid, failure) = spawner.spawn(connection, environment, lines, entrance)?;
+        let (ended, end) = oneshot::channel();
         self.running.borrow_mut().insert(pid, ended);
-        Ok(Child { pid, status })
+        Ok(Child {
+            pid,
+            failure,
+            end,
+            tree: Tree::new(pid, spawner.has_own_groups(), cgroup, self.lifetime),
+        })
     }
 
     /// Starts a task that reaps each child that has ended and wakes the connection that waits for it.
     ///
-    /// A child that we did not make (one of the process that we were before an exec) is reaped and means nothing.
+    /// A child that we did not make (one of the process that we were before an exec, an orphan where we are process 1) is
+    /// reaped and means nothing.
     ///
     /// # Errors
     /// No descriptor for SIGCHLD.
@@ -66,8 +85,8 @@ impl Children {
         let children = Rc::clone(self);
         tokio::task::spawn_local(async move {
             loop {
-                ends.next().await;
                 children.reap();
+                ends.next().await;
             }
         });
         Ok(())
@@ -75,34 +94,36 @@ impl Children {
 
     fn reap(&self) {
         let mut running = self.running.borrow_mut();
-        while !running.is_empty()
-            && let Ok(Some((pid, status))) = process::reap()
-        {
+        while let Ok(Some((pid, end))) = process::reap() {
             if let Some(ended) = running.remove(&pid) {
-                let _ = ended.send(status);
+                let _ = ended.send(end);
             }
         }
     }
 }
 
 impl Child {
-    /// The raw wait status, when the child has ended, as `stages` may ask it to.
-    pub(super) async fn ended(mut self, stages: &Stages) -> i32 {
-        let mut stage = Stage::Serve;
+    /// How the child ended, when it has, as `stages` or its lifetime may ask it to.
+    pub(super) async fn ended(&mut self, stages: &Stages) -> Ended {
         loop {
             tokio::select! {
                 // First: a child that was reaped must not be sent a signal, which might be another's.
                 biased;
                 // The sender lives in `Children::running` until it has sent.
-                status = &mut self.status => return status.unwrap_or_default(),
-                next = stages.after(stage) => stage = next,
+                end = &mut self.end => return end.unwrap_or_default(),
+                () = self.tree.be_told(stages) => {}
             }
-            let signal = match stage {
-                Stage::Serve => continue,
-                Stage::Ask => Signal::SIGTERM,
-                Stage::Kill => Signal::SIGKILL,
-            };
-            let _ = process::send(self.pid, signal);
+        }
+    }
+
+    /// Sees to it, once the child has ended, that all that it started ends as it had to: waits for that if it was told to
+    /// end, and else lets it go on for the rest of its lifetime.
+    pub(super) async fn leave(mut self, stages: &Stages) {
+        if self.tree.was_told() {
+            self.tree.is_gone(stages).await;
+        } else if self.tree.has_lifetime() && self.tree.is_there() {
+            let stages = stages.clone();
+            tokio::task::spawn_local(async move { self.tree.is_gone(&stages).await });
         }
     }
 }

@@ -1,7 +1,7 @@
 //! tcpclient: connect to one of a host's addresses, describe the connection, become the program.
 
 use std::io::ErrorKind;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use super::connect::connect;
 use super::environ::Changes;
 use super::facts::{self, Facts, Order};
-use super::host::Reading;
+use super::host::{Reading, WRONG_FAMILY};
 use super::names::{Lookups, look_up};
 use super::port;
 
@@ -207,28 +207,41 @@ fn shown(address: SocketAddr, config: &Config) -> String {
 }
 
 /// Tries the addresses in turn; those that were too slow get a second, longer try. A single address gets the time of
-/// both at once.
+/// both at once. Addresses of a family that cannot be used, because of `-4` or of the address behind `-i` (of which `::`
+/// is any), are passed over.
 async fn first_that_connects(
     config: &Config,
     addresses: Vec<SocketAddr>,
     voice: Voice,
 ) -> Result<TcpStream, Error> {
-    let mut candidates = addresses;
-    let local_ip = config
-        .connecting
-        .local_ip
-        .unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-    let local = config
-        .reading
-        .local(local_ip, config.connecting.local_port)?;
-    if config.connecting.local_ip.is_some()
-        && candidates
-            .iter()
-            .any(|remote| remote.is_ipv4() == local.is_ipv4())
-    {
-        candidates.retain(|remote| remote.is_ipv4() == local.is_ipv4());
+    let unable = |mut remote: SocketAddr, why: &str| {
+        remote.set_port(config.port);
+        let place = shown(remote, config);
+        voice.warn(&[
+            b"unable to connect to ",
+            place.as_bytes(),
+            b": ",
+            why.as_bytes(),
+        ]);
+    };
+    let Connecting {
+        local_ip,
+        local_port,
+        timeouts: [first, second],
+        ..
+    } = config.connecting;
+    let any = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+    let local = config.reading.local(local_ip.unwrap_or(any), local_port)?;
+    let (mut candidates, others): (Vec<_>, Vec<_>) = addresses.into_iter().partition(|remote| {
+        let is_any = matches!(local_ip, None | Some(IpAddr::V6(Ipv6Addr::UNSPECIFIED)));
+        let is_reached = is_any || remote.is_ipv4() == local.is_ipv4();
+        is_reached && config.reading.can_use(*remote)
+    });
+    if candidates.is_empty() {
+        others
+            .into_iter()
+            .for_each(|remote| unable(remote, WRONG_FAMILY));
     }
-    let [first, second] = config.connecting.timeouts;
     let rounds: &[Duration] = match candidates[..] {
         [_] => &[first + second],
         _ if second.is_zero() => &[first],
@@ -242,11 +255,7 @@ async fn first_that_connects(
             match connect(remote, local, limit).await.during("bind socket")? {
                 Ok(connection) => return Ok(connection),
                 Err(error) if error.kind() == ErrorKind::TimedOut && !is_last => slow.push(remote),
-                Err(error) => {
-                    let place = shown(remote, config);
-                    let why = reason(&error).as_bytes();
-                    voice.warn(&[b"unable to connect to ", place.as_bytes(), b": ", why]);
-                }
+                Err(error) => unable(remote, reason(&error)),
             }
         }
         candidates = slow;

@@ -1,16 +1,26 @@
 //! One connection's life, from accept to its end line: what happens to it, in order.
 
+use std::future::poll_fn;
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::{AsFd, OwnedFd};
+use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::time::sleep;
 
 use super::children::{Child, Children};
 use super::environ::Entries;
 use super::facts::Order;
-use super::gate::{Gate, Guest};
+use super::gate::{Gate, Guest, Refusal};
 use super::log::Log;
 use super::record::Record;
-use crate::service::{Arrival, Service};
+use crate::service::{Arrival, End, Entered, Service, Stage};
+use crate::sys::memory;
+use crate::sys::process::Pid;
+use crate::sys::spawn::{Failure, Step};
 
 /// What all connections of a server share.
 pub(super) struct Server {
@@ -19,38 +29,134 @@ pub(super) struct Server {
     pub(super) children: Rc<Children>,
     /// What was inherited.
     pub(super) environment: Entries,
+    /// The program, by the name under which it is looked for.
+    pub(super) program: Vec<u8>,
     pub(super) log: Log,
 }
 
+/// A connection that is not decided after so long is told of.
+const NOTABLE: Duration = Duration::from_secs(1);
+
 /// Serves one connection: returns when its program has ended, or when it was refused or dropped.
 pub(super) async fn serve(server: Rc<Server>, arrival: Arrival) {
-    let Server { gate, log, .. } = &*server;
-    let connection = arrival.connection;
-    let mut record = Record::new(arrival.remote);
-    let guest = match gate.admit(&connection, &record).await {
-        Ok(guest) => guest,
-        Err(refusal) => return log.refused(&mut record, &refusal),
+    let mut record = server.log.arrived(arrival.remote);
+    // In a box: what it takes to decide is of no use to a connection that is served, and there are many of them.
+    let Some((mut child, entered)) = Box::pin(begin(&server, arrival, &mut record)).await else {
+        return;
     };
-    match spawn(&server, &connection, &guest) {
-        Err(error) => log.dropped(b"fork", &error),
-        Ok(child) => {
-            // Nothing of ours holds a connection that is served: the peer would not see its end.
-            drop((connection, arrival.undecided, guest));
-            record.number = Some(child.pid);
-            record.status = Some(child.ended(server.service.stages()).await);
-            log.ended(&record);
+    let stages = server.service.stages();
+    let end = child.ended(stages).await;
+    // Before the log says so: who reads it may count on it.
+    if let Some(entered) = entered {
+        entered.ended(End {
+            status: Some(end.status),
+            served: record.served(),
+        });
+    }
+    record.end = Some(end);
+    server.log.ended(&record);
+    child.leave(stages).await;
+}
+
+/// Decides about a connection, and makes its child; nothing when it was refused or dropped. Nothing of ours holds a
+/// connection that is served: the peer would not see its end.
+async fn begin(
+    server: &Server,
+    arrival: Arrival,
+    record: &mut Record,
+) -> Option<(Child, Option<Entered>)> {
+    let Arrival {
+        connection,
+        undecided,
+        ..
+    } = arrival;
+    let log = &server.log;
+    let mut guest = match admit(server, &connection, record).await {
+        Ok(guest) => guest,
+        Err(refusal) => {
+            log.refused(record, &refusal);
+            return None;
+        }
+    };
+    log.let_in(record, &guest);
+    let child = spawn(server, &connection, &guest, record);
+    let child = child
+        .map_err(|error| log.dropped(record, b"fork", &error))
+        .ok()?;
+    log.begun(record, child.pid);
+    if let Some(Failure { step, error }) = &child.failure {
+        let doing = match step {
+            Step::Run => &[b"run ", &server.program[..]].concat(),
+            Step::Descriptors => &b"set up descriptors"[..],
+        };
+        log.failed(record, doing, error);
+    }
+    undecided.served();
+    Some((child, guest.entered.take()))
+}
+
+/// Takes a connection through the gate, at most until programs are asked to end. When that takes long, the log says who
+/// waits.
+async fn admit(
+    server: &Server,
+    connection: &OwnedFd,
+    record: &mut Record,
+) -> Result<Guest, Refusal> {
+    let (number, admitted) = {
+        let mut gate = pin!(server.gate.admit(connection, record));
+        let mut gate = poll_fn(|context| match gate.as_mut().poll(context) {
+            // The lack was met here, or by somebody who cannot do without: then this one's memory is back at least.
+            _ if memory::is_short() => {
+                let error = io::ErrorKind::OutOfMemory.into();
+                Poll::Ready(Err(Refusal::Unable(b"get memory".to_vec(), error)))
+            }
+            admitted => admitted,
+        });
+        // Most are decided at once, and need no clock.
+        tokio::select! {
+            biased;
+            admitted = &mut gate => return admitted,
+            () = std::future::ready(()) => {}
+        }
+        wait(server, record.remote.ip(), &mut gate).await
+    };
+    record.number = number;
+    admitted
+}
+
+/// Waits for the gate; gives also the number that a connection from `ip` got when it was told of.
+async fn wait(
+    server: &Server,
+    ip: IpAddr,
+    mut gate: impl Future<Output = Result<Guest, Refusal>> + Unpin,
+) -> (Option<Pid>, Result<Guest, Refusal>) {
+    let mut notable = pin!(sleep(NOTABLE));
+    let mut number = None;
+    loop {
+        tokio::select! {
+            biased;
+            admitted = &mut gate => return (number, admitted),
+            _ = server.service.stages().after(Stage::Serve) => return (number, Err(Refusal::Late)),
+            () = &mut notable, if number.is_none() && server.log.is_detailed() => {
+                number = server.log.waiting(ip);
+            }
         }
     }
 }
 
 /// Makes the child, with all that is known of the connection in its environment.
-fn spawn(server: &Server, connection: &OwnedFd, guest: &Guest) -> io::Result<Child> {
+fn spawn(
+    server: &Server,
+    connection: &OwnedFd,
+    guest: &Guest,
+    record: &Record,
+) -> io::Result<Child> {
     let mut changes = guest.facts.changes(Order::AddressFirst);
     // Last, so that a rule may override any of them.
     for setting in guest.verdict.settings() {
         changes.setting(setting);
     }
-    let mut lines = server.log.beginning(guest);
+    let mut lines = server.log.beginning(record, guest);
     let environment = changes.apply(&server.environment);
     server
         .children

@@ -9,16 +9,20 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
 use super::facts::{Facts, canonical};
+use super::limits;
 use super::names::{Lookups, Names, look_up};
-use super::record::Record;
+use super::record::{Known, Record};
 use crate::cli::Opt;
 use crate::dns::Resolver;
 use crate::rules::{Peer, Rules, Verdict};
+use crate::service::{Entered, Reason, SourceTerms, Sources};
 use crate::sys::{socket, watch};
 
 /// What the command line says about connections before they are served.
 #[derive(Debug)]
 pub struct Terms {
+    /// Sent to a peer that is refused.
+    pub refusal: Vec<u8>,
     /// The compiled rules.
     pub rules: Option<Vec<u8>>,
     /// Rules that do not exist are no rules.
@@ -34,6 +38,7 @@ pub struct Terms {
 impl Default for Terms {
     fn default() -> Self {
         Self {
+            refusal: Vec::new(),
             rules: None,
             rules_may_be_missing: false,
             banner: Vec::new(),
@@ -69,6 +74,15 @@ impl Terms {
                 Ok(())
             },
         ),
+        Opt::value(
+            "refusal",
+            "text",
+            "send this, as it is, to every peer that is refused",
+            |terms, value| {
+                terms.refusal = value.bytes();
+                Ok(())
+            },
+        ),
         Opt::flag("o", "leave IP options alone", |terms| {
             terms.clear_ip_options = false;
         }),
@@ -91,32 +105,54 @@ impl Terms {
 /// The terms, and what is needed to keep them.
 pub(crate) struct Gate {
     terms: Terms,
+    limits: SourceTerms,
     lookups: Lookups,
     as_ipv6: bool,
     resolver: Resolver,
     rules: Option<RefCell<Rules>>,
+    /// Those who connect, where it matters.
+    sources: Option<Sources>,
     /// Where the server listens.
     address: SocketAddr,
 }
 
 /// A connection of which all is known and decided.
 pub(crate) struct Guest {
+    /// Where it came in.
+    pub(crate) local: SocketAddr,
     pub(crate) facts: Facts,
     pub(crate) verdict: Verdict,
+    /// It counts for its source; to be kept until the connection has ended.
+    pub(crate) entered: Option<Entered>,
+}
+
+impl Guest {
+    /// What was found out, to be kept when the guest is gone.
+    pub(super) fn known(&self) -> Known {
+        Known {
+            local: Some(self.local),
+            host: self.facts.remote.host.clone(),
+            info: self.facts.info.clone(),
+            rule: self.verdict.rule(),
+        }
+    }
 }
 
 /// Why a connection may not be served.
 pub(crate) enum Refusal {
-    /// The rules say so.
-    Denied(Box<Guest>),
+    /// The rules say so, or its source may not have it.
+    Denied(Reason, Box<Guest>),
     /// What could not be done, to follow the words "unable to", and why.
     Unable(Vec<u8>, io::Error),
+    /// The server ends before that is known.
+    Late,
 }
 
 impl Gate {
     /// The gate of a server that listens at `address`; `as_ipv6` shows IPv4 connections as IPv6.
     pub(crate) fn new(
         terms: Terms,
+        limits: SourceTerms,
         lookups: Lookups,
         as_ipv6: bool,
         resolver: Resolver,
@@ -126,40 +162,100 @@ impl Gate {
             let path = OsStr::from_bytes(file).into();
             RefCell::new(Rules::new(path, terms.rules_may_be_missing))
         });
+        let sources = (!limits.are_none()).then(|| Sources::new(limits.clone()));
         Self {
             terms,
+            limits,
             lookups,
             as_ipv6,
             resolver,
             rules,
+            sources,
             address,
         }
     }
 
-    /// Takes a connection as far as the verdict.
+    /// Keeps count of sources also where nothing limits them, and gives them.
+    pub(crate) fn count_sources(&mut self) -> Sources {
+        let new = || Sources::new(self.limits.clone());
+        self.sources.get_or_insert_with(new).clone()
+    }
+
+    /// Takes a connection as far as the verdict, and what its rule limits. A peer that is refused is told so.
     ///
     /// # Errors
-    /// It is not to be served: the rules deny it, or something could not be done.
+    /// It is not to be served: its source or the rules deny it, or something could not be done.
     pub(crate) async fn admit(
         &self,
         connection: &OwnedFd,
         record: &Record,
     ) -> Result<Guest, Refusal> {
+        let decided = self.decide(connection, record).await;
+        if let Err(refusal) = &decided {
+            self.turn_away(connection, refusal);
+        }
+        decided
+    }
+
+    async fn decide(&self, connection: &OwnedFd, record: &Record) -> Result<Guest, Refusal> {
         let remote = record.remote;
         self.set_options(connection, remote);
+        let local = self.local_address(connection);
+        let local = canonical(local.map_err(unable(b"get local address"))?);
+        let guest = |names, verdict, entered| {
+            let facts = Facts::of(local, remote, names, self.as_ipv6);
+            Guest {
+                local,
+                facts,
+                verdict,
+                entered,
+            }
+        };
+        let entered = self
+            .sources
+            .as_ref()
+            .map(|sources| sources.enter(remote.ip()));
+        let entered = entered.transpose().map_err(|reason| {
+            let guest = guest(self.known_names(), Verdict::default(), None);
+            Refusal::Denied(reason, guest.into())
+        })?;
         banner(connection, &self.terms.banner)
             .await
             .map_err(unable(b"print banner"))?;
-        let local = self.local_address(connection);
-        let local = canonical(local.map_err(unable(b"get local address"))?);
         let names = self.names(local, remote).await;
-        let facts = Facts::of(local, remote, names, self.as_ipv6);
-        let verdict = self.verdict(remote.ip(), &facts)?;
-        let guest = Guest { facts, verdict };
-        if guest.verdict.deny {
-            return Err(Refusal::Denied(Box::new(guest)));
+        let mut guest = guest(names, Verdict::default(), entered);
+        guest.verdict = self.verdict(remote.ip(), &guest.facts)?;
+        if let Some(reason) = self.objection(&guest) {
+            return Err(Refusal::Denied(reason, guest.into()));
+        }
+        if let Some(entered) = &mut guest.entered {
+            entered.served();
         }
         Ok(guest)
+    }
+
+    /// What speaks against a guest of whom all is known: its rule, or what the rule limits.
+    fn objection(&self, guest: &Guest) -> Option<Reason> {
+        let Guest {
+            verdict, entered, ..
+        } = guest;
+        if verdict.deny {
+            return Some(Reason::Rule);
+        }
+        let entered = entered.as_ref().filter(|_| self.limits.are_ruled)?;
+        limits::objection(verdict, entered)
+    }
+
+    /// Tells a peer that it is refused, in the words of its rule or of the command line, if it takes them at once.
+    fn turn_away(&self, connection: &OwnedFd, refusal: &Refusal) {
+        let of_rule = match refusal {
+            Refusal::Denied(_, guest) if self.limits.are_ruled => limits::message(&guest.verdict),
+            _ => None,
+        };
+        let text = of_rule.as_deref().unwrap_or(&self.terms.refusal);
+        if !text.is_empty() && socket::send_now(connection, text).is_ok() {
+            socket::discard(connection);
+        }
     }
 
     fn set_options(&self, connection: &OwnedFd, remote: SocketAddr) {
@@ -188,8 +284,13 @@ impl Gate {
             // In a box: a connection that needs none does not pay for their room.
             return Box::pin(look_up(lookups, &self.resolver, local, remote)).await;
         }
+        self.known_names()
+    }
+
+    /// What is known without asking anybody.
+    fn known_names(&self) -> Names {
         Names {
-            local_host: lookups.local_host.clone(),
+            local_host: self.lookups.local_host.clone(),
             ..Names::default()
         }
     }

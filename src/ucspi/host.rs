@@ -9,6 +9,9 @@ use crate::dns::{Families, Resolver, literal};
 use crate::service::Place;
 use crate::sys::socket;
 
+/// The original's words for EAFNOSUPPORT, said of a family that the command line rules out.
+pub(super) const WRONG_FAMILY: &str = "address family not supported";
+
 /// How addresses are to be understood, and shown.
 #[derive(Debug, Default)]
 pub struct Reading {
@@ -45,7 +48,7 @@ impl Reading {
     /// Of a name's addresses one is taken, an IPv4 address if there is one.
     ///
     /// # Errors
-    /// 111: no address, or that could not be found out now.
+    /// 111: no address, or that could not be found out now; an IPv6 address under `-4`.
     pub(crate) async fn place(
         &self,
         host: &[u8],
@@ -60,12 +63,15 @@ impl Reading {
         };
         // At least one.
         let mut address = self.addresses(operand, host, resolver).await?[0];
+        if !self.can_use(address) {
+            return Err(Error::fatal(["unable to bind: ", WRONG_FAMILY].concat()));
+        }
         address.set_port(port);
         Ok(Place::Address(address))
     }
 
     /// The addresses of `operand`, which is called `shown` in messages: at least one, IPv4 first, those of each family
-    /// in random order. Their port is 0.
+    /// in random order. Their port is 0. An IPv6 address that the operand spells is given under `-4`, too: see `can_use`.
     ///
     /// # Errors
     /// 111: it has none, or that could not be found out now; an interface does not exist.
@@ -77,9 +83,6 @@ impl Reading {
     ) -> Result<Vec<SocketAddr>, Error> {
         let named = self.interface.as_deref();
         if let Some((address, zone)) = literal::ipv6(operand) {
-            if self.ipv4_only && address.to_ipv4_mapped().is_none() {
-                return Err(Error::fatal("unable to bind: address family not supported"));
-            }
             let scope = scope(zone.or(named))?;
             return Ok(vec![scoped(address.into(), scope)]);
         }
@@ -102,9 +105,12 @@ impl Reading {
         let scope = scope(named)?;
         Ok(found.into_iter().map(|ip| scoped(ip, scope)).collect())
     }
-}
 
-impl Reading {
+    /// False for an IPv6 address under `-4`.
+    pub(super) fn can_use(&self, address: SocketAddr) -> bool {
+        address.is_ipv4() || !self.ipv4_only
+    }
+
     /// The local address `ip` to connect from, with the interface that was given.
     ///
     /// # Errors

@@ -5,27 +5,34 @@
 
 use std::cell::Cell;
 use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
 
 use super::facts::{Facts, shown};
 use super::gate::{Guest, Refusal};
-use super::record::Record;
-use crate::cli::{FAILED, PERMANENT, Voice, reason};
-use crate::sys::process::Pid;
+use super::record::{Known, Record};
+use super::sum::Sum;
+use crate::cli::{FAILED, Format, Json, PERMANENT, Voice, reason};
+use crate::service::{List, Reason, Row, Tally};
+use crate::sys::process::{Ended, Pid};
 use crate::sys::spawn::PidLine;
 
 /// How a line about a connection that is given up begins.
-pub(super) const DROPPING: &[u8] = b"warning: dropping connection, unable to ";
+const DROPPING: &[u8] = b"warning: dropping connection, ";
 
 /// No process id is larger. PID_MAX_LIMIT, proc(5) under /proc/sys/kernel/pid_max.
 const PID_MAX: Pid = 1 << 22;
 
-/// The log of a server: one method an event.
+/// The log of a server: one method an event. What is logged is also counted, and listed where somebody may ask.
 pub(crate) struct Log {
     voice: Voice,
     /// IPv4 addresses are shown as IPv6.
     as_ipv6: bool,
     /// Connections that no process served, so far.
     unserved: Cell<Pid>,
+    sum: Sum,
+    tally: Rc<Tally>,
+    list: Option<List>,
 }
 
 impl Log {
@@ -34,68 +41,237 @@ impl Log {
             voice,
             as_ipv6,
             unserved: Cell::new(0),
+            sum: Sum::new(voice),
+            tally: Rc::default(),
+            list: None,
         }
+    }
+
+    /// Keeps `list` too.
+    #[must_use]
+    pub(crate) fn with_list(mut self, list: List) -> Self {
+        self.list = Some(list);
+        self
+    }
+
+    /// What it has counted, and goes on counting.
+    pub(crate) fn tally(&self) -> Rc<Tally> {
+        Rc::clone(&self.tally)
+    }
+
+    /// A connection has arrived: what is known of it. Nothing is said yet.
+    pub(crate) fn arrived(&self, remote: SocketAddr) -> Record {
+        self.tally.accepted();
+        let mut record = Record::new(remote);
+        record.listed = self.list.as_ref().map(|list| {
+            list.add(Row {
+                arrived: record.arrived,
+                number: None,
+                remote: record.remote.to_string(),
+                local: None,
+                host: None,
+                info: None,
+                rule: None,
+            })
+        });
+        record
     }
 
     /// `pid PID from IP` and `ok PID ...`: a connection gets its process. The child writes them, with its own pid, before
     /// the program can say anything.
-    pub(super) fn beginning(&self, guest: &Guest) -> Vec<PidLine> {
-        if !self.voice.tells_everything() {
+    pub(super) fn beginning(&self, record: &Record, guest: &Guest) -> Vec<PidLine> {
+        if !self.voice.may_tell() {
             return Vec::new();
         }
+        if self.voice.is_json() {
+            // The child puts its pid where the NULs are.
+            let event = self.told("ok", record, &guest.known(), "\0", Some("\0"));
+            let event = event.text("verdict", b"allow");
+            return vec![PidLine::new(decided(event, record).line())];
+        }
         let facts = &guest.facts;
-        vec![self.from(&facts.remote.ip), self.decided(b"ok ", facts)]
+        vec![
+            self.from(b"pid ", &facts.remote.ip),
+            self.decided(b"ok ", facts, None),
+        ]
+    }
+
+    /// A connection is served under the number `number`: the pid of its process, if it has one.
+    pub(crate) fn begun(&self, record: &mut Record, number: Pid) {
+        self.tally.served();
+        record.number = Some(number);
+        if let Some(listed) = &record.listed {
+            listed.update(|row| row.number = Some(number));
+        }
     }
 
     /// `end PID status STATUS`
     pub(super) fn ended(&self, record: &Record) {
-        if let (true, Some(number), Some(status)) =
-            (self.voice.tells_everything(), record.number, record.status)
-        {
-            self.tell(
-                self.line(b"end ", format!(" status {status}").as_bytes()),
-                number,
-            );
+        let (Some(number), Some(end)) = (record.number, record.end) else {
+            return;
+        };
+        self.tally.ended(end.status == 0, end.cpu);
+        if self.voice.is_json() {
+            self.voice.tell_event(|| {
+                let nothing = Known::default();
+                let known = record.known.as_deref().unwrap_or(&nothing);
+                let event = self.told("end", record, known, number, Some(number));
+                let (status, signal) = parts(end.status);
+                event
+                    .text("verdict", b"allow")
+                    .number("status", status)
+                    .number("signal", signal)
+                    .value("ms", record.served().as_millis())
+                    .value("cpu_ms", end.cpu.as_millis())
+                    .value("max_rss_kb", end.max_rss_kb)
+            });
+        } else {
+            self.end(number, end);
         }
+    }
+
+    /// `waiting NUMBER from IP`: a connection is still in the gate. It has its number from here on; none if nobody hears.
+    pub(super) fn waiting(&self, remote: IpAddr) -> Option<Pid> {
+        if !self.is_detailed() {
+            return None;
+        }
+        let number = self.next_number();
+        let ip = shown(remote, self.as_ipv6);
+        self.tell(self.from(b"waiting ", &ip), number);
+        Some(number)
+    }
+
+    /// True when each step of a connection is told, in lines for people.
+    pub(super) fn is_detailed(&self) -> bool {
+        self.voice.tells_everything() && !self.voice.is_json()
     }
 
     /// The whole life of a connection that no process serves: `pid NUMBER from IP`, why, and its end, with the exit code
     /// that a process would have had. No process has its number.
-    pub(super) fn refused(&self, record: &mut Record, refusal: &Refusal) {
-        let number = self.next_number();
+    pub(crate) fn refused(&self, record: &mut Record, refusal: &Refusal) {
+        let number = record.number.unwrap_or_else(|| self.next_number());
         record.number = Some(number);
-        let ip = shown(record.remote.ip(), self.as_ipv6);
-        if self.voice.tells_everything() {
-            self.tell(self.from(&ip), number);
+        let is_told = self.voice.tells_everything() && !self.voice.is_json();
+        if is_told {
+            let ip = shown(record.remote.ip(), self.as_ipv6);
+            self.tell(self.from(b"pid ", &ip), number);
         }
         let code = match refusal {
-            Refusal::Denied(guest) => {
-                if self.voice.tells_everything() {
-                    self.tell(self.decided(b"deny ", &guest.facts), number);
-                }
+            Refusal::Denied(reason, guest) => {
+                self.denied(record, *reason, guest, number);
                 PERMANENT
             }
             Refusal::Unable(doing, error) => {
-                self.dropped(doing, error);
+                self.dropped(record, doing, error);
+                FAILED
+            }
+            Refusal::Late => {
+                self.tally.dropped();
+                let why = b"unable to decide about it: the server ends";
+                self.voice.warn(&[DROPPING, why]);
                 FAILED
             }
         };
-        record.status = Some(i32::from(code) << 8);
-        self.ended(record);
+        if is_told {
+            let status = i32::from(code) << 8;
+            let end = Ended {
+                status,
+                ..Ended::default()
+            };
+            self.end(number, end);
+        }
     }
 
-    /// A connection is given up because of what the system said.
-    pub(super) fn dropped(&self, doing: &[u8], error: &io::Error) {
-        let why = reason(error).as_bytes();
-        self.voice.warn(&[DROPPING, doing, b": ", why]);
+    fn denied(&self, record: &mut Record, reason: Reason, guest: &Guest, number: Pid) {
+        self.tally.refused(reason);
+        if !self.voice.tells_everything() {
+            if reason != Reason::Rule {
+                self.sum.add(reason);
+            }
+            return;
+        }
+        if self.voice.is_json() {
+            record.decided = Some(record.arrived.elapsed());
+            self.voice.tell_event(|| {
+                let event = self.told("deny", record, &guest.known(), number, None::<Pid>);
+                let event = event.text("verdict", b"deny");
+                decided(event.text("reason", reason.word().as_bytes()), record)
+            });
+        } else {
+            let reason = (self.voice.format == Format::Reason).then_some(reason);
+            self.tell(self.decided(b"deny ", &guest.facts, reason), number);
+        }
     }
 
-    fn from(&self, ip: &str) -> PidLine {
-        self.line(b"pid ", format!(" from {ip}").as_bytes())
+    /// A connection is given up because of what the system said when we were `doing` something, to follow "unable to".
+    pub(crate) fn dropped(&self, record: &Record, doing: &[u8], error: &io::Error) {
+        self.tally.dropped();
+        self.failed(record, doing, error);
     }
 
-    /// `VERDICT NUMBER LOCALHOST:LOCALIP:LOCALPORT REMOTEHOST:REMOTEIP:REMOTEINFO:REMOTEPORT`
-    fn decided(&self, verdict: &[u8], facts: &Facts) -> PidLine {
+    /// A connection that has its process will not be served: what could not be done, and why.
+    pub(super) fn failed(&self, record: &Record, doing: &[u8], error: &io::Error) {
+        let why = [b"unable to ", doing, b": ", reason(error).as_bytes()].concat();
+        self.voice.warn_as(&[DROPPING, &why], || {
+            let nothing = Known::default();
+            let known = record.known.as_deref().unwrap_or(&nothing);
+            let event = match record.number {
+                Some(number) => self.told("drop", record, known, number, served_by(number)),
+                None => self.told("drop", record, known, "null", None::<Pid>),
+            };
+            event.text("reason", b"error").text("text", &why)
+        });
+    }
+
+    /// A connection is let in: what is known of `guest` is kept where somebody may ask for it later.
+    pub(crate) fn let_in(&self, record: &mut Record, guest: &Guest) {
+        record.decided = Some(record.arrived.elapsed());
+        if let Some(listed) = &record.listed {
+            let known = guest.known();
+            listed.update(|row| {
+                row.local = known.local.map(|local| local.to_string());
+                (row.host, row.info, row.rule) = (known.host, known.info, known.rule);
+            });
+        }
+        if self.voice.is_json() {
+            record.known = Some(guest.known().into());
+        }
+    }
+
+    /// What every event of a connection tells.
+    fn told(
+        &self,
+        event: &str,
+        record: &Record,
+        known: &Known,
+        number: impl std::fmt::Display,
+        pid: Option<impl std::fmt::Display>,
+    ) -> Json {
+        let local = known.local.map(|local| local.to_string());
+        Json::event(event)
+            .value("number", number)
+            .number("pid", pid)
+            .known("local", local.as_ref().map(String::as_bytes))
+            .text("remote", record.remote.to_string().as_bytes())
+            .known("host", known.host.as_deref())
+            .known("info", known.info.as_deref())
+            .known("rule", known.rule.as_deref())
+    }
+
+    /// `EVENT NUMBER from IP`
+    fn from(&self, event: &[u8], ip: &str) -> PidLine {
+        self.line(event, format!(" from {ip}").as_bytes())
+    }
+
+    fn end(&self, number: Pid, end: Ended) {
+        if self.voice.tells_everything() {
+            let after = format!(" status {}", end.status);
+            self.tell(self.line(b"end ", after.as_bytes()), number);
+        }
+    }
+
+    /// `VERDICT NUMBER LOCALHOST:LOCALIP:LOCALPORT REMOTEHOST:REMOTEIP:REMOTEINFO:REMOTEPORT`, and perhaps `REASON`
+    fn decided(&self, verdict: &[u8], facts: &Facts, reason: Option<Reason>) -> PidLine {
         let (local, remote) = (&facts.local, &facts.remote);
         let mut after = Vec::with_capacity(256);
         let mut part = |text: &[u8]| after.extend_from_slice(text);
@@ -106,13 +282,17 @@ impl Log {
         part(format!(":{}:", remote.ip).as_bytes());
         part(&field(facts.info.as_deref()));
         part(format!(":{}", remote.port).as_bytes());
+        if let Some(reason) = reason {
+            part(b" ");
+            part(reason.word().as_bytes());
+        }
         self.line(verdict, &after)
     }
 
-    /// `name: BEFORE`, a number, `AFTER`.
+    /// `name: BEFORE`, a number, `AFTER`. Neither holds a NUL: what is foreign was cleaned.
     fn line(&self, before: &[u8], after: &[u8]) -> PidLine {
         let name = self.voice.name().as_bytes();
-        PidLine::new(&[name, b": ", before].concat(), &[after, b"\n"].concat())
+        PidLine::new([name, b": ", before, b"\0", after, b"\n"].concat())
     }
 
     fn tell(&self, mut line: PidLine, number: Pid) {
@@ -124,6 +304,25 @@ impl Log {
         self.unserved.set(number);
         PID_MAX + number
     }
+}
+
+/// The process with this number; none for a number above all pids.
+fn served_by(number: Pid) -> Option<Pid> {
+    (number <= PID_MAX).then_some(number)
+}
+
+/// The exit code and the signal in a wait status, of which it has one. wait(2)
+fn parts(status: i32) -> (Option<i32>, Option<i32>) {
+    match status & 0x7f {
+        0 => (Some(status >> 8 & 0xff), None),
+        signal => (None, Some(signal)),
+    }
+}
+
+/// Adds how long it took to decide.
+fn decided(event: Json, record: &Record) -> Json {
+    let taken = record.decided.map(|taken| taken.as_millis());
+    event.number("ms", taken)
 }
 
 /// The longest field that is logged whole is one byte shorter.

@@ -1,19 +1,42 @@
-//! What is known of one connection, as plain data: the lines of the log are one printing of it.
+//! What is known of one connection, as plain data: lines, JSON, counters and the list of connections are printings of it.
 
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use super::facts::canonical;
-use crate::sys::process::Pid;
+use crate::service::Listed;
+use crate::sys::process::{Ended, Pid};
 
 /// One connection, from accept to its end.
 #[derive(Debug)]
 pub(crate) struct Record {
     /// Whence it comes; an IPv4 address as IPv4, also where a socket for both families gave it.
     pub(crate) remote: SocketAddr,
+    /// When it was accepted.
+    pub(crate) arrived: Instant,
+    /// How long after that it was decided.
+    pub(crate) decided: Option<Duration>,
+    /// What was found out of it; kept where somebody may still ask.
+    pub(crate) known: Option<Box<Known>>,
     /// The pid of the process that serves it; or a number above all pids, once it needs one.
     pub(crate) number: Option<Pid>,
-    /// The raw wait status with which it ended, or that a process would have had.
-    pub(crate) status: Option<i32>,
+    /// How its process ended, or would have ended.
+    pub(crate) end: Option<Ended>,
+    /// Its place in the list of connections, where there is one.
+    pub(super) listed: Option<Listed>,
+}
+
+/// What the gate finds out of a connection.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Known {
+    /// Where it came in.
+    pub(crate) local: Option<SocketAddr>,
+    /// The name of the remote end.
+    pub(crate) host: Option<Vec<u8>>,
+    /// What the ident server said.
+    pub(crate) info: Option<Vec<u8>>,
+    /// The address of the rule that matched.
+    pub(crate) rule: Option<Vec<u8>>,
 }
 
 impl Record {
@@ -21,8 +44,18 @@ impl Record {
     pub(crate) fn new(remote: SocketAddr) -> Self {
         Self {
             remote: canonical(remote),
+            arrived: Instant::now(),
+            decided: None,
+            known: None,
             number: None,
-            status: None,
+            end: None,
+            listed: None,
         }
+    }
+
+    /// How long it was served.
+    pub(crate) fn served(&self) -> Duration {
+        let decided = self.decided.unwrap_or_default();
+        self.arrived.elapsed().saturating_sub(decided)
     }
 }

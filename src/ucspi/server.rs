@@ -1,22 +1,26 @@
 //! tcpserver: what is set up once, in order, before the first connection.
 
+use std::path::PathBuf;
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::account::Account;
 use super::children::Children;
 use super::connection::{self, Server};
 use super::gate::{self, Gate};
 use super::host::Reading;
-use super::log::{DROPPING, Log};
+use super::log::Log;
 use super::names::Lookups;
-use crate::cli::{During, Error, FAILED, Verbosity, Voice, words};
+use super::tree::Lifetime;
+use crate::cli::{During, Error, FAILED, Voice};
 use crate::dns::Resolver;
-use crate::service::{Drain, Listening, Service, Start, Terms};
+use crate::service::control::{Answers, Control};
+use crate::service::{Appetite, Drain, List, Listening, Room, Service, SourceTerms, Start, Terms};
 use crate::sys::exec::Program;
 use crate::sys::limit::Descriptors;
 use crate::sys::process;
 use crate::sys::signal::{Mask, Signal};
-use crate::sys::spawn::{Complaint, Spawner};
+use crate::sys::spawn::Spawner;
 
 /// What the command line of tcpserver asks for.
 #[derive(Debug, Default)]
@@ -33,10 +37,16 @@ pub struct Config {
     pub listening: Listening,
     /// What is done to a connection before it is served.
     pub gate: gate::Terms,
+    /// What its source may do.
+    pub sources: SourceTerms,
     /// What is looked up about it.
     pub lookups: Lookups,
     /// What to do with running programs at SIGTERM; nothing is to let them go on and end.
     pub drain: Option<Drain>,
+    /// How long a connection may last.
+    pub max_time: Option<Duration>,
+    /// Where to listen for who asks how the server is.
+    pub control: Option<PathBuf>,
     /// Who to become once the port is bound.
     pub account: Account,
 }
@@ -45,39 +55,92 @@ pub struct Config {
 ///
 /// # Errors
 /// Whatever keeps the server from starting: 100 for a wrong operand, 111 otherwise, with the original's messages.
-pub fn run(config: Config, voice: Voice) -> Result<(), Error> {
+pub fn run(mut config: Config, voice: Voice) -> Result<(), Error> {
     let limits = descriptors(&config, voice)?;
     let start = Start::new(&[], voice)?;
     let resolver = Resolver::new(config.lookups.limit());
     let place = config.reading.place(&config.host, config.port, &resolver);
     let place = start.wait(place)?;
-    let listener = start.listen(place, &config.listening, config.account.privileges())?;
-    let spawner = spawner(&config, start.inherited, limits, voice)?;
+    let privileges = config.account.privileges();
+    let control = config.control.take();
+    let control = control
+        .map(|path| Control::bind(path, privileges))
+        .transpose()?;
+    let spawner = spawner(&config, start.inherited, limits)?;
+    // Before the port: who starts, can serve.
+    let memory = resolver.clone();
+    let room = Room::new(appetite(&config), move || memory.forget())?;
+    let listener = start.listen(place, &config.listening, privileges)?;
     let terms = Terms {
         limit: config.listening.limit,
+        rate: config.listening.rate,
         decision: config.lookups.limit(),
         drain: config.drain,
     };
+    let lifetime = config.max_time.map(|time| Lifetime {
+        time,
+        patience: kill(&config).unwrap_or(PATIENCE),
+    });
     start.serve(|stop| async move {
-        let children = Rc::new(Children::new(spawner));
-        let service = Service::new(voice, terms);
+        let children = Rc::new(Children::new(spawner, lifetime));
+        children.reap_always().during("start")?;
+        let service = Service::new(voice, terms, room);
+        let mut gate = Gate::new(
+            config.gate,
+            config.sources,
+            config.lookups,
+            config.reading.as_ipv6,
+            resolver,
+            listener.address,
+        );
+        let mut log = Log::new(voice, config.reading.as_ipv6);
+        if let Some(control) = control {
+            let list = List::default();
+            log = log.with_list(list.clone());
+            control.answer(Answers {
+                name: voice.name(),
+                address: listener.address.to_string(),
+                service: Rc::clone(&service),
+                tally: log.tally(),
+                list,
+                sources: gate.count_sources(),
+            })?;
+        }
         let server = Rc::new(Server {
             service: Rc::clone(&service),
-            log: Log::new(voice, config.reading.as_ipv6),
-            gate: Gate::new(
-                config.gate,
-                config.lookups,
-                config.reading.as_ipv6,
-                resolver,
-                listener.address,
-            ),
+            log,
+            gate,
             children: Rc::clone(&children),
             environment: process::environment(),
+            program: config.program[0].clone(),
         });
-        children.reap_always().during("start")?;
         let serve = move |arrival| connection::serve(Rc::clone(&server), arrival);
         service.run(listener, stop, serve).await
     })
+}
+
+/// How long a program has to end that has lasted too long, when nothing is said.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a program has to end that was asked to.
+fn kill(config: &Config) -> Option<Duration> {
+    config.drain.and_then(|drain| drain.kill)
+}
+
+/// What connections take, amply: less than 1 KiB as long as they are open; with look-ups less than 7 while they wait for
+/// answers, and one of 4 KiB may come over TCP for each.
+fn appetite(config: &Config) -> Appetite {
+    let kib = if config.lookups.are_needed() {
+        [12, 6, 64]
+    } else {
+        [8, 1, 16]
+    };
+    let [arrival, undecided, reserve] = kib.map(|kib| kib * 1024);
+    Appetite {
+        arrival,
+        undecided,
+        reserve,
+    }
 }
 
 /// What a connection holds while it is looked up: itself, two questions, an ident connection.
@@ -139,26 +202,13 @@ fn spawner(
     config: &Config,
     inherited: Mask,
     limits: Option<Descriptors>,
-    voice: Voice,
 ) -> Result<Spawner, Error> {
     let name = &config.program[0];
     let path = process::variable("PATH");
     let program = Program::new(name, &config.program, path.as_deref());
-    // The child adds the reason, and the line feed.
-    let unable = |doing: &[&[u8]]| {
-        let mut line = Vec::new();
-        if voice.verbosity > Verbosity::Quiet {
-            line = voice.line(&[&[DROPPING], doing, &[b": "]].concat());
-            line.pop();
-        }
-        line
-    };
-    let complaint = Complaint {
-        line: unable(&[b"run ", name]),
-        descriptors: unable(&[b"set up descriptors"]),
-        reason: words,
-        status: FAILED,
-    };
     let mask = inherited.without(Signal::SIGCHLD);
-    Spawner::new(program, mask, limits, complaint).during("get memory")
+    let spawner = Spawner::new(program, mask, limits, FAILED).during("get memory")?;
+    // What a program starts is ended with it.
+    let ends = config.max_time.is_some() || kill(config).is_some();
+    Ok(spawner.with_own_groups(ends))
 }

@@ -10,15 +10,18 @@ use std::path::{Path, PathBuf};
 use crate::support::code::{code_only, word};
 
 /// A room, and the rooms that it may name.
-const ROOMS: [(&str, &[&str]); 10] = [
+const ROOMS: [(&str, &[&str]); 12] = [
     (
         "bin",
         &[
-            "clients", "filter", "smtp", "ucspi", "service", "rules", "dns", "cli", "sys",
+            "import", "clients", "control", "filter", "smtp", "ucspi", "service", "rules", "dns",
+            "cli", "sys",
         ],
     ),
+    ("import", &["rules", "cli"]),
     ("smtp", &["dns", "cli", "sys"]),
     ("clients", &["ucspi", "filter", "dns", "cli", "sys"]),
+    ("control", &["cli", "sys"]),
     ("filter", &["cli", "sys"]),
     ("ucspi", &["service", "rules", "dns", "cli", "sys"]),
     ("service", &["cli", "sys"]),
@@ -29,13 +32,12 @@ const ROOMS: [(&str, &[&str]); 10] = [
 ];
 
 /// Crates, each with the rooms that may name it. System calls stand in sys; tokio where somebody waits.
-const CRATES: [(&str, &[&str]); 7] = [
-    ("nix", &["dns", "sys"]),
-    ("libc", &["dns", "sys"]),
+const CRATES: [(&str, &[&str]); 6] = [
+    ("nix", &["sys"]),
+    ("libc", &["sys"]),
     ("tokio", &["clients", "ucspi", "service", "dns", "sys"]),
-    ("hickory_proto", &["dns"]),
     ("cdb", &["rules"]),
-    ("ipnet", &["rules"]),
+    ("ipnet", &["import", "rules", "service"]),
     ("memchr", &["filter", "rules"]),
 ];
 

@@ -1,5 +1,7 @@
 //! Programs that die, stop, are killed, leave a child of their own behind, or do not want to go.
 
+use std::fs::File;
+use std::io::Write as _;
 use std::net::{Ipv4Addr, TcpStream};
 
 use nix::sys::signal::{Signal, kill};
@@ -8,7 +10,7 @@ use nix::unistd::Pid;
 use crate::crowd::{Crowd, state};
 use crate::service::FRIEND;
 use crate::support::net;
-use crate::world::{self, World, children, eventually, lossy};
+use crate::world::{self, Server, World, children, eventually, lossy};
 
 fn start(world: &World, limit: usize, program: &[&str]) -> Crowd {
     Crowd::start(world, limit, &["-HRl0"], program, |launch| launch)
@@ -135,4 +137,44 @@ fn program_that_ignores_sigterm_keeps_its_slot_and_is_let_be() {
     assert_eq!(net::receive_all(&mut waiting), b"ready\n");
     crowd.assert_at_rest_after(2);
     crowd.terminate();
+}
+
+/// A process that no parent is left for becomes a child of process 1.
+#[test]
+fn process_1_keeps_no_zombie_and_ends_by_sigint_too() {
+    let Some(world) = world::with_root_and(&["unshare", "sh", "echo"]) else {
+        return;
+    };
+    let trial = ["--pid", "--fork", "true"];
+    if !world.run("unshare", trial).status.success() {
+        return world::skip("it may not make a pid namespace");
+    }
+    let gate = world.path("gate");
+    nix::unistd::mkfifo(&gate, nix::sys::stat::Mode::S_IRWXU).expect("the folder is ours");
+    // Open in both directions at once: opening it never waits for the other side.
+    let mut gate = File::options()
+        .read(true)
+        .write(true)
+        .open(gate)
+        .expect("the fifo is ours");
+    let script = format!("(read line <{}) & echo served", world.name("gate"));
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        let tcpserver = world.our("tcpserver");
+        let words = [
+            &["--pid", "--fork", &tcpserver, "-1vHRl0", "127.0.0.1", "0"][..],
+            &["sh", "-c", &script],
+        ];
+        let mut server = Server::on(world.start(world.program("unshare", words.concat())));
+        let process_1 = Pid::from_raw(children(server.process.pid())[0]);
+        let its_children = || children(u32::try_from(process_1.as_raw()).expect("a pid"));
+        let mut stream = net::connect_from(FRIEND, Ipv4Addr::LOCALHOST, server.port, |_| false)
+            .expect("the server listens");
+        assert_eq!(net::receive_line(&mut stream), b"served\n");
+        server.log().wait_for("tcpserver: status: 0/40", 2);
+        assert_eq!(its_children().len(), 1, "the orphan runs");
+        gate.write_all(b"end\n").expect("a fifo takes a line");
+        eventually("the orphan is gone", || its_children().is_empty());
+        kill(process_1, signal).expect("the server runs");
+        assert_eq!(server.process.wait().code(), Some(0), "{signal}");
+    }
 }

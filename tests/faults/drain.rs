@@ -183,6 +183,93 @@ fn kill_ends_by_sigkill_what_ignores_sigterm_or_is_stopped() {
     }
 }
 
+/// The program's child has the connection open, so its end shows there.
+#[test]
+fn kill_ends_what_programs_started() {
+    let Some(world) = world::with(&["sh", "cat", "sleep"]) else {
+        return;
+    };
+    for script in [
+        // Ends by SIGTERM, as does the program.
+        "sleep 100000 & echo ready; wait",
+        // Outlives the program, which does not wait for it.
+        "(trap '' TERM; exec sleep 100000) & sleep 0.1; echo ready; exec cat",
+        // Has a child of its own.
+        "sh -c 'trap \"\" TERM; sleep 100000 & wait; wait' & sleep 0.1; echo ready; wait",
+    ] {
+        let mut drained = serving(&world, &drain_and_kill("0", "1"), &["sh", "-c", script]);
+        drained.terminate();
+        drained.wait();
+        assert_eq!(net::receive_all(&mut drained.client), b"", "{script}");
+    }
+}
+
+#[test]
+fn without_kill_programs_stay_in_the_group_of_the_server() {
+    let Some(world) = world::with(&["sh", "cat"]) else {
+        return;
+    };
+    for (options, is_own) in [
+        (vec![], false),
+        (drain(LONG), false),
+        (vec![format!("--kill={LONG}")], true),
+    ] {
+        let mut drained = serving(&world, &options, &MEEK);
+        let child = Pid::from_raw(children(drained.server.process.pid())[0]);
+        let server = i32::try_from(drained.server.process.pid()).expect("a pid");
+        let group = nix::unistd::getpgid(Some(child)).expect("the program runs");
+        let expected = if is_own { child } else { Pid::from_raw(server) };
+        assert_eq!(group, expected, "{options:?}");
+        net::half_close(&drained.client);
+        drained.terminate();
+        drained.wait();
+    }
+}
+
+#[test]
+fn what_is_undecided_when_programs_are_ended_is_dropped() {
+    let Some(world) = world::with(&["sh", "cat"]) else {
+        return;
+    };
+    if !network::enter() {
+        return;
+    }
+    let names = network::HeldNames::new();
+    let words = [
+        "-1",
+        "-v",
+        "-Rl0",
+        "--drain=0",
+        "--kill=1",
+        "127.0.0.1",
+        "0",
+    ];
+    let launch = world.program("tcpserver", words.iter().chain(&STUBBORN));
+    let cache = network::NAME_SERVER.to_string();
+    let mut server = Server::on(world.start(launch.env("DNSCACHEIP", cache)));
+    names.release();
+    let mut stubborn = connect(&server);
+    assert_eq!(net::receive_line(&mut stubborn), b"ready\n");
+    names.hold();
+    let mut late = connect(&server);
+    names.wait_for(1);
+    server.process.signal(Signal::SIGTERM);
+    // Nothing answers, and nobody waits for it.
+    assert_eq!(net::receive_all(&mut late), b"");
+    names.release();
+    assert_eq!(describe(server.process.wait()), "exit: 0");
+    assert_eq!(net::receive_all(&mut stubborn), b"");
+    let log = log_of(&server.process);
+    let line =
+        "tcpserver: warning: dropping connection, unable to decide about it: the server ends\n";
+    assert!(log.contains(line), "{log}");
+    assert!(
+        log.contains("tcpserver: end 4194305 status 28416\n"),
+        "{log}"
+    );
+    assert_eq!(world::count(&log, "tcpserver: ok "), 1, "{log}");
+}
+
 #[test]
 fn without_drain_nothing_is_said_and_programs_go_on() {
     let Some(world) = world::with(&["sh", "cat"]) else {

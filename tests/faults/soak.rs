@@ -188,19 +188,50 @@ fn is_a_program(child: Pid) -> bool {
 
 #[test]
 fn server_that_is_treated_badly_for_long_is_as_at_the_start() {
-    let Some(world) = world::with(&["sh", "cat"]) else {
+    if let Some(world) = world::with(&["sh", "cat"]) {
+        soak(&world, &[]).terminate();
+    }
+}
+
+#[test]
+fn server_that_counts_everything_counts_nothing_at_the_end() {
+    let Some(world) = world::with(&["sh", "cat", "jq"]) else {
         return;
     };
+    let control = world.name("ctl");
+    let options = [
+        &format!("--control={control}"),
+        "--log=reason",
+        "--source-limit=100000",
+        "--source-rate=1000000/1",
+        "--rate=1000000/1",
+        "--rule-limits",
+        "--refusal=",
+        "--penalty=signal:1,1-255:1",
+        "--penalty-threshold=100000",
+        "--max-time=100000",
+    ];
+    let crowd = soak(&world, &options);
+    let overview = world.run("tcpctl", [&control, "overview"]).stdout;
+    let counts = "[.status.open, (.connections | length), ([.top[].open] | add), .counters.accepted - .counters.ended - \
+        (.counters.refused | add) - .counters.dropped]";
+    let counts = world.succeed(world.program("jq", ["-c", counts]).input(overview));
+    assert_eq!(world::lossy(&counts), "[0,0,0,0]\n");
+    crowd.terminate();
+}
+
+/// Treats a server badly that has these options too.
+fn soak(world: &World, more: &[&str]) -> Crowd {
     let seed = number("UCSPI_SOAK_SEED").unwrap_or(20_261_121);
     let until = number("UCSPI_SOAK_MINUTES")
         .map(|minutes| Instant::now() + Duration::from_secs(60 * minutes as u64));
     let rules = world.rules(RULES);
-    let options = ["-HRl0", "-b100", "-x", &rules];
+    let options = [&["-HRl0", "-b100", "-x", &rules], more].concat();
     // Where a connection is reset, cat says so; that is not in the log's language.
     let program = ["sh", "-c", "exec cat 2>/dev/null"];
     let mut soak = Soak {
-        world: &world,
-        crowd: Crowd::start(&world, LIMIT, &options, &program, |launch| launch),
+        world,
+        crowd: Crowd::start(world, LIMIT, &options, &program, |launch| launch),
         dice: Dice(seed as u64 | 1),
         held: Vec::new(),
         deeds: Deeds::default(),
@@ -236,5 +267,5 @@ fn server_that_is_treated_badly_for_long_is_as_at_the_start() {
     .expect("the server listens");
     net::half_close(&stream);
     assert_eq!(net::receive_all(&mut stream), b"");
-    soak.crowd.terminate();
+    soak.crowd
 }

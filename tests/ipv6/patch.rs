@@ -311,6 +311,35 @@ fn connections(book: &mut Book) {
     book.add("link_local_address_needs_an_interface", |s| {
         s.run(s.program(["-HRl0", "fe80::1:2:3", "1", "true"]))
     });
+    book.add("single_zero_of_an_address_is_shown", |s| {
+        s.run(s.program(["-HRl0", "fe80:1:2:3:4:5:6:0", "1", "true"]))
+    })
+    .differs("zeros-in-addresses");
+    for (name, local, host) in [
+        (
+            "ipv6_host_cannot_be_reached_from_an_ipv4_address",
+            "127.0.0.1",
+            "::1",
+        ),
+        (
+            "ipv6_host_cannot_be_reached_from_any_ipv4_address",
+            "0.0.0.0",
+            "::1",
+        ),
+        (
+            "ipv4_host_can_be_reached_from_any_address",
+            "::",
+            "127.0.0.1",
+        ),
+    ] {
+        book.add(name, move |s| {
+            s.run(s.program(["-HRl0", "-i", local, host, "1", "true"]))
+        });
+    }
+    book.add("ipv6_host_cannot_be_reached_with_4", |s| {
+        s.run(s.program(["-4HRl0", "::1", "1", "true"]))
+    })
+    .differs("ipv6-hosts");
     book.add("local_address_must_be_one", |s| {
         s.run(s.program(["-HRl0", "-i", "1::2::3", "::1", "1", "true"]))
     })

@@ -8,7 +8,7 @@ use tokio::task::LocalSet;
 use ucspi_tcp::dns::{Families, Resolver};
 
 use super::nameserver::{Act, NameServer};
-use super::packet::{self, A, AAAA, CNAME, NXDOMAIN, PTR, Question, Reply, SERVFAIL, SOA, TXT};
+use super::packet::{self, A, AAAA, CH, CNAME, NXDOMAIN, PTR, Question, Reply, SERVFAIL, SOA, TXT};
 use super::zone::Zone;
 use super::{HERE, NAME_SERVER, SECOND_NAME_SERVER, THERE, world};
 use crate::support::deadline;
@@ -30,6 +30,12 @@ tests! {
     chain_of_aliases_is_followed_so_far,
     answer_behind_a_flood_of_forgeries_is_found,
     answer_longer_than_512_bytes_is_read,
+    sixteen_addresses_of_a_name_are_taken,
+    answer_is_read_no_further_than_128_records,
+    long_answer_is_read_no_further_than_4_kilobytes,
+    text_of_another_class_does_not_count,
+    server_that_cannot_be_read_is_a_protocol_error,
+    server_that_closes_over_tcp_is_an_input_output_error,
     both_families_are_found,
     family_that_is_not_answered_is_not_waited_for,
 }
@@ -304,6 +310,79 @@ fn answer_longer_than_512_bytes_is_read() {
         vec![Act::Say(reply.bytes())]
     });
     assert_eq!(run(name(&resolver(), THERE)), some("there.test"));
+}
+
+/// Asks for IPv4 addresses; of the answer, which comes over TCP, the script makes the records.
+fn addresses_over_tcp(records: fn(Reply) -> Reply) -> std::io::Result<Vec<IpAddr>> {
+    let _server = NameServer::scripted(NAME_SERVER, move |question, _| {
+        let reply = question.reply();
+        let reply = match question.over_tcp {
+            true => records(reply),
+            false => reply.truncated(),
+        };
+        vec![Act::Say(reply.bytes())]
+    });
+    run(resolver().addresses(b"there.test", Families::V4))
+}
+
+fn sixteen_addresses_of_a_name_are_taken() {
+    let found = addresses_over_tcp(|reply| {
+        let address = |last| [127, 0, 0, last];
+        (0..200).fold(reply, |reply, last| reply.with(A, 60, &address(last)))
+    });
+    let first: Vec<_> = (0..16)
+        .map(|last| IpAddr::from([127, 0, 0, last]))
+        .collect();
+    assert_eq!(found.expect("the server answers"), first);
+}
+
+fn answer_is_read_no_further_than_128_records() {
+    for (others, count) in [(127, 1), (128, 0)] {
+        let _server = NameServer::scripted(NAME_SERVER, move |question, _| {
+            let reply = (0..others).fold(question.reply(), |reply, _| reply.with(TXT, 60, b""));
+            vec![Act::Say(reply.with(A, 60, &THERE.octets()).bytes())]
+        });
+        let found = run(resolver().addresses(b"there.test", Families::V4));
+        let found = found.expect("the server answers");
+        assert_eq!(found.len(), count, "behind {others} records");
+    }
+}
+
+fn long_answer_is_read_no_further_than_4_kilobytes() {
+    let found = addresses_over_tcp(|reply| {
+        let reply = reply.with(A, 60, &HERE.octets());
+        let reply = reply.with(TXT, 60, &packet::strings(&[b'x'; 4100]));
+        reply.with(A, 60, &THERE.octets())
+    });
+    assert_eq!(found.expect("the server answers"), [IpAddr::V4(HERE)]);
+}
+
+fn text_of_another_class_does_not_count() {
+    let _server = NameServer::scripted(NAME_SERVER, |question, _| {
+        let reply = question.reply().with_class(CH, TXT, b"\x06forged");
+        vec![Act::Say(reply.bytes())]
+    });
+    let found = run(resolver().text(b"a.test")).expect("the server answers");
+    assert_eq!(found, [b""; 0]);
+}
+
+fn server_that_cannot_be_read_is_a_protocol_error() {
+    let server = NameServer::scripted(NAME_SERVER, |question, _| {
+        let cut = question.reply().with_record(*b"\xc0");
+        vec![Act::Say(cut.bytes())]
+    });
+    let failure = run(resolver().name(IpAddr::V4(THERE))).expect_err("nothing can be read");
+    assert_eq!(failure.raw_os_error(), Some(libc::EPROTO));
+    assert_eq!(server.asked().len(), 2);
+}
+
+fn server_that_closes_over_tcp_is_an_input_output_error() {
+    let _server = NameServer::scripted(NAME_SERVER, |question, _| match question.over_tcp {
+        true => vec![Act::Close],
+        false => vec![Act::Say(question.reply().truncated().bytes())],
+    });
+    let failure = run(resolver().name(IpAddr::V4(THERE))).expect_err("nothing comes");
+    assert_eq!(failure.raw_os_error(), Some(libc::EIO));
 }
 
 fn both_families_are_found() {

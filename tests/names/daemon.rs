@@ -3,7 +3,8 @@
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::PathBuf;
 
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 
 use super::HERE;
 use crate::support::deadline;
@@ -30,12 +31,28 @@ impl Daemon {
         program: &[&str],
         with: impl FnOnce(Launch) -> Launch,
     ) -> Self {
-        let path = Programs::subject().path("tcpserver");
-        Self::launch(with(Launch::new(
-            path,
-            "tcpserver",
-            arguments(options, program),
-        )))
+        Self::start_at("0", options, program, with)
+    }
+
+    /// The same at a port that was another server's before.
+    pub(crate) fn start_at(
+        port: &str,
+        options: &[&str],
+        program: &[&str],
+        with: impl FnOnce(Launch) -> Launch,
+    ) -> Self {
+        Self::launch(with(tcpserver(&arguments(options, port, program))))
+    }
+
+    /// Starts `tcpserver options host 0 program`, which does not get as far as listening.
+    pub(crate) fn start_unbound(
+        options: &[&str],
+        host: &str,
+        program: &[&str],
+        with: impl FnOnce(Launch) -> Launch,
+    ) -> Self {
+        let words = [options, &[host, "0"], program].concat();
+        Self::unbound(with(tcpserver(&words)))
     }
 
     /// The same from a shell: `set_up` ends in `exec "$@"`.
@@ -44,7 +61,7 @@ impl Daemon {
         let path = path.to_str().expect("build folders are plain text");
         let words = [
             &["-c", set_up, "sh", path][..],
-            &arguments(options, program),
+            &arguments(options, "0", program),
         ]
         .concat();
         let launch = Launch::new(PathBuf::from("/bin/sh"), "sh", words);
@@ -52,19 +69,22 @@ impl Daemon {
     }
 
     fn launch(launch: Launch) -> Self {
+        let mut daemon = Self::unbound(launch);
+        let stdout = daemon.process.stdout.as_ref();
+        let line = stdout.expect("the port comes on stdout").first_line();
+        let line = String::from_utf8_lossy(&line).into_owned();
+        let port = line.trim_end().parse();
+        daemon.port = port.unwrap_or_else(|_| panic!("no port comes, but {line:?}"));
+        daemon
+    }
+
+    fn unbound(launch: Launch) -> Self {
         let work = TempDir::new();
         let process = launch
             .spawn(work.path())
             .expect("the program can be started");
-        let line = process
-            .stdout
-            .as_ref()
-            .expect("the port comes on stdout")
-            .first_line();
-        let line = String::from_utf8_lossy(&line).into_owned();
-        let port = line.trim_end().parse();
         Self {
-            port: port.unwrap_or_else(|_| panic!("no port comes, but {line:?}")),
+            port: 0,
             process,
             _work: work,
         }
@@ -106,6 +126,17 @@ impl Daemon {
         self.process.signal(signal);
     }
 
+    /// The group of the server and of all that it starts.
+    pub(crate) fn group(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.process.pid()).expect("a pid"))
+    }
+
+    /// The whole log, when the last of those who have it open has ended.
+    pub(crate) fn log_to_end(&self) -> String {
+        let log = self.process.stderr.as_ref().expect("the log is a pipe");
+        String::from_utf8_lossy(&log.to_end()).into_owned()
+    }
+
     /// Waits for the end of the server, not of its programs.
     pub(crate) fn exit_code(&mut self) -> Option<i32> {
         self.process.wait().code()
@@ -119,11 +150,13 @@ impl Daemon {
         String::from_utf8_lossy(&outcome.stderr).into_owned()
     }
 
-    /// Ends the server and what it is looking up by a second SIGTERM; gives its log.
-    pub(crate) fn stop(self) -> String {
+    /// Ends the server and its copy that finishes what it was looking up; gives its log.
+    pub(crate) fn stop(mut self) -> String {
         self.signal(Signal::SIGTERM);
-        self.wait_until_refused();
-        self.terminate()
+        assert_eq!(self.exit_code(), Some(0));
+        // Where there is no copy, the group is gone.
+        let _ = killpg(self.group(), Signal::SIGTERM);
+        self.log_to_end()
     }
 
     /// The memory that the server would give back if it ended. proc_pid_smaps(5).
@@ -132,6 +165,16 @@ impl Daemon {
         let line = text.lines().find_map(|line| line.strip_prefix("Pss:"));
         let number = line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
         1024 * number.unwrap_or_else(|| panic!("no Pss in {text:?}"))
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    /// How many descriptors the server has.
+    pub(crate) fn descriptors(&self) -> usize {
+        let open = std::fs::read_dir(format!("/proc/{}/fd", self.pid()));
+        open.expect("the server runs").count()
     }
 
     /// How many child processes the server has.
@@ -158,6 +201,10 @@ impl Daemon {
     }
 }
 
-fn arguments<'a>(options: &[&'a str], program: &[&'a str]) -> Vec<&'a str> {
-    [&["-1"], options, &["127.0.0.1", "0"], program].concat()
+fn arguments<'a>(options: &[&'a str], port: &'a str, program: &[&'a str]) -> Vec<&'a str> {
+    [&["-1"], options, &["127.0.0.1", port], program].concat()
+}
+
+fn tcpserver(words: &[&str]) -> Launch {
+    Launch::new(Programs::subject().path("tcpserver"), "tcpserver", words)
 }

@@ -1,7 +1,7 @@
 //! Descriptors, the new scarce thing: a connection that is looked up holds several.
 
 use std::collections::BTreeSet;
-use std::net::TcpStream;
+use std::net::{Ipv4Addr, TcpStream};
 
 use nix::sys::resource::{Resource, getrlimit};
 
@@ -19,6 +19,7 @@ tests! {
     fewest_descriptors_with_which_it_starts_are_enough_for_look_ups,
     program_has_the_inherited_descriptor_limit,
     server_without_descriptors_recovers,
+    silent_servers_cost_one_descriptor_a_question_however_many_they_are,
 }
 
 fn limit_beyond_the_descriptors_is_warned_of_once() {
@@ -116,4 +117,27 @@ fn server_without_descriptors_recovers() {
             "tcpserver: warning: unable to accept connections: process cannot open more files; trying again",
         ]
     );
+}
+
+fn silent_servers_cost_one_descriptor_a_question_however_many_they_are() {
+    const CONNECTIONS: u16 = 20;
+    let ips = [53, 54, 55, 56].map(|last| Ipv4Addr::new(127, 0, 0, last));
+    let servers = ips.map(NameServer::silent);
+    let list = ips.map(|ip| ip.to_string()).join(" ");
+    let server = Daemon::start(&["-vRl0"], &["true"], |launch| {
+        launch.env("DNSCACHEIP", list)
+    });
+    // It has all that it needs then; the port comes before that.
+    server.wait_for("status: 0/40", 1);
+    let before = server.descriptors();
+    let pending: Vec<TcpStream> = (0..CONNECTIONS)
+        .map(|number| server.connect(client(number)))
+        .collect();
+    // The last of them is asked when all others have been.
+    servers[3].wait_for_questions(CONNECTIONS.into());
+    // Each connection, and its question.
+    let allowed = before + 2 * usize::from(CONNECTIONS);
+    assert!(server.descriptors() <= allowed, "{}", server.descriptors());
+    drop(pending);
+    server.stop();
 }

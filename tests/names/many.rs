@@ -247,6 +247,6 @@ fn lookup_timeout_bounds_all_lookups() {
 }
 
 /// A number for people.
-fn report(line: &str) {
+pub(crate) fn report(line: &str) {
     let _ = writeln!(std::io::stdout(), "    {line}");
 }

@@ -18,6 +18,7 @@ pub(crate) mod daemon;
 pub(crate) mod descriptors;
 pub(crate) mod ends;
 pub(crate) mod gate;
+pub(crate) mod hostile;
 pub(crate) mod many;
 pub(crate) mod real;
 pub(crate) mod scenarios;
@@ -41,9 +42,10 @@ pub(crate) type Tests = Vec<(&'static str, fn())>;
 
 /// The tests that are no scenarios.
 pub(crate) fn trials() -> Vec<Trial> {
-    let rooms: [(&str, Tests); 4] = [
+    let rooms: [(&str, Tests); 5] = [
         ("asking", asking::tests()),
         ("many", many::tests()),
+        ("hostile", hostile::tests()),
         ("ends", ends::tests()),
         ("descriptors", descriptors::tests()),
     ];

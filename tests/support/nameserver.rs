@@ -22,6 +22,10 @@ pub(crate) enum Act {
     /// Sends from another port.
     SayFromAnotherPort(Vec<u8>),
     SayLater(Duration, Vec<u8>),
+    /// Over TCP, closes the connection; over UDP, nothing.
+    Close,
+    /// Over TCP, begins a packet and closes the connection; over UDP, nothing.
+    SayHalf(Vec<u8>),
 }
 
 /// What to do about a question that is the `usize`-th one, from 0.
@@ -138,7 +142,8 @@ impl Drop for NameServer {
         }
         let _ = TcpStream::connect((self.ip, PORT));
         for thread in self.threads.drain(..) {
-            let _ = thread.join();
+            let is_well = thread.join().is_ok();
+            assert!(is_well || std::thread::panicking(), "the script panicked");
         }
     }
 }
@@ -192,6 +197,7 @@ fn serve_udp(socket: &UdpSocket, shared: &Shared) {
                     });
                     Ok(0)
                 }
+                Act::Close | Act::SayHalf(_) => Ok(0),
             };
             // A client that has gone does not mind.
             let _ = sent;
@@ -222,11 +228,20 @@ fn converse(mut stream: TcpStream, shared: &Shared) -> std::io::Result<()> {
         return Ok(());
     };
     for act in shared.acts(question) {
-        if let Act::Say(packet) = act {
-            let length = u16::try_from(packet.len()).expect("a packet is not longer");
-            stream.write_all(&length.to_be_bytes())?;
-            stream.write_all(&packet)?;
+        match act {
+            Act::Say(packet) => stream.write_all(&with_length(&packet))?,
+            Act::SayHalf(packet) => {
+                return stream.write_all(&with_length(&packet)[..2 + packet.len() / 2]);
+            }
+            Act::Close => return Ok(()),
+            Act::SayFrom(..) | Act::SayFromAnotherPort(_) | Act::SayLater(..) => {}
         }
     }
     stream.read_to_end(&mut Vec::new()).map(drop)
+}
+
+/// A packet as it is sent over TCP.
+fn with_length(packet: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(packet.len()).expect("a packet is not longer");
+    [&length.to_be_bytes(), packet].concat()
 }

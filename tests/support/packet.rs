@@ -9,6 +9,10 @@ pub(crate) const PTR: u16 = 12;
 pub(crate) const TXT: u16 = 16;
 pub(crate) const AAAA: u16 = 28;
 
+/// Internet, and Chaosnet.
+const IN: u16 = 1;
+pub(crate) const CH: u16 = 3;
+
 pub(crate) const SERVFAIL: u16 = 2;
 pub(crate) const NXDOMAIN: u16 = 3;
 pub(crate) const REFUSED: u16 = 5;
@@ -76,6 +80,7 @@ impl Question {
             question: self.section.clone(),
             answers: Vec::new(),
             authorities: Vec::new(),
+            additionals: Vec::new(),
         }
     }
 }
@@ -88,6 +93,7 @@ pub(crate) struct Reply {
     question: Vec<u8>,
     answers: Vec<Vec<u8>>,
     authorities: Vec<Vec<u8>>,
+    additionals: Vec<Vec<u8>>,
 }
 
 impl Reply {
@@ -122,13 +128,29 @@ impl Reply {
         self.with_of(&SAME_NAME, kind, ttl, data)
     }
 
-    pub(crate) fn with_of(mut self, owner: &[u8], kind: u16, ttl: u32, data: &[u8]) -> Self {
-        self.answers.push(record(owner, kind, ttl, data));
+    pub(crate) fn with_of(self, owner: &[u8], kind: u16, ttl: u32, data: &[u8]) -> Self {
+        self.with_record(record(owner, kind, IN, ttl, data))
+    }
+
+    /// A record of the question's name, of another class.
+    pub(crate) fn with_class(self, class: u16, kind: u16, data: &[u8]) -> Self {
+        self.with_record(record(&SAME_NAME, kind, class, 60, data))
+    }
+
+    /// A record of any bytes.
+    pub(crate) fn with_record(mut self, record: impl Into<Vec<u8>>) -> Self {
+        self.answers.push(record.into());
         self
     }
 
     pub(crate) fn authority(mut self, owner: &[u8], kind: u16, ttl: u32, data: &[u8]) -> Self {
-        self.authorities.push(record(owner, kind, ttl, data));
+        self.authorities.push(record(owner, kind, IN, ttl, data));
+        self
+    }
+
+    /// A record of any bytes in the additional section.
+    pub(crate) fn additional(mut self, record: impl Into<Vec<u8>>) -> Self {
+        self.additionals.push(record.into());
         self
     }
 
@@ -140,11 +162,12 @@ impl Reply {
             1,
             count(&self.answers),
             count(&self.authorities),
-            0,
+            count(&self.additionals),
         ];
         let mut packet: Vec<u8> = header.iter().flat_map(|word| word.to_be_bytes()).collect();
         packet.extend_from_slice(&self.question);
-        packet.extend(self.answers.iter().chain(&self.authorities).flatten());
+        let sections = [&self.answers, &self.authorities, &self.additionals];
+        packet.extend(sections.into_iter().flatten().flatten());
         packet
     }
 
@@ -159,12 +182,12 @@ impl Reply {
     }
 }
 
-fn record(owner: &[u8], kind: u16, ttl: u32, data: &[u8]) -> Vec<u8> {
+fn record(owner: &[u8], kind: u16, class: u16, ttl: u32, data: &[u8]) -> Vec<u8> {
     let length = u16::try_from(data.len()).expect("a record is not longer");
     [
         owner,
         &kind.to_be_bytes(),
-        &[0, 1],
+        &class.to_be_bytes(),
         &ttl.to_be_bytes(),
         &length.to_be_bytes(),
         data,

@@ -131,10 +131,20 @@ fn pid_of(child: &Child) -> Pid {
     Pid::from_raw(i32::try_from(child.id()).expect("a pid is a small positive number"))
 }
 
-/// The memory that a process has in use, in KiB. proc(5), VmRSS.
+/// The memory that a process has in use, in KiB.
 pub(crate) fn resident(pid: u32) -> u64 {
+    size(pid, "VmRSS:")
+}
+
+/// The most memory that a process has had in use, in KiB.
+pub(crate) fn most_resident(pid: u32) -> u64 {
+    size(pid, "VmHWM:")
+}
+
+/// A line of /proc/pid/status. proc(5).
+fn size(pid: u32, name: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("the server runs");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
     let number = line.and_then(|line| line.split_whitespace().next());
     number
         .and_then(|number| number.parse().ok())

@@ -163,7 +163,7 @@ impl Server {
             transcript.bytes("stdout", &stdout.to_end()[self.stdout_seen..]);
         }
         if let Some(stderr) = &self.process.stderr {
-            transcript.bytes("log", &stderr.to_end());
+            transcript.bytes("log", &without_waiting(&stderr.to_end()));
         }
     }
 
@@ -182,6 +182,13 @@ impl Server {
     fn log(&self) -> &Capture {
         self.process.stderr.as_ref().expect("the log is a pipe")
     }
+}
+
+/// The log without lines about connections that wait: who waits for a second hangs on what else the machine does.
+fn without_waiting(log: &[u8]) -> Vec<u8> {
+    let lines = log.split_inclusive(|&byte| byte == b'\n');
+    let others = lines.filter(|line| !line.starts_with(b"tcpserver: waiting "));
+    others.collect::<Vec<_>>().concat()
 }
 
 /// Accepts the connections of tcpclient.

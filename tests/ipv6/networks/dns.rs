@@ -1,20 +1,21 @@
 //! A name server that knows a few names, on port 53 of an IPv6 address.
 
 use std::net::{IpAddr, Ipv6Addr, UdpSocket};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::world::World;
 
-const A: u16 = 1;
+pub(super) const A: u16 = 1;
 const PTR: u16 = 12;
-const AAAA: u16 = 28;
+pub(super) const AAAA: u16 = 28;
 
 /// A server, until it goes out of scope.
 pub(super) struct NameServer {
     is_over: Arc<AtomicBool>,
+    asked: Arc<Mutex<Vec<u16>>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -38,14 +39,21 @@ impl NameServer {
         let look = socket.set_read_timeout(Some(Duration::from_millis(50)));
         look.expect("it is not zero");
         let is_over = Arc::new(AtomicBool::new(false));
+        let asked = Arc::<Mutex<Vec<u16>>>::default();
         let thread = std::thread::spawn({
-            let is_over = Arc::clone(&is_over);
-            move || serve(&socket, names, &is_over)
+            let (is_over, asked) = (Arc::clone(&is_over), Arc::clone(&asked));
+            move || serve(&socket, names, &is_over, &asked)
         });
         Self {
             is_over,
+            asked,
             thread: Some(thread),
         }
+    }
+
+    /// The kinds of all that was asked since this was last called.
+    pub(super) fn asked(&self) -> Vec<u16> {
+        std::mem::take(&mut self.asked.lock().expect("nobody panics"))
     }
 }
 
@@ -56,20 +64,21 @@ impl Drop for NameServer {
     }
 }
 
-fn serve(socket: &UdpSocket, names: Names, is_over: &AtomicBool) {
+fn serve(socket: &UdpSocket, names: Names, is_over: &AtomicBool, asked: &Mutex<Vec<u16>>) {
     let mut room = [0; 512];
     while !is_over.load(Ordering::SeqCst) {
         if let Ok((length, client)) = socket.recv_from(&mut room)
-            && let Some(reply) = answer(&room[..length], names)
+            && let Some((kind, reply)) = answer(&room[..length], names)
         {
+            asked.lock().expect("nobody panics").push(kind);
             // A client that has gone does not mind.
             let _ = socket.send_to(&reply, client);
         }
     }
 }
 
-/// The reply to the question in `packet`. RFC 1035 section 4.1.
-fn answer(packet: &[u8], names: Names) -> Option<Vec<u8>> {
+/// The kind of the question in `packet`, and the reply. RFC 1035 section 4.1.
+fn answer(packet: &[u8], names: Names) -> Option<(u16, Vec<u8>)> {
     let mut at = 12;
     let mut name = String::new();
     while *packet.get(at)? != 0 {
@@ -113,7 +122,7 @@ fn answer(packet: &[u8], names: Names) -> Option<Vec<u8>> {
         reply.push(u8::try_from(data.len()).expect("it is short"));
         reply.extend_from_slice(&data);
     }
-    Some(reply)
+    Some((kind, reply))
 }
 
 fn labels(name: &str) -> Vec<u8> {

@@ -2,11 +2,11 @@
 //!
 //! What a server finds out is asked of ucspi-tcp-ipv6 too, where `UCSPI_ORACLE_DIR` says that it is.
 
-use super::dns::{NameServer, Names, Told};
+use super::dns::{A, AAAA, NameServer, Names, Told};
 use super::world::World;
 use super::{Server, Test, program, start, suites, text};
 use crate::support::launch::Launch;
-use crate::support::programs::Programs;
+use crate::support::programs::{Programs, Side};
 use crate::support::trials::Verdict;
 
 pub(super) const TESTS: &[(&str, Test)] = &[
@@ -14,6 +14,10 @@ pub(super) const TESTS: &[(&str, Test)] = &[
     (
         "paranoid_server_forgets_a_name_that_leads_elsewhere",
         paranoid,
+    ),
+    (
+        "ipv6_client_is_confirmed_by_ipv6_addresses_alone",
+        confirmed,
     ),
     (
         "client_tries_all_addresses_of_a_name_of_both_families",
@@ -104,6 +108,23 @@ fn paranoid(world: &World) -> Verdict {
             said.contains("TCPLOCALHOST=server.test"),
             "{suite:?}: {said}"
         );
+    }
+    Verdict::Passed
+}
+
+/// The difference `confirming-ipv6`.
+fn confirmed(world: &World) -> Verdict {
+    let dns = NameServer::there(world, SERVER, NAMES);
+    for suite in suites() {
+        let said = served(world, &suite, &["-1vRp"]);
+        assert!(
+            said.contains("TCPREMOTEHOST=client.test"),
+            "{suite:?}: {said}"
+        );
+        let asked = dns.asked();
+        let is_original = suite.side == Side::Oracle;
+        assert!(asked.contains(&AAAA), "{suite:?}");
+        assert_eq!(asked.contains(&A), is_original, "{suite:?}");
     }
     Verdict::Passed
 }

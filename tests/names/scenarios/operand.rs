@@ -1,10 +1,12 @@
 //! The host operand: which names it stands for, which addresses they have, which of these is used.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use nix::sys::signal::Signal;
 
 use super::{asking, show_questions};
 use crate::names::nameserver::NameServer;
-use crate::names::packet::SERVFAIL;
+use crate::names::packet::{AAAA, SERVFAIL};
 use crate::names::zone::Zone;
 use crate::names::{HERE, NAME_SERVER, THERE, world};
 use crate::support::book::Book;
@@ -38,6 +40,13 @@ pub(crate) fn server(book: &mut Book) {
     book.add("host_that_cannot_be_looked_up_is_reported", |s| {
         let _name_server = NameServer::failing(NAME_SERVER, SERVFAIL);
         s.run(asking(s.program(["-HRl0", "there.test", "0", "true"])));
+    });
+    book.add("sigterm_ends_the_look_up_of_the_host", |s| {
+        let name_server = NameServer::silent(NAME_SERVER);
+        let process = s.start(asking(s.program(["-vHRl0", "there.test", "0", "true"])));
+        name_server.wait_for_questions(1);
+        process.signal(Signal::SIGTERM);
+        s.finish(process);
     });
     book.add("quiet_silences_a_host_that_does_not_exist", |s| {
         let _name_server = NameServer::of(NAME_SERVER, Zone::default());
@@ -105,6 +114,20 @@ fn addresses(book: &mut Book) {
             in_any_order(s, asking(s.program(args)));
         },
     );
+    book.add("ipv6_addresses_are_asked_for_too", |s| {
+        let server = NameServer::of(NAME_SERVER, Zone::default().a("there.test", &[THERE]));
+        reached(s, &["-v"], "there.test", asking);
+        s.note_lines("asked", &server.asked_for());
+    })
+    .differs("ipv6-questions");
+    book.add("host_with_an_ipv6_address_only_is_connected_to", |s| {
+        let there = Ipv6Addr::LOCALHOST.octets().to_vec();
+        let zone = Zone::default().record("there.test", AAAA, there);
+        let _server = NameServer::of(NAME_SERVER, zone);
+        // Nobody listens there.
+        s.run(asking(s.program(["-HRl0", "there.test", "80", "true"])));
+    })
+    .differs("ipv6-questions");
     for (name, host) in [
         ("literal_address_is_not_looked_up", "127.0.0.2"),
         ("address_in_brackets_is_not_looked_up", "[127.0.0.2]"),

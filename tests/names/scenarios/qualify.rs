@@ -157,6 +157,11 @@ pub(crate) fn fill(book: &mut Book) {
         qualify(s, &LocalDomain, "foo.test  search.test ", "host");
     })
     .differs("blanks-in-localdomain");
+    book.add("search_line_may_end_in_a_carriage_return", |s| {
+        let conf = "nameserver 127.0.0.53\r\nsearch foo.test search.test\r\n";
+        qualify(s, &ResolvConf, conf, "host");
+    })
+    .differs("carriage-returns-in-resolv-conf");
     book.add("failure_of_one_domain_ends_the_search", |s| {
         let server = NameServer::scripted(NAME_SERVER, |question, _| {
             vec![Act::Say(question.reply().code(SERVFAIL).bytes())]

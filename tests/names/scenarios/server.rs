@@ -2,7 +2,10 @@
 
 use std::net::Ipv4Addr;
 
+use nix::sys::signal::Signal;
+
 use super::{asking, serve_one, show_questions};
+use crate::names::gate::Gate;
 use crate::names::nameserver::NameServer;
 use crate::names::zone::Zone;
 use crate::names::{HERE, NAME_SERVER, SECOND_NAME_SERVER, THERE, world};
@@ -47,6 +50,19 @@ fn which_names(book: &mut Book) {
     });
     book.add("stale_names_are_removed_when_not_looked_up", |s| {
         stale(s, &["-HRl0"], honest());
+    });
+    book.add("sigterm_ends_the_server_while_a_peer_is_looked_up", |s| {
+        let gate = Gate::default();
+        let name_server = gate.name_server(honest());
+        let launch = s.program(["-1vRl0", "127.0.0.1", "0", "printenv", "TCPREMOTEHOST"]);
+        let mut server = s.serve(asking(launch));
+        let mut client = server.connect_between(THERE, HERE);
+        name_server.wait_for_questions(1);
+        server.signal(Signal::SIGTERM);
+        server.wait();
+        gate.open();
+        client.receive_all();
+        server.record_log();
     });
     book.add("every_client_gets_its_own_name", |s| {
         let third = Ipv4Addr::new(127, 0, 0, 3);

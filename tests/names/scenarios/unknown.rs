@@ -3,7 +3,7 @@
 use super::operand::{reached, reached_or_not};
 use super::{asking, show_questions};
 use crate::names::nameserver::{Act, NameServer};
-use crate::names::packet::{self, A, CNAME, Question, REFUSED, SERVFAIL};
+use crate::names::packet::{self, A, CH, CNAME, NXDOMAIN, Question, REFUSED, SERVFAIL, SOA};
 use crate::names::zone::Zone;
 use crate::names::{NAME_SERVER, SECOND_NAME_SERVER, THERE, world};
 use crate::support::book::Book;
@@ -56,6 +56,38 @@ fn failures(book: &mut Book) {
             show_questions(s, &[&second]);
         });
     }
+    book.add("name_server_that_cannot_be_read_is_reported", |s| {
+        let _server = NameServer::scripted(NAME_SERVER, |question, _| {
+            vec![Act::Say(question.reply().with_record(*b"\xff").bytes())]
+        });
+        s.run(asking(s.program(["-HRl0", "there.test", "80", "true"])));
+    });
+    book.add("name_server_that_closes_over_tcp_is_reported", |s| {
+        let server = NameServer::scripted(NAME_SERVER, |question, _| match question.over_tcp {
+            true => vec![Act::Close],
+            false => vec![Act::Say(question.reply().truncated().bytes())],
+        });
+        s.run(asking(s.program(["-HRl0", "there.test", "80", "true"])));
+        show_questions(s, &[&server]);
+    });
+    book.add("name_server_that_closes_in_its_answer_is_reported", |s| {
+        let _server = NameServer::scripted(NAME_SERVER, |question, _| {
+            let reply = question.reply();
+            match question.over_tcp {
+                true => vec![Act::SayHalf(reply.bytes())],
+                false => vec![Act::Say(reply.truncated().bytes())],
+            }
+        });
+        s.run(asking(s.program(["-HRl0", "there.test", "80", "true"])));
+    });
+    book.add("name_that_does_not_exist_may_have_a_broken_zone", |s| {
+        let _server = NameServer::scripted(NAME_SERVER, |question, _| {
+            let reply = question.reply().code(NXDOMAIN);
+            let reply = reply.authority(&packet::SAME_NAME, SOA, 60, b"\xff\xff\x01");
+            vec![Act::Say(reply.bytes())]
+        });
+        s.run(asking(s.program(["-HRl0", "there.test", "80", "true"])));
+    });
     book.add("unreadable_resolv_conf_is_reported", |s| {
         world::etc_folder("resolv.conf");
         s.run(s.program(["-HRl0", "there.test", "80", "true"]));
@@ -88,7 +120,12 @@ fn packets(book: &mut Book) {
     });
     type Packet = fn(&Question) -> Vec<u8>;
     let there = THERE.octets();
-    let cases: [(&str, Packet, Option<&'static str>); 4] = [
+    let cases: [(&str, Packet, Option<&'static str>); 5] = [
+        (
+            "address_of_another_class_does_not_count",
+            |q| q.reply().with_class(CH, A, &THERE.octets()).bytes(),
+            None,
+        ),
         (
             "address_of_another_name_does_not_count",
             |q| {

@@ -1,0 +1,19 @@
+//! xinetd.conf; what it includes comes after a byte 255.
+#![no_main]
+
+#[path = "import.rs"]
+mod import;
+
+use import::{check, file};
+use libfuzzer_sys::fuzz_target;
+use ucspi_tcp::import::Kind;
+
+fuzz_target!(|input: &[u8]| {
+    let mut texts = input.splitn(2, |&byte| byte == 255);
+    let text = texts.next().unwrap_or_default();
+    let included = texts.next().unwrap_or_default();
+    check(
+        &[(Kind::Xinetd, "xinetd.conf", file(text))],
+        &file(included),
+    );
+});
