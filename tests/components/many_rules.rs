@@ -11,7 +11,7 @@ use crate::world::{self, World, lossy};
 const RULES: usize = 100_000;
 const LOOKUPS: usize = 10_000;
 /// How many look-ups one shell does.
-const BATCH: usize = 1_000;
+const BATCH: usize = 100;
 
 /// A generator of numbers that are the same in every run: splitmix64.
 struct Dice(u64);

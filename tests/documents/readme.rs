@@ -175,6 +175,7 @@ fn links_lead_to_files_that_exist() {
     for page in [
         "README.md",
         "CHANGELOG.md",
+        "CONTRIBUTING.md",
         "docs/decisions.md",
         "docs/differences.md",
     ] {

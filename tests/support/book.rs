@@ -41,7 +41,7 @@ impl Scenario {
         self
     }
 
-    /// The scenario uses fixed ports: `tests/clients.rs` plays it in a network that it makes itself.
+    /// The scenario uses fixed ports: it is played in a network that the test makes itself.
     pub(crate) fn needs_network(&mut self) -> &mut Self {
         self.needs_network = true;
         self
