@@ -7,6 +7,8 @@
 //! This room does not know who asks or why. It leaves out DNSSEC, EDNS and every name service but DNS and `/etc/hosts`.
 #![forbid(unsafe_code)]
 
+#[cfg(test)]
+mod beside_hickory;
 mod config;
 #[doc(hidden)]
 pub mod foreign;

@@ -301,18 +301,6 @@ fn finish(service: &mut Service, tables: &hosts::Tables) -> Result<(), Note> {
         }
         server.names |= rules.use_names;
         server.ident |= rules.use_users;
-        for option in &server.options {
-            let name = option.split(|&byte| byte == b'=').next().unwrap_or(option);
-            if name.starts_with(b"--") {
-                let text = format!(
-                    "{}: it needs a tcpserver whose --help has it",
-                    report::shown(name)
-                );
-                service
-                    .notes
-                    .push(Note::different(service.place.clone(), text));
-            }
-        }
     }
     service.notes.sort();
     service.notes.dedup();

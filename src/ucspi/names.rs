@@ -8,6 +8,7 @@ use tokio::time::{Instant, timeout_at};
 use super::ident;
 use crate::cli::Opt;
 use crate::dns::{Families, Resolver};
+use crate::service::Appetite;
 
 /// What the command line says about look-ups.
 #[derive(Debug)]
@@ -109,8 +110,24 @@ impl Lookups {
     }
 
     /// True when somebody has to be asked.
-    pub(super) fn are_needed(&self) -> bool {
+    pub(crate) fn are_needed(&self) -> bool {
         self.local_host.is_none() || self.remote_host || self.ident
+    }
+
+    /// What memory connections take, amply: less than 1 KiB as long as they are open; with look-ups less than 7 while they
+    /// wait for answers, and one of 4 KiB may come over TCP for each.
+    pub(crate) fn appetite(&self) -> Appetite {
+        let kib = if self.are_needed() {
+            [12, 6, 64]
+        } else {
+            [8, 1, 16]
+        };
+        let [arrival, undecided, reserve] = kib.map(|kib| kib * 1024);
+        Appetite {
+            arrival,
+            undecided,
+            reserve,
+        }
     }
 
     /// How long all look-ups of a connection may take: what was given, else 30 seconds, or as long as the ident server
