@@ -175,7 +175,7 @@ impl Log {
     pub(crate) fn refused(&self, record: &mut Record, refusal: &Refusal) {
         let number = record.number.unwrap_or_else(|| self.next_number());
         record.number = Some(number);
-        let is_told = self.voice.tells_everything() && !self.voice.is_json();
+        let is_told = self.is_detailed();
         if is_told {
             let ip = shown(record.remote.ip(), self.as_ipv6);
             self.tell(self.from(b"pid ", &ip), number);
@@ -191,8 +191,7 @@ impl Log {
             }
             Refusal::Late => {
                 self.tally.dropped();
-                let why = b"unable to decide about it: the server ends";
-                self.voice.warn(&[DROPPING, why]);
+                self.gave_up(record, b"unable to decide about it: the server ends");
                 FAILED
             }
         };
@@ -236,14 +235,18 @@ impl Log {
     /// A connection that has its process will not be served: what could not be done, and why.
     pub(super) fn failed(&self, record: &Record, doing: &[u8], error: &io::Error) {
         let why = [b"unable to ", doing, b": ", reason(error).as_bytes()].concat();
-        self.voice.warn_as(&[DROPPING, &why], || {
+        self.gave_up(record, &why);
+    }
+
+    fn gave_up(&self, record: &Record, why: &[u8]) {
+        self.voice.warn_as(&[DROPPING, why], || {
             let nothing = Known::default();
             let known = record.known.as_deref().unwrap_or(&nothing);
             let event = match record.number {
                 Some(number) => self.told("drop", record, known, number, served_by(number)),
                 None => self.told("drop", record, known, "null", None::<Pid>),
             };
-            event.text("reason", b"error").text("text", &why)
+            event.text("reason", b"error").text("text", why)
         });
     }
 
