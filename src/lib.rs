@@ -6,6 +6,7 @@
 //! * [`control`]: asking a server of ours how it is: tcpctl
 //! * [`filter`]: programs that watch or change bytes: recordio, fixcrio, addcr, delcr
 //! * [`import`]: the way over from other super-servers
+//! * [`pool`]: workers that answer: tcppool, iotcpd
 //! * [`smtp`]: mail that nobody wants: rblsmtpd
 //! * [`ucspi`]: the contract: listening, a connection's life, children, connecting, ident
 //! * [`service`]: a listening process: accepting, slots, sources, what one can ask it, the end
@@ -20,6 +21,7 @@ pub mod control;
 pub mod dns;
 pub mod filter;
 pub mod import;
+pub mod pool;
 pub mod rules;
 pub mod service;
 pub mod smtp;

@@ -13,6 +13,7 @@
 mod filters;
 mod limits;
 mod load;
+mod pool;
 mod process;
 mod report;
 mod scale;
@@ -39,6 +40,7 @@ fn main() {
         original: folder("BENCH_ORIGINAL"),
         answer: folder("BENCH_ANSWER"),
         hold: folder("BENCH_HOLD"),
+        echo: folder("BENCH_ECHO"),
         scratch: folder("BENCH_SCRATCH"),
     };
     place.prepare();
@@ -84,6 +86,7 @@ fn main() {
         };
         print_scale(scale, &scale.sizes.iter().map(both).collect::<Vec<_>>());
     }
+    pool::print(&place, rounds, is_wanted);
     if let Some(file) = std::env::var_os("BENCH_PLOT").filter(|_| only.is_none()) {
         std::fs::write(file, report.plot()).expect("the plot can be written");
     }

@@ -71,6 +71,11 @@ pub(crate) fn memory_of(pid: u32) -> f64 {
         .map_or(0.0, |(dirty, tables)| dirty + tables)
 }
 
+/// How many descriptors the process `pid` has.
+pub(crate) fn descriptors_of(pid: u32) -> usize {
+    std::fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
+}
+
 /// The CPU time of this thread, from a moment on.
 pub(crate) struct Clock(TimeSpec);
 

@@ -17,6 +17,8 @@ pub(crate) struct Place {
     pub answer: PathBuf,
     /// The same, which ends when its client does.
     pub hold: PathBuf,
+    /// A static program that repeats what it is told.
+    pub echo: PathBuf,
     /// For rules and compiled rules.
     pub scratch: PathBuf,
 }

@@ -25,6 +25,8 @@ enum Kind {
         more: Option<Vec<u8>>,
         code: u8,
     },
+    /// What the long option of this name prints: the effect of a letter that stands for it.
+    Asked(&'static str),
     /// Ends with this code, and without a word: all was said, or asked for (`--help`).
     Silent(u8),
 }
@@ -70,6 +72,19 @@ impl Error {
         })
     }
 
+    /// The effect of a letter that stands for the long option `name`, `help` or `version`.
+    pub fn asked(name: &'static str) -> Self {
+        Self(Kind::Asked(name))
+    }
+
+    /// The long option that a letter stands for.
+    pub(super) fn asked_for(&self) -> Option<&'static str> {
+        match self.0 {
+            Kind::Asked(name) => Some(name),
+            _ => None,
+        }
+    }
+
     /// An end without a message.
     pub fn silent(code: u8) -> Self {
         Self(Kind::Silent(code))
@@ -78,7 +93,7 @@ impl Error {
     /// 100 or 111, or what [`Self::silent`] was given.
     pub fn exit_code(&self) -> u8 {
         match self.0 {
-            Kind::Usage(_) | Kind::Option(_) => PERMANENT,
+            Kind::Usage(_) | Kind::Option(_) | Kind::Asked(_) => PERMANENT,
             Kind::Fatal { code, .. } | Kind::Silent(code) => code,
         }
     }
@@ -87,7 +102,7 @@ impl Error {
     pub fn text(&self) -> &[u8] {
         match &self.0 {
             Kind::Usage(text) | Kind::Option(text) | Kind::Fatal { text, .. } => text,
-            Kind::Silent(_) => b"",
+            Kind::Silent(_) | Kind::Asked(_) => b"",
         }
     }
 
@@ -108,7 +123,7 @@ impl Error {
             }
         };
         match &self.0 {
-            Kind::Silent(_) => {}
+            Kind::Silent(_) | Kind::Asked(_) => {}
             Kind::Usage(_) | Kind::Fatal { .. } if quiet => {}
             Kind::Option(line) => lines.extend_from_slice(&[line, usage.as_bytes()].concat()),
             Kind::Usage(text) => {

@@ -16,7 +16,7 @@ use std::process::ExitCode;
 pub use error::{During, Error, FAILED, PERMANENT};
 pub use exec::exec;
 pub use json::Json;
-pub use options::{Arguments, Group, Opt, Value, group, number, seconds};
+pub use options::{Arguments, Group, Opt, Value, group, number, seconds, size};
 pub use say::{Format, Verbosity, Voice};
 pub use words::{reason, words};
 

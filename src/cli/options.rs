@@ -154,6 +154,8 @@ fn spellings(groups: &[&mut dyn Group]) -> impl Iterator<Item = ((usize, usize),
 pub struct Arguments {
     program: &'static CommandLine,
     words: VecDeque<Vec<u8>>,
+    /// The argument of a long option may be the next word.
+    is_like_getopt: bool,
 }
 
 impl Arguments {
@@ -161,6 +163,16 @@ impl Arguments {
         Self {
             program,
             words: words.into(),
+            is_like_getopt: false,
+        }
+    }
+
+    /// For a program that stands in for one with getopt_long(3): the argument of a long option may be the next word, and
+    /// without a word the help is printed.
+    pub fn be_like_getopt(&mut self) {
+        self.is_like_getopt = true;
+        if self.words.is_empty() {
+            self.words.push_back(b"--help".to_vec());
         }
     }
 
@@ -201,7 +213,11 @@ impl Arguments {
                     next.ok_or_else(|| wrong(&[b"option requires an argument -- ", &[*letter]]))?
                 }
             };
-            groups[at.0].apply(at.1, &Value::of(&spelling, value))?;
+            let done = groups[at.0].apply(at.1, &Value::of(&spelling, value));
+            done.map_err(|error| match error.asked_for() {
+                Some(name) => print(&self.standard(name.as_bytes(), groups).unwrap_or_default()),
+                None => error,
+            })?;
         }
         Ok(())
     }
@@ -225,7 +241,12 @@ impl Arguments {
         let is_it = |one: &Spelling| one.is_long() && one.name.as_bytes() == name;
         let known = spellings(groups).find(|(_, one)| is_it(one));
         let (at, spelling) = known.ok_or_else(|| wrong(&[b"illegal option -- ", name]))?;
-        match (spelling.value, value) {
+        let next = if self.is_like_getopt && spelling.value.is_some() && value.is_none() {
+            self.words.pop_front()
+        } else {
+            None
+        };
+        match (spelling.value, value.or(next.as_deref())) {
             (Some(_), None) => Err(wrong(&[b"option requires an argument -- ", name])),
             (None, Some(_)) => Err(takes_none()),
             (_, value) => {
@@ -412,4 +433,15 @@ fn print(text: &str) -> Error {
     } else {
         super::FAILED
     })
+}
+
+/// A number of bytes; `k`, `M` and `G` behind it are 2^10, 2^20 and 2^30.
+pub fn size(text: &[u8]) -> Option<u64> {
+    let (digits, shift) = match text {
+        [digits @ .., b'k'] => (digits, 10),
+        [digits @ .., b'M'] => (digits, 20),
+        [digits @ .., b'G'] => (digits, 30),
+        digits => (digits, 0),
+    };
+    Some(u64::from(number(digits)?) << shift)
 }

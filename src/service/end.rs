@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use crate::cli::Opt;
+use crate::cli::{Opt, seconds};
 
 /// How a server ends that waits for its connections.
 #[derive(Clone, Copy, Debug, Default)]
@@ -17,6 +17,9 @@ pub struct Drain {
     pub kill: Option<Duration>,
 }
 
+/// Completes "option --drain needs".
+const SECONDS: &str = "a number of seconds";
+
 impl Drain {
     /// The options for it; without any, connections are not waited for.
     pub const OPTIONS: &'static [Opt<Option<Self>>] = &[
@@ -25,7 +28,7 @@ impl Drain {
             "seconds",
             "at SIGTERM, wait for the programs, at most this long",
             |drain, value| {
-                drain.get_or_insert_default().wait = value.seconds()?;
+                drain.get_or_insert_default().wait = value.parse(SECONDS, seconds)?;
                 Ok(())
             },
         ),
@@ -34,7 +37,8 @@ impl Drain {
             "seconds",
             "then send them SIGTERM, and after this long SIGKILL",
             |drain, value| {
-                drain.get_or_insert_default().kill = Some(value.seconds()?);
+                let patience = value.parse(SECONDS, seconds)?;
+                drain.get_or_insert_default().kill = Some(patience);
                 Ok(())
             },
         ),
@@ -47,6 +51,8 @@ pub(crate) enum Stage {
     /// Connections go on.
     #[default]
     Serve,
+    /// The end has begun: who has nothing to finish may leave.
+    Leave,
     /// Who is left is asked to end: SIGTERM for a program.
     Ask,
     /// Who is left is ended: SIGKILL.
@@ -67,6 +73,13 @@ impl Stages {
     /// The stage that it is in.
     pub(crate) fn now(&self) -> Stage {
         self.0.0.get()
+    }
+
+    /// Waits for `stage`, or a later one.
+    pub(crate) async fn reach(&self, stage: Stage) {
+        while self.now() < stage {
+            self.0.1.notified().await;
+        }
     }
 
     /// Waits for the stage after `known`; forever after the last.

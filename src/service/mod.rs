@@ -8,6 +8,7 @@
 
 mod arrival;
 pub mod control;
+mod descriptors;
 mod end;
 mod list;
 mod listener;
@@ -24,6 +25,7 @@ mod start;
 mod tally;
 
 pub(crate) use arrival::Arrival;
+pub(crate) use descriptors::make_room;
 pub use end::Drain;
 pub(crate) use end::{Stage, Stages};
 pub(crate) use list::{List, Listed, Row};

@@ -247,6 +247,7 @@ impl Service {
             .tell_as(&[format!("draining {left}").as_bytes()], || {
                 self.status().value("draining", true)
             });
+        self.stages.begin(Stage::Leave);
         let all_ended = || self.open.below(|| 1);
         if timeout(drain.wait, all_ended()).await.is_ok() {
             return;

@@ -1,12 +1,11 @@
 //! The time of day, here and in this place's time zone.
 
 use std::mem::MaybeUninit;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Seconds since 1970-01-01 00:00:00 UTC; negative before.
 pub fn now() -> i64 {
-    let seconds =
-        |duration: std::time::Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+    let seconds = |duration: Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
     match SystemTime::now().duration_since(UNIX_EPOCH) {
         Ok(since) => seconds(since),
         Err(until) => -seconds(until.duration()),
@@ -47,6 +46,17 @@ pub fn tick() -> (i64, i64) {
     // SAFETY: the pointer is of one timespec, and the clock is one that Linux has; a failure would leave it zero.
     unsafe { libc::clock_gettime(libc::CLOCK_REALTIME_COARSE, &raw mut time) };
     (time.tv_sec, time.tv_nsec)
+}
+
+/// The time since some moment in the past, which nobody sets. CLOCK_MONOTONIC_RAW, clock_gettime(2).
+pub fn monotonic() -> Duration {
+    let mut time = MaybeUninit::<libc::timespec>::zeroed();
+    // SAFETY: the pointer has room for one timespec.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_RAW, time.as_mut_ptr()) };
+    // SAFETY: zeroed bytes are a valid timespec, whatever the call wrote of it.
+    let time = unsafe { time.assume_init() };
+    let part = |number| u64::try_from(number).unwrap_or(0);
+    Duration::from_secs(part(time.tv_sec)) + Duration::from_nanos(part(time.tv_nsec))
 }
 
 /// `seconds` since 1970 as local time: `Fri Nov 20 21:49:20 2026`, the day padded with a blank. localtime_r(3).

@@ -61,6 +61,41 @@ pub fn write_all(fd: impl AsFd, mut bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
+/// How many bytes wait in the pipe behind `fd`, whichever of its ends that is. FIONREAD, pipe(7).
+pub fn unread(fd: impl AsFd) -> io::Result<usize> {
+    let mut bytes: c_int = 0;
+    // SAFETY: FIONREAD writes one int, to a local that is one.
+    check(unsafe { libc::ioctl(fd.as_fd().as_raw_fd(), libc::FIONREAD, &raw mut bytes) })?;
+    Ok(usize::try_from(bytes).unwrap_or(0))
+}
+
+/// Makes exec close every descriptor from 3 on that is open now, also those that were inherited. close_range(2), or one
+/// by one on a kernel without it (before 5.11).
+pub fn inherit_none() {
+    const FIRST: RawFd = 3;
+    // SAFETY: takes no pointer, and closes nothing: the flag is all that changes.
+    let answer = unsafe {
+        libc::syscall(
+            libc::SYS_close_range,
+            FIRST,
+            c_int::MAX,
+            libc::CLOSE_RANGE_CLOEXEC,
+        )
+    };
+    if answer == 0 {
+        return;
+    }
+    let open = std::fs::read_dir("/proc/self/fd").into_iter().flatten();
+    let numbers = open.flatten().filter_map(|entry| {
+        let name = entry.file_name();
+        name.to_str()?.parse::<RawFd>().ok()
+    });
+    for number in numbers.filter(|&number| number >= FIRST) {
+        // SAFETY: takes no pointer; the flag is all that changes.
+        unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) };
+    }
+}
+
 /// A descriptor as a stream. Unlike the standard library's stdin and stdout, a closed one is an error (EBADF).
 #[derive(Debug)]
 pub struct Stream<'fd>(pub BorrowedFd<'fd>);

@@ -141,6 +141,11 @@ fn time(time: libc::timeval) -> Duration {
     Duration::from_secs(seconds) + Duration::from_micros(microseconds)
 }
 
+/// True when a process with this wait status was ended by a signal. wait(2).
+pub fn was_killed(status: c_int) -> bool {
+    libc::WIFSIGNALED(status)
+}
+
 /// Sends `signal` to the process `pid`. kill(2).
 pub fn send(pid: Pid, signal: Signal) -> io::Result<()> {
     Ok(nix::sys::signal::kill(

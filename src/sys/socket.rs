@@ -144,6 +144,39 @@ pub fn discard(socket: impl AsFd) {
     }
 }
 
+/// Takes what has come, at most `room` full, without waiting (EAGAIN when there is nothing); 0 is the end. recv(2).
+pub fn receive_now(socket: impl AsFd, room: &mut [u8]) -> io::Result<usize> {
+    fd::retry(|| {
+        // SAFETY: pointer and length are of the same slice, which is the call's to write.
+        let received = unsafe {
+            libc::recv(
+                socket.as_fd().as_raw_fd(),
+                room.as_mut_ptr().cast(),
+                room.len(),
+                libc::MSG_DONTWAIT,
+            )
+        };
+        usize::try_from(received).map_err(|_| io::Error::last_os_error())
+    })
+}
+
+/// Ends what this end sends; the other end may go on. shutdown(2).
+pub fn send_no_more(socket: impl AsFd) -> io::Result<()> {
+    Ok(nix_socket::shutdown(
+        socket.as_fd().as_raw_fd(),
+        nix_socket::Shutdown::Write,
+    )?)
+}
+
+/// Makes closing `socket` break the connection, so that the peer sees that it has not got all. SO_LINGER, socket(7).
+pub fn reset_on_close(socket: impl AsFd) -> io::Result<()> {
+    let at_once = libc::linger {
+        l_onoff: 1,
+        l_linger: 0,
+    };
+    Ok(setsockopt(&socket, sockopt::Linger, &at_once)?)
+}
+
 /// Runs `call` with room for a socket address and gives its answer with the internet address that it wrote.
 fn with_address(
     call: impl Fn(*mut libc::sockaddr, *mut libc::socklen_t) -> io::Result<i32>,

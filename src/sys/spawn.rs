@@ -132,7 +132,7 @@ impl Spawner {
         self.own_groups
     }
 
-    /// Makes a child with `connection` as descriptors 0 and 1, which writes `lines` to descriptor 2, each with one
+    /// Makes a child with `streams` as its first descriptors, which writes `lines` to descriptor 2, each with one
     /// write(2), and becomes the program with `environment`. Returns when the program runs, or has failed to, and why.
     /// The child enters the control group whose file of processes `cgroup` is.
     ///
@@ -141,7 +141,7 @@ impl Spawner {
     /// ends at once.
     pub fn spawn<'a>(
         &mut self,
-        connection: BorrowedFd<'_>,
+        streams: Streams<'_>,
         environment: impl IntoIterator<Item = &'a CStr>,
         lines: &mut [PidLine],
         cgroup: Option<BorrowedFd<'_>>,
@@ -149,7 +149,7 @@ impl Spawner {
         let arguments = self.program.arguments();
         let environment = pointers(environment);
         let mut job = Job {
-            connection: connection.as_raw_fd(),
+            streams: streams.raw(),
             lines,
             arguments: &arguments,
             environment: &environment,
@@ -177,9 +177,36 @@ impl Spawner {
     }
 }
 
+/// What becomes a child's descriptors 0, 1 and 2. None of them may be one of these numbers already, but in its own place.
+#[derive(Clone, Copy, Debug)]
+pub struct Streams<'fd> {
+    /// Descriptor 0.
+    pub stdin: BorrowedFd<'fd>,
+    /// Descriptor 1.
+    pub stdout: BorrowedFd<'fd>,
+    /// Descriptor 2, if it is to be another than ours.
+    pub stderr: Option<BorrowedFd<'fd>>,
+}
+
+impl<'fd> Streams<'fd> {
+    /// One connection for both directions.
+    pub fn both(connection: BorrowedFd<'fd>) -> Self {
+        Self {
+            stdin: connection,
+            stdout: connection,
+            stderr: None,
+        }
+    }
+
+    fn raw(self) -> [Option<RawFd>; 3] {
+        [Some(self.stdin), Some(self.stdout), self.stderr]
+            .map(|stream| stream.map(|stream| stream.as_raw_fd()))
+    }
+}
+
 /// What one child needs, borrowed from the sleeping parent.
 struct Job<'a> {
-    connection: RawFd,
+    streams: [Option<RawFd>; 3],
     lines: &'a mut [PidLine],
     arguments: &'a [*const c_char],
     environment: &'a [*const c_char],
@@ -219,8 +246,10 @@ extern "C" fn child(job: *mut c_void) -> c_int {
             set_sigpipe(libc::SIG_DFL);
         }
     }
-    for target in 0..=1 {
-        if let Err(errno) = place(job.connection, target) {
+    for (target, stream) in (0..).zip(job.streams) {
+        if let Some(stream) = stream
+            && let Err(errno) = place(stream, target)
+        {
             job.fail(Step::Descriptors, errno);
         }
     }

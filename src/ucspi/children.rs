@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ffi::CStr;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 use std::rc::Rc;
 
 use tokio::sync::oneshot;
@@ -14,11 +14,11 @@ use crate::service::{Signals, Stages};
 use crate::sys::cgroup::Cgroups;
 use crate::sys::process::{self, Ended, Pid};
 use crate::sys::signal::Signal;
-use crate::sys::spawn::{Failure, PidLine, Spawner};
+use crate::sys::spawn::{Failure, PidLine, Spawner, Streams};
 
-/// All children that are running, each with the connection that waits for it.
+/// All children that are running, each with who waits for its end.
 #[derive(Debug)]
-pub(super) struct Children {
+pub(crate) struct Children {
     spawner: RefCell<Spawner>,
     running: RefCell<HashMap<Pid, oneshot::Sender<Ended>>>,
     /// How long each connection may last.
@@ -29,16 +29,16 @@ pub(super) struct Children {
 
 /// A child that was made.
 #[derive(Debug)]
-pub(super) struct Child {
-    pub(super) pid: Pid,
+pub(crate) struct Child {
+    pub(crate) pid: Pid,
     /// Why it is not the program, and ends at once.
-    pub(super) failure: Option<Failure>,
+    pub(crate) failure: Option<Failure>,
     end: oneshot::Receiver<Ended>,
     tree: Tree,
 }
 
 impl Children {
-    pub(super) fn new(spawner: Spawner, lifetime: Option<Lifetime>) -> Self {
+    pub(crate) fn new(spawner: Spawner, lifetime: Option<Lifetime>) -> Self {
         Self {
             spawner: RefCell::new(spawner),
             running: RefCell::default(),
@@ -47,13 +47,13 @@ impl Children {
         }
     }
 
-    /// Makes the child that serves `connection`; see [`Spawner::spawn`].
+    /// Makes a child; see [`Spawner::spawn`].
     ///
     /// # Errors
     /// No process could be made.
-    pub(super) fn spawn<'a>(
+    pub(crate) fn spawn<'a>(
         &self,
-        connection: BorrowedFd<'_>,
+        streams: Streams<'_>,
         environment: impl IntoIterator<Item = &'a CStr>,
         lines: &mut [PidLine],
     ) -> io::Result<Child> {
@@ -62,7 +62,7 @@ impl Children {
         let cgroups = self.cgroups.as_ref();
         let (cgroup, entrance) = cgroups.and_then(|cgroups| cgroups.make().ok()).unzip();
         let entrance = entrance.as_ref().map(AsFd::as_fd);
-        let (pid, failure) = spawner.spawn(connection, environment, lines, entrance)?;
+        let (pid, failure) = spawner.spawn(streams, environment, lines, entrance)?;
         let (ended, end) = oneshot::channel();
         self.running.borrow_mut().insert(pid, ended);
         Ok(Child {
@@ -73,14 +73,14 @@ impl Children {
         })
     }
 
-    /// Starts a task that reaps each child that has ended and wakes the connection that waits for it.
+    /// Starts a task that reaps each child that has ended and wakes who waits for it.
     ///
     /// A child that we did not make (one of the process that we were before an exec, an orphan where we are process 1) is
     /// reaped and means nothing.
     ///
     /// # Errors
     /// No descriptor for SIGCHLD.
-    pub(super) fn reap_always(self: &Rc<Self>) -> io::Result<()> {
+    pub(crate) fn reap_always(self: &Rc<Self>) -> io::Result<()> {
         let ends = Signals::of(&[Signal::SIGCHLD])?;
         let children = Rc::clone(self);
         tokio::task::spawn_local(async move {
@@ -110,13 +110,19 @@ impl Children {
 }
 
 impl Child {
+    /// How the child ended, when it has.
+    pub(crate) async fn gone(&mut self) -> Ended {
+        // The sender lives in `Children::running` until it has sent.
+        (&mut self.end).await.unwrap_or_default()
+    }
+
     /// How the child ended, when it has, as `stages` or its lifetime may ask it to.
     pub(super) async fn ended(&mut self, stages: &Stages) -> Ended {
         loop {
             tokio::select! {
                 // First: a child that was reaped must not be sent a signal, which might be another's.
                 biased;
-                // The sender lives in `Children::running` until it has sent.
+                // Not by `gone`, which would borrow the tree too.
                 end = &mut self.end => return end.unwrap_or_default(),
                 () = self.tree.be_told(stages) => {}
             }

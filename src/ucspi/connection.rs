@@ -20,7 +20,7 @@ use super::record::Record;
 use crate::service::{Arrival, End, Entered, Service, Stage};
 use crate::sys::memory;
 use crate::sys::process::Pid;
-use crate::sys::spawn::{Failure, Step};
+use crate::sys::spawn::{Failure, Step, Streams};
 
 /// What all connections of a server share.
 pub(super) struct Server {
@@ -160,5 +160,5 @@ fn spawn(
     let environment = changes.apply(&server.environment);
     server
         .children
-        .spawn(connection.as_fd(), environment, &mut lines)
+        .spawn(Streams::both(connection.as_fd()), environment, &mut lines)
 }

@@ -8,7 +8,7 @@ use std::ffi::{CStr, CString};
 use crate::sys::exec::c_string;
 
 /// Entries of an environment, each as it was given.
-pub(super) type Entries = Vec<CString>;
+pub(crate) type Entries = Vec<CString>;
 
 /// `inherited` with `name` set to `value`.
 pub fn with(inherited: &[CString], name: &str, value: &[u8]) -> Vec<CString> {

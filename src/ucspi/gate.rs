@@ -138,6 +138,13 @@ impl Guest {
     }
 }
 
+impl Guest {
+    /// Where it comes from, as text.
+    pub(crate) fn remote_ip(&self) -> &str {
+        &self.facts.remote.ip
+    }
+}
+
 /// Why a connection may not be served.
 pub(crate) enum Refusal {
     /// The rules say so, or its source may not have it.

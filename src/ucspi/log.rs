@@ -110,8 +110,27 @@ impl Log {
         }
     }
 
+    /// `pid NUMBER from IP` and `ok NUMBER ...`: a connection is served, and no process is its own. No process has its
+    /// number, which is also given.
+    pub(crate) fn served(&self, record: &mut Record, guest: &Guest) -> Pid {
+        let number = self.next_number();
+        if self.voice.is_json() {
+            self.voice.tell_event(|| {
+                let event = self.told("ok", record, &guest.known(), number, None::<Pid>);
+                decided(event.text("verdict", b"allow"), record)
+            });
+        } else {
+            for line in self.beginning(record, guest) {
+                self.tell(line, number);
+            }
+        }
+        self.begun(record, number);
+        record.end = Some(Ended::default());
+        number
+    }
+
     /// `end PID status STATUS`
-    pub(super) fn ended(&self, record: &Record) {
+    pub(crate) fn ended(&self, record: &Record) {
         let (Some(number), Some(end)) = (record.number, record.end) else {
             return;
         };
@@ -120,7 +139,7 @@ impl Log {
             self.voice.tell_event(|| {
                 let nothing = Known::default();
                 let known = record.known.as_deref().unwrap_or(&nothing);
-                let event = self.told("end", record, known, number, Some(number));
+                let event = self.told("end", record, known, number, served_by(number));
                 let (status, signal) = parts(end.status);
                 event
                     .text("verdict", b"allow")

@@ -8,7 +8,7 @@
 
 pub mod account;
 
-mod children;
+pub(crate) mod children;
 pub mod client;
 pub(crate) mod connect;
 mod connection;
@@ -18,10 +18,10 @@ pub mod gate;
 pub mod host;
 pub mod ident;
 mod limits;
-mod log;
+pub(crate) mod log;
 pub mod names;
 pub mod port;
-mod record;
+pub(crate) mod record;
 pub mod server;
 mod sum;
 pub mod tree;

@@ -109,7 +109,7 @@ impl Lookups {
     }
 
     /// True when somebody has to be asked.
-    pub(super) fn are_needed(&self) -> bool {
+    pub(crate) fn are_needed(&self) -> bool {
         self.local_host.is_none() || self.remote_host || self.ident
     }
 

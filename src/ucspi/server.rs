@@ -15,7 +15,9 @@ use super::tree::Lifetime;
 use crate::cli::{During, Error, FAILED, Voice};
 use crate::dns::Resolver;
 use crate::service::control::{Answers, Control};
-use crate::service::{Appetite, Drain, List, Listening, Room, Service, SourceTerms, Start, Terms};
+use crate::service::{
+    Appetite, Drain, List, Listening, Room, Service, SourceTerms, Start, Terms, make_room,
+};
 use crate::sys::exec::Program;
 use crate::sys::limit::Descriptors;
 use crate::sys::process;
@@ -150,56 +152,17 @@ fn appetite(config: &Config) -> Appetite {
 
 /// What a connection holds while it is looked up: itself, two questions, an ident connection.
 const DESCRIPTORS_PER_CONNECTION: u64 = 4;
-/// What the server itself holds: the runtime's three, the signals twice, the listener. The rules are one more.
-const DESCRIPTORS_OF_SERVER: u64 = 6;
-/// The same, and what look-ups open for a moment, amply.
-const DESCRIPTORS_AMPLY: u64 = 32;
 
-/// Makes room for the server, and for connections that wait, and gives the limits to put back for the programs. A
-/// connection that is served at once holds a descriptor for a moment only, and needs no room but that.
-///
-/// # Errors
-/// 111: not even one connection could be served.
+/// Makes room for the server, and for connections that wait. A connection that is served at once holds a descriptor for a
+/// moment only, and needs no room but that.
 fn descriptors(config: &Config, voice: Voice) -> Result<Option<Descriptors>, Error> {
-    let Ok(inherited) = Descriptors::now() else {
-        return Ok(None);
-    };
-    let wait = config.lookups.are_needed() || !config.gate.banner.is_empty();
-    let each = if wait { DESCRIPTORS_PER_CONNECTION } else { 1 };
-    let least = DESCRIPTORS_OF_SERVER + u64::from(config.gate.rules.is_some()) + each;
-    let ample = if wait {
-        u64::from(config.listening.limit) * each + DESCRIPTORS_AMPLY
-    } else {
-        0
-    };
-    if ample <= inherited.soft && inherited.left(least) == least {
-        return Ok(None);
-    }
-    let is_raised = inherited.soft < inherited.hard && inherited.raise().is_ok();
-    let now = if is_raised {
-        inherited.hard
-    } else {
-        inherited.soft
-    };
-    let counts = Descriptors {
-        soft: now,
-        ..inherited
-    };
-    let missing = least - counts.left(least);
-    if missing > 0 {
-        let needed = now + missing;
-        return Err(Error::fatal(format!(
-            "a limit of {now} descriptors is too small: {needed} are needed"
-        )));
-    }
-    if ample > now {
-        let limit = config.listening.limit;
-        let warning = format!(
-            "warning: {now} descriptors may not be enough for {limit} connections that wait for look-ups"
-        );
-        voice.warn(&[warning.as_bytes()]);
-    }
-    Ok(is_raised.then_some(inherited))
+    let waits = config.lookups.are_needed() || !config.gate.banner.is_empty();
+    let each = if waits { DESCRIPTORS_PER_CONNECTION } else { 1 };
+    let least = u64::from(config.gate.rules.is_some()) + each;
+    let limit = config.listening.limit;
+    let ample = if waits { u64::from(limit) * each } else { 0 };
+    let whom = format!("{limit} connections that wait for look-ups");
+    make_room(least, ample, &whom, voice)
 }
 
 /// The way to make children.

@@ -12,7 +12,7 @@ use crate::sys::signal::Signal;
 
 /// How long a connection may last.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Lifetime {
+pub(crate) struct Lifetime {
     /// From when its program starts to when it is asked to end.
     pub(super) time: Duration,
     /// From then to when it is ended.
@@ -103,7 +103,7 @@ impl Tree {
     fn tell(&mut self, stage: Stage) {
         self.stage = stage;
         let signal = match stage {
-            Stage::Serve => return,
+            Stage::Serve | Stage::Leave => return,
             Stage::Ask => Signal::SIGTERM,
             Stage::Kill => Signal::SIGKILL,
         };
@@ -139,6 +139,6 @@ impl Tree {
 
     /// True when it was told to end.
     pub(super) fn was_told(&self) -> bool {
-        self.stage > Stage::Serve
+        self.stage >= Stage::Ask
     }
 }

@@ -10,15 +10,16 @@ use std::path::{Path, PathBuf};
 use crate::support::code::{code_only, word};
 
 /// A room, and the rooms that it may name.
-const ROOMS: [(&str, &[&str]); 12] = [
+const ROOMS: [(&str, &[&str]); 13] = [
     (
         "bin",
         &[
-            "import", "clients", "control", "filter", "smtp", "ucspi", "service", "rules", "dns",
-            "cli", "sys",
+            "import", "clients", "control", "filter", "smtp", "pool", "ucspi", "service", "rules",
+            "dns", "cli", "sys",
         ],
     ),
     ("import", &["rules", "cli"]),
+    ("pool", &["ucspi", "service", "rules", "dns", "cli", "sys"]),
     ("smtp", &["dns", "cli", "sys"]),
     ("clients", &["ucspi", "filter", "dns", "cli", "sys"]),
     ("control", &["cli", "sys"]),
@@ -35,11 +36,14 @@ const ROOMS: [(&str, &[&str]); 12] = [
 const CRATES: [(&str, &[&str]); 7] = [
     ("nix", &["sys"]),
     ("libc", &["sys"]),
-    ("tokio", &["clients", "ucspi", "service", "dns", "sys"]),
+    (
+        "tokio",
+        &["clients", "pool", "ucspi", "service", "dns", "sys"],
+    ),
     ("hickory_proto", &["dns"]),
     ("cdb", &["rules"]),
     ("ipnet", &["import", "rules", "service"]),
-    ("memchr", &["filter", "rules"]),
+    ("memchr", &["filter", "pool", "rules"]),
 ];
 
 /// The only room that may hold `unsafe` code.

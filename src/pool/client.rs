@@ -1,0 +1,351 @@
+//! Our end of a client's connection: reading queries, writing replies, parting.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::time::{timeout, timeout_at};
+
+use super::frame::{Fault, Found, Frame, Scanner};
+use super::queue::Reason;
+use super::talk::{PART, Talk};
+use crate::service::{Stage, Stages};
+use crate::sys::process::Pid;
+use crate::sys::{socket, watch};
+
+/// What a connection may expect.
+#[derive(Debug)]
+pub(super) struct Manners {
+    pub(super) query: Frame,
+    pub(super) reply: Frame,
+    /// The longest query, in bytes, its end included; 0 is no limit, and then long ones are passed on as they come.
+    pub(super) max_query: u64,
+    /// How many queries; 0 is no limit.
+    pub(super) queries: u32,
+    /// How long it may take to ask a query, and to read a reply.
+    pub(super) idle: Duration,
+    /// What a query that failed is answered, `%r` being the reason; nothing: the connection is closed.
+    pub(super) error: Vec<u8>,
+    /// Workers are told the peer's address.
+    pub(super) tells_address: bool,
+}
+
+/// What a client has asked.
+#[derive(Debug)]
+pub(super) enum Asked {
+    /// Nothing, and it will not.
+    Nothing,
+    Query(Vec<u8>),
+    /// The beginning of a query that has no limit.
+    Part(Vec<u8>, Scanner),
+    /// What is no query.
+    Wrong(Reason),
+}
+
+/// Room for one read, used in turn and never over a wait.
+pub(super) type Room = RefCell<Vec<u8>>;
+
+/// A client.
+#[derive(Debug)]
+pub(super) struct Client {
+    socket: AsyncFd<OwnedFd>,
+    /// For the log.
+    pub(super) number: Pid,
+    /// What workers are told before each query.
+    pub(super) address: Option<Vec<u8>>,
+    /// What was read and not looked at, from `at` on.
+    rest: Vec<u8>,
+    at: usize,
+    /// Nothing was read yet.
+    is_new: Cell<bool>,
+    /// Bytes of the last reply that were sent.
+    pub(super) sent: Cell<u64>,
+}
+
+/// How long a client that has more to say may go on after its last answer: closing before would take that from it.
+const LINGER: Duration = Duration::from_secs(2);
+
+impl Client {
+    /// The client at the other end of `connection`.
+    ///
+    /// # Errors
+    /// The runtime cannot watch it.
+    pub(super) fn new(
+        connection: OwnedFd,
+        number: Pid,
+        address: Option<Vec<u8>>,
+    ) -> io::Result<Self> {
+        Ok(Self {
+            socket: watch::readable(connection)?,
+            number,
+            address,
+            rest: Vec::new(),
+            at: 0,
+            is_new: Cell::new(true),
+            sent: Cell::new(0),
+        })
+    }
+
+    /// Its next query. With `stages`, one that has not begun at the end of the service does not come.
+    pub(super) async fn query(
+        &mut self,
+        manners: &Manners,
+        room: &Room,
+        stages: Option<&Stages>,
+    ) -> Asked {
+        let deadline = Instant::now() + manners.idle;
+        let mut scanner = Scanner::new(manners.query, manners.max_query);
+        let mut query = Vec::new();
+        loop {
+            if let Some(asked) = self.scan(&mut scanner, &mut query) {
+                return asked;
+            }
+            if manners.max_query == 0 && query.len() >= PART {
+                return Asked::Part(query, scanner);
+            }
+            let stages = stages.filter(|_| !scanner.has_begun());
+            let read = tokio::select! {
+                biased;
+                read = timeout_at(deadline.into(), self.read(room)) => read,
+                // What has come by now is still answered.
+                () = end_of_service(stages) => Ok(self.read_now(room)),
+            };
+            let length = match read {
+                Ok(Ok(piece)) => {
+                    self.rest = piece;
+                    self.at = 0;
+                    self.rest.len()
+                }
+                // A query of which only the end of the stream is the end has not ended.
+                Ok(Err(_)) | Err(_) if scanner.has_begun() => return Asked::Wrong(Reason::Bad),
+                Ok(Err(_)) | Err(_) => return Asked::Nothing,
+            };
+            if length == 0 {
+                return match scanner.has_begun() {
+                    false => Asked::Nothing,
+                    true if scanner.ends_with_the_stream() => Asked::Query(query),
+                    true => Asked::Wrong(Reason::Bad),
+                };
+            }
+        }
+    }
+
+    /// Looks for the end of `query` in what was read.
+    fn scan(&mut self, scanner: &mut Scanner, query: &mut Vec<u8>) -> Option<Asked> {
+        let piece = &self.rest[self.at..];
+        if piece.is_empty() {
+            return None;
+        }
+        match scanner.scan(piece) {
+            Err(Fault::Long) => Some(Asked::Wrong(Reason::Long)),
+            Err(Fault::Broken) => Some(Asked::Wrong(Reason::Bad)),
+            Ok(Found::More) => {
+                self.take(query, piece.len());
+                None
+            }
+            Ok(Found::End(length)) => {
+                self.take(query, length);
+                Some(Asked::Query(std::mem::take(query)))
+            }
+        }
+    }
+
+    /// Moves the next `length` bytes of what was read to the end of `query`.
+    fn take(&mut self, query: &mut Vec<u8>, length: usize) {
+        let end = self.at + length;
+        let is_all = end == self.rest.len();
+        if is_all && self.at == 0 && query.is_empty() {
+            *query = std::mem::take(&mut self.rest);
+        } else {
+            query.extend_from_slice(&self.rest[self.at..end]);
+            self.at = end;
+        }
+        if is_all {
+            self.rest = Vec::new();
+            self.at = 0;
+        }
+    }
+
+    /// Waits for bytes and takes what there is, nothing at the end. Loses nothing when it is dropped.
+    async fn read(&self, room: &Room) -> io::Result<Vec<u8>> {
+        // Most new clients have asked by now, and are not waited for.
+        if self.is_new.replace(false) {
+            match self.read_now(room) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                read => return read,
+            }
+        }
+        loop {
+            let mut ready = self.socket.readable().await?;
+            let read = self.read_now(room);
+            let is_all = read.as_ref().is_ok_and(|piece| piece.len() < READ);
+            match read {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready.clear_ready(),
+                read => {
+                    if is_all {
+                        ready.clear_ready();
+                    }
+                    return read;
+                }
+            }
+        }
+    }
+
+    fn read_now(&self, room: &Room) -> io::Result<Vec<u8>> {
+        let mut room = room.borrow_mut();
+        let length = socket::receive_now(self.socket.get_ref(), &mut room[..READ])?;
+        Ok(room[..length].to_vec())
+    }
+
+    /// Passes the rest of a query on, as its worker takes it; gives how long that was, and what has come behind it.
+    ///
+    /// # Errors
+    /// It is none, or does not come in time: so long for each [`PART`].
+    pub(super) async fn pass_query(
+        &self,
+        talk: &Talk,
+        scanner: &mut Scanner,
+        room: &Room,
+        idle: Duration,
+    ) -> Result<(u64, Vec<u8>), Reason> {
+        let mut passed = 0;
+        let mut since = 0;
+        let mut deadline = Instant::now() + idle;
+        loop {
+            talk.has_room().await;
+            let read = timeout_at(deadline.into(), self.read(room)).await;
+            let Ok(Ok(piece)) = read else {
+                return Err(Reason::Bad);
+            };
+            if piece.is_empty() {
+                if !scanner.ends_with_the_stream() {
+                    return Err(Reason::Bad);
+                }
+                talk.ask_more(b"", true);
+                return Ok((passed, Vec::new()));
+            }
+            match scanner.scan(&piece) {
+                Err(_) => return Err(Reason::Bad),
+                Ok(Found::More) => talk.ask_more(&piece, false),
+                Ok(Found::End(end)) => {
+                    talk.ask_more(&piece[..end], true);
+                    return Ok((passed + end as u64, piece[end..].to_vec()));
+                }
+            }
+            passed += piece.len() as u64;
+            since += piece.len();
+            if since >= PART {
+                since = 0;
+                deadline = Instant::now() + idle;
+            }
+        }
+    }
+
+    /// What was read belongs to the next query.
+    pub(super) fn put_back(&mut self, rest: Vec<u8>) {
+        self.rest = rest;
+        self.at = 0;
+    }
+
+    /// Sends the reply as it comes, until it has ended or its query has failed; true when some of it was sent.
+    ///
+    /// # Errors
+    /// The client has left, or does not read in time.
+    pub(super) async fn pass_reply(&self, talk: &Talk, idle: Duration) -> io::Result<bool> {
+        self.sent.set(0);
+        loop {
+            let reply = talk.take_reply();
+            if !reply.is_empty() {
+                self.send(&reply, idle).await?;
+                self.sent.set(self.sent.get() + reply.len() as u64);
+            } else if talk.end().is_some() {
+                return Ok(self.sent.get() > 0);
+            } else {
+                tokio::select! {
+                    biased;
+                    () = talk.changed() => {}
+                    // One that has closed its half may still read; one that has reset the connection has left.
+                    error = self.socket.ready(Interest::ERROR) => {
+                        return Err(error.err().unwrap_or_else(|| io::ErrorKind::ConnectionReset.into()));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sends all of `bytes`, to a client that reads it in time.
+    ///
+    /// # Errors
+    /// The client has left, or does not read in time.
+    pub(super) async fn send(&self, mut bytes: &[u8], idle: Duration) -> io::Result<()> {
+        let socket = self.socket.get_ref();
+        let send = |bytes: &mut &[u8]| -> io::Result<bool> {
+            while !bytes.is_empty() {
+                match socket::send_now(socket, bytes) {
+                    Ok(length) => *bytes = &bytes[length..],
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(true)
+        };
+        if send(&mut bytes)? {
+            return Ok(());
+        }
+        // Few are so slow that they need a second descriptor, to be waited for when they can be written.
+        let slow = Box::pin(async {
+            let writable = watch::writable(socket.try_clone()?)?;
+            loop {
+                writable.writable().await?.clear_ready();
+                if send(&mut bytes)? {
+                    return Ok(());
+                }
+            }
+        });
+        timeout(idle, slow).await?
+    }
+
+    /// Closing breaks the connection, so that the client sees that it has not got all.
+    pub(super) fn reset(&self) {
+        let _ = socket::reset_on_close(self.socket.get_ref());
+    }
+
+    /// Lets go of a client that has got all. Closing while it still sends would break the connection, and could take its
+    /// last answer from it.
+    pub(super) async fn part(&mut self, room: &Room) {
+        let has_more = match self.read_now(room) {
+            Ok(piece) => !piece.is_empty(),
+            Err(_) => false,
+        };
+        if !has_more && self.rest.is_empty() {
+            return;
+        }
+        let _ = socket::send_no_more(self.socket.get_ref());
+        let _ = timeout(LINGER, async {
+            let mut heard = 0;
+            while heard < LINGER_MAX
+                && let Ok(piece) = self.read(room).await
+                && !piece.is_empty()
+            {
+                heard += piece.len();
+            }
+        })
+        .await;
+    }
+}
+
+/// Waits for the end of the service, if that concerns anybody.
+async fn end_of_service(stages: Option<&Stages>) {
+    match stages {
+        Some(stages) => stages.reach(Stage::Leave).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What is read at a time, in bytes.
+pub(super) const READ: usize = 16 * 1024;
+/// How much a client may go on to say after its last answer, in bytes.
+const LINGER_MAX: usize = 1024 * 1024;
