@@ -24,6 +24,7 @@ mod fault;
 mod support;
 #[allow(
     dead_code,
+    unused_imports,
     reason = "the world is that of the components, of which each test uses its own part"
 )]
 #[path = "../components/world.rs"]
