@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::ffi::OsStr;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -478,6 +478,7 @@ fn serve(listener: &TcpListener, program: &Path) {
             let mut child = command.spawn().expect("it starts");
             let stdin = child.stdin.take().expect("a pipe");
             let stdout = child.stdout.take().expect("a pipe");
+            set_nonblocking(&stdout);
             watch(&stdout, number);
             Worker {
                 child,
@@ -498,6 +499,7 @@ fn serve(listener: &TcpListener, program: &Path) {
             if number == LISTENER {
                 while let Ok((stream, _)) = listener.accept() {
                     stream.set_nonblocking(true).expect("a socket");
+                    clear_ip_options(&stream);
                     let at = clients
                         .iter()
                         .position(Option::is_none)
@@ -568,6 +570,7 @@ fn serve(listener: &TcpListener, program: &Path) {
                 .position(|&byte| byte == b'\n')
                 .map_or(0, |end| end + 1);
             let query: Vec<u8> = client.rest.drain(..end).collect();
+            assert!(is_quiet(worker), "the program answers with one line");
             worker.stdin.write_all(&query).expect("it reads");
             worker.client = Some(at);
         }
@@ -578,4 +581,23 @@ fn serve(listener: &TcpListener, program: &Path) {
 fn has_ended(client: &Client) -> bool {
     let mut byte = [0];
     matches!(client.stream.peek(&mut byte), Ok(0))
+}
+
+fn set_nonblocking(fd: &impl AsRawFd) {
+    // SAFETY: takes no pointer; the pipe is ours.
+    unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) };
+}
+
+fn clear_ip_options(stream: &TcpStream) {
+    let (level, option) = (libc::IPPROTO_IP, libc::IP_OPTIONS);
+    // SAFETY: a null pointer is valid for a length of 0.
+    unsafe { libc::setsockopt(stream.as_raw_fd(), level, option, std::ptr::null(), 0) };
+}
+
+/// The two looks at a worker that a pool takes before each query.
+fn is_quiet(worker: &mut Worker) -> bool {
+    let mut unread: libc::c_int = 0;
+    // SAFETY: FIONREAD writes one int, to a local that is one.
+    unsafe { libc::ioctl(worker.stdin.as_raw_fd(), libc::FIONREAD, &raw mut unread) };
+    worker.stdout.read(&mut [0]).is_err() && unread == 0
 }

@@ -14,7 +14,7 @@ use crate::cli::{During, Error, FAILED, Voice};
 use crate::dns::Resolver;
 use crate::service::control::{Answers, Control};
 use crate::service::{
-    Drain, List, Listening, Room, Service, Signals, SourceTerms, Start, Terms, make_room,
+    Appetite, Drain, List, Listening, Room, Service, Signals, SourceTerms, Start, Terms, make_room,
 };
 use crate::sys::exec::Program;
 use crate::sys::signal::{Mask, Signal};
@@ -58,6 +58,14 @@ pub struct Config {
     pub style: Style,
 }
 
+/// What connections take, amply: a kilobyte as long as they are open, 7 with look-ups, and a query of the usual limit, of
+/// which few are there at once.
+const APPETITE: Appetite = Appetite {
+    arrival: 96 * 1024,
+    undecided: 8 * 1024,
+    reserve: 64 * 1024,
+};
+
 /// The time between one way to end a worker and the next, where `--kill` does not say.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -84,11 +92,11 @@ pub fn run(mut config: Config, voice: Voice) -> Result<(), Error> {
     let control = control
         .map(|path| Control::bind(path, privileges))
         .transpose()?;
-    let spawner = spawner(&config, start.inherited, voice)?;
     // Before the port: who starts, can serve.
     let memory = resolver.clone();
-    let memory = Room::new(config.lookups.appetite(), move || memory.forget())?;
+    let room = Room::new(APPETITE, move || memory.forget())?;
     let listener = start.listen(place, &config.listening, privileges)?;
+    let spawner = spawner(&config, start.inherited, voice)?;
     let drain = config.drain.unwrap_or(Drain {
         wait: config.pool.busy(),
         kill: None,
@@ -116,7 +124,7 @@ pub fn run(mut config: Config, voice: Voice) -> Result<(), Error> {
             process::environment(),
         );
         crew.begin(&config.program[0])?;
-        let service = Service::new(voice, terms, memory);
+        let service = Service::new(voice, terms, room);
         let mut gate = Gate::new(
             config.gate,
             config.sources,
