@@ -23,7 +23,6 @@ fn many_idle_sessions_hold_two_sockets_each_and_no_pipe() {
     nix::sys::socket::listen(&listener, nix::sys::socket::Backlog::MAXCONN).expect("it listens");
     let address = listener.local_addr().expect("it is bound").to_string();
     let relay = Relay::start(&["-c20000", "--threads=2"], &[&address]);
-    let at_rest = relay.descriptors().len();
     let big = vec![b'x'; 100_000];
     let mut sessions = Vec::new();
     for number in 0..count {
@@ -54,11 +53,9 @@ fn many_idle_sessions_hold_two_sockets_each_and_no_pipe() {
         .filter(|name| name.starts_with("socket:"))
         .count();
     assert_eq!(sockets, 2 * count + 2, "the listener, and its copy");
-    // The pool may keep the pipes that were used once.
-    assert!(
-        descriptors.len() - at_rest - 2 * count <= 2 * 2,
-        "{pipes} pipe ends"
-    );
+    // The pool of each of the two threads keeps the one that was used. Of others, the process has a handful.
+    assert!(pipes <= 2 * 2 + 1, "{pipes} pipe ends");
+    assert!(descriptors.len() < sockets + pipes + 24, "{descriptors:?}");
     for (client, remote) in sessions.iter_mut().step_by(37) {
         client.write_all(b"ping").expect("it is taken");
         remote.read_exact(&mut [0; 4]).expect("it arrives");
