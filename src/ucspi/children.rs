@@ -133,7 +133,8 @@ impl Child {
     /// end, and else lets it go on for the rest of its lifetime.
     pub(super) async fn leave(mut self, stages: &Stages) {
         if self.tree.was_told() {
-            self.tree.is_gone(stages).await;
+            // In a box: few connections come here, and all would hold the room.
+            Box::pin(self.tree.is_gone(stages)).await;
         } else if self.tree.has_lifetime() && self.tree.is_there() {
             let stages = stages.clone();
             tokio::task::spawn_local(async move { self.tree.is_gone(&stages).await });

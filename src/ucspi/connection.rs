@@ -136,7 +136,7 @@ async fn wait(
         tokio::select! {
             biased;
             admitted = &mut gate => return (number, admitted),
-            _ = server.service.stages().after(Stage::Serve) => return (number, Err(Refusal::Late)),
+            () = server.service.stages().reach(Stage::Ask) => return (number, Err(Refusal::Late)),
             () = &mut notable, if number.is_none() && server.log.is_detailed() => {
                 number = server.log.waiting(ip);
             }

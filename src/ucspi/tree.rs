@@ -86,14 +86,15 @@ impl Tree {
     }
 
     async fn time_is_up(&mut self) -> Stage {
+        // In boxes: connections without a limit do not pay for the room of a clock.
         if let Some(at) = self.asks {
-            sleep_until(at).await;
+            Box::pin(sleep_until(at)).await;
             self.asks = None;
             self.kills = Instant::now().checked_add(self.patience);
             return self.stage.max(Stage::Ask);
         }
         match self.kills {
-            Some(at) => sleep_until(at).await,
+            Some(at) => Box::pin(sleep_until(at)).await,
             None => std::future::pending().await,
         }
         self.kills = None;

@@ -309,7 +309,8 @@ fn connection_that_is_looked_up_is_decided_before_a_server_ends() {
             net::connect_from(FRIEND, Ipv4Addr::LOCALHOST, server.port, |_| false).is_err()
         });
         names.release();
-        assert_eq!(lossy(&net::receive_all(&mut client)), "served\n");
+        let said = lossy(&net::receive_all(&mut client));
+        assert_eq!(said, "served\n", "{options:?}\n{}", log_of(&server.process));
         let outcome = server.process.outcome();
         let log = lossy(&outcome.stderr);
         assert_eq!(describe(outcome.status), "exit: 0", "{log}");
