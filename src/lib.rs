@@ -2,6 +2,7 @@
 //!
 //! The map, one line per room; imports run from the top down and never up (`tests/documents/layout.rs`):
 //!
+//! * [`relay`]: connections carried to one of several remotes: tcprelay
 //! * [`clients`]: programs that ask a server and show its answer: who@, http@, time@, mconnect
 //! * [`control`]: asking a server of ours how it is: tcpctl
 //! * [`filter`]: programs that watch or change bytes: recordio, fixcrio, addcr, delcr
@@ -22,6 +23,7 @@ pub mod dns;
 pub mod filter;
 pub mod import;
 pub mod pool;
+pub mod relay;
 pub mod rules;
 pub mod service;
 pub mod smtp;

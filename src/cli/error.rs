@@ -63,6 +63,15 @@ impl Error {
         })
     }
 
+    /// A failure with an exit code of its own: `name: fatal: text`.
+    pub fn with_code(text: impl Into<Vec<u8>>, code: u8) -> Self {
+        Self(Kind::Fatal {
+            text: text.into(),
+            more: None,
+            code,
+        })
+    }
+
     /// A permanent failure, exit code 100: `name: fatal: text`, then `name: more`.
     pub fn permanent(text: impl Into<Vec<u8>>, more: impl Into<Vec<u8>>) -> Self {
         Self(Kind::Fatal {

@@ -17,7 +17,7 @@ pub use error::{During, Error, FAILED, PERMANENT};
 pub use exec::exec;
 pub use json::Json;
 pub use options::{Arguments, Group, Opt, Value, group, number, seconds, size};
-pub use say::{Format, Verbosity, Voice};
+pub use say::{Format, Syslog, Verbosity, Voice};
 pub use words::{reason, words};
 
 use crate::sys::{process, startup};

@@ -150,7 +150,7 @@ fn spellings(groups: &[&mut dyn Group]) -> impl Iterator<Item = ((usize, usize),
 }
 
 /// The words of the command line that have not been taken yet.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Arguments {
     program: &'static CommandLine,
     words: VecDeque<Vec<u8>>,
@@ -284,6 +284,27 @@ impl Arguments {
         } else {
             None
         }
+    }
+
+    /// True when a word before the operands, or among them, is a long option other than `--except`.
+    pub fn has_long_option(&self, except: &str) -> bool {
+        let words = self.words.iter().take_while(|word| *word != b"--");
+        let mut names = words.filter_map(|word| word.strip_prefix(b"--"));
+        names.any(|name| name != except.as_bytes())
+    }
+
+    /// How many operands are left.
+    pub fn left(&self) -> usize {
+        self.words.len()
+    }
+
+    /// Prints the version and gives the way to end, for a program that has another option for it.
+    pub fn version(&self) -> Error {
+        print(
+            &self
+                .standard(VERSION.name.as_bytes(), &[])
+                .unwrap_or_default(),
+        )
     }
 
     /// The next operand.

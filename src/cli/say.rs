@@ -1,7 +1,11 @@
 //! Lines on descriptor 2: each is built first and written by one write(2), so that lines of many processes never mix.
 
+use std::io;
+use std::os::unix::net::UnixDatagram;
+use std::sync::OnceLock;
+
 use super::{CommandLine, Error, Json, Opt};
-use crate::sys::{log, process};
+use crate::sys::{clock, log, process};
 
 /// How much a program says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -147,6 +151,13 @@ impl Voice {
         }
     }
 
+    /// Unless quiet, writes `name: ` and the parts as one line on descriptor 2, whatever happens to the others.
+    pub fn warn_here(&self, parts: &[&[u8]]) {
+        if self.verbosity >= Verbosity::Errors {
+            say_here(&self.line(parts));
+        }
+    }
+
     /// `name: `, the parts and a line feed.
     pub fn line(&self, parts: &[&[u8]]) -> Vec<u8> {
         let mut line = Vec::with_capacity(
@@ -174,9 +185,70 @@ impl Voice {
     }
 }
 
-/// Writes to descriptor 2; a message that cannot be written is lost, as in the original, and stops nothing.
+/// Writes to descriptor 2, or where [`Syslog::take_over`] has it go; a message that cannot be written is lost, as in the
+/// original, and stops nothing.
 fn say(line: &[u8]) {
+    match SYSLOG.get() {
+        Some(syslog) => syslog.send(line),
+        None => say_here(line),
+    }
+}
+
+fn say_here(line: &[u8]) {
     let _ = log::write(line);
+}
+
+static SYSLOG: OnceLock<Syslog> = OnceLock::new();
+
+/// The system's log: each line is one message of RFC 3164 to `/dev/log`.
+#[derive(Debug)]
+pub struct Syslog {
+    socket: UnixDatagram,
+    /// Facility * 8 + severity.
+    priority: u8,
+    /// In the place of the program's name.
+    ident: Vec<u8>,
+}
+
+impl Syslog {
+    /// Messages of this facility (0 to 23) and severity (0 to 7), from `ident`.
+    ///
+    /// # Errors
+    /// No descriptor.
+    pub fn new(facility: u8, severity: u8, ident: Vec<u8>) -> io::Result<Self> {
+        let socket = UnixDatagram::unbound()?;
+        // Nobody waits for who writes the log.
+        socket.set_nonblocking(true)?;
+        Ok(Self {
+            socket,
+            priority: facility * 8 + severity,
+            ident,
+        })
+    }
+
+    /// From now on, and for ever, all lines of this process go there instead of descriptor 2.
+    pub fn take_over(self) {
+        // Who comes second changes nothing.
+        let _ = SYSLOG.set(self);
+    }
+
+    fn send(&self, line: &[u8]) {
+        let message = self.message(&clock::local(clock::now()), process::id(), line);
+        // Asked for each time: it may have been started anew.
+        let _ = self.socket.send_to(&message, "/dev/log");
+    }
+
+    /// `line` without the program's name and the line feed, as a message at `time`, `Fri Nov 20 21:49:20 2026`. RFC 3164
+    /// section 4.1
+    fn message(&self, time: &str, pid: process::Pid, line: &[u8]) -> Vec<u8> {
+        let text = line.strip_suffix(b"\n").unwrap_or(line);
+        let colon = text.windows(2).position(|pair| pair == b": ");
+        let text = colon.map_or(text, |colon| &text[colon + 2..]);
+        let stamp = time.get(4..19).unwrap_or_default();
+        let head = format!("<{}>{stamp} ", self.priority);
+        let pid = format!("[{pid}]: ");
+        [head.as_bytes(), &self.ident, pid.as_bytes(), text].concat()
+    }
 }
 
 /// Exit code after a bug of ours.
@@ -188,4 +260,23 @@ pub(super) fn report_panics(name: &'static str) {
         say(format!("{name}: fatal: internal error, please report it: {panic}\n").as_bytes());
         process::exit_now(BUG);
     }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Syslog;
+
+    #[test]
+    fn syslog_gets_messages_of_rfc_3164() {
+        let syslog = Syslog::new(8, 6, b"me".to_vec()).unwrap();
+        let message = |time, line: &[u8]| syslog.message(time, 7, line);
+        assert_eq!(
+            message("Fri Nov 20 21:49:20 2026", b"tcprelay: alive 10.0.0.1:22\n"),
+            b"<70>Nov 20 21:49:20 me[7]: alive 10.0.0.1:22"
+        );
+        assert_eq!(
+            message("Sun Nov  1 01:02:03 2026", b"tcprelay: warning: a: b\n"),
+            b"<70>Nov  1 01:02:03 me[7]: warning: a: b"
+        );
+    }
 }

@@ -69,6 +69,11 @@ impl Resolver {
         }))
     }
 
+    /// How long a question may take.
+    pub(crate) fn limit(&self) -> Duration {
+        self.0.limit
+    }
+
     /// The addresses of an operand: of an IPv4 address itself, or of a name, which is qualified and looked up, first in
     /// `/etc/hosts` unless `$DNSCACHEIP` is set. IPv4 first, each family in random order; none when there are none.
     ///

@@ -3,11 +3,13 @@
 #![forbid(unsafe_code)]
 
 pub mod carriage_return;
+mod io;
 mod pump;
 mod record;
 mod stream;
 mod wrap;
 
+pub use io::io;
 pub use pump::{Flow, Observer, pump};
 pub use record::Recorder;
 pub use stream::stream;

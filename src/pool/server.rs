@@ -14,7 +14,8 @@ use crate::cli::{During, Error, FAILED, Voice};
 use crate::dns::Resolver;
 use crate::service::control::{Answers, Control};
 use crate::service::{
-    Appetite, Drain, List, Listening, Room, Service, Signals, SourceTerms, Start, Terms, make_room,
+    Appetite, Drain, List, Listening, Overload, Room, Service, Signals, SourceTerms, Start, Terms,
+    make_room,
 };
 use crate::sys::exec::Program;
 use crate::sys::signal::{Mask, Signal};
@@ -111,6 +112,7 @@ pub fn run(mut config: Config, voice: Voice) -> Result<(), Error> {
             wait: drain.wait,
             kill: Some(Duration::ZERO),
         }),
+        overload: Overload::Queue,
     };
     start.serve(|stop| async move {
         let children = Rc::new(Children::new(spawner, None));

@@ -4,12 +4,14 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 
 use super::pace::Paid;
-use super::slots::Counted;
+use super::slots::{Counted, Slot};
 
 /// A connection that was accepted.
 pub(crate) struct Arrival {
     pub(crate) connection: OwnedFd,
     pub(crate) remote: SocketAddr,
+    /// To let go of when the connection has ended, and not before.
+    pub(crate) slot: Slot,
     /// To let go of as soon as it is decided what becomes of the connection: a server that ends waits for that.
     pub(crate) undecided: Undecided,
 }

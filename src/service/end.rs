@@ -26,7 +26,7 @@ impl Drain {
         Opt::value(
             "drain",
             "seconds",
-            "at SIGTERM, wait for the programs, at most this long",
+            "at SIGTERM, wait for connections to end, at most this long",
             |drain, value| {
                 drain.get_or_insert_default().wait = value.parse(SECONDS, seconds)?;
                 Ok(())
@@ -35,7 +35,7 @@ impl Drain {
         Opt::value(
             "kill",
             "seconds",
-            "then send them SIGTERM, and after this long SIGKILL",
+            "then end those that are left: SIGTERM for a program, and SIGKILL after this long",
             |drain, value| {
                 let patience = value.parse(SECONDS, seconds)?;
                 drain.get_or_insert_default().kill = Some(patience);

@@ -9,15 +9,37 @@ use tokio::io::unix::AsyncFd;
 use tokio::time::Instant;
 
 use crate::cli::{During, Error, Voice, reason};
-use crate::sys::{errno, socket, watch};
+use crate::sys::socket::Keepalive;
+use crate::sys::{errno, file, socket, watch};
 
 /// Where to listen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
     /// At one address, or at any address of one family.
     Address(SocketAddr),
     /// At any address of both families, on this port.
     Anywhere(u16),
+    /// At a UNIX socket of this name.
+    Path(Vec<u8>),
+}
+
+/// How to listen, and what connections inherit from the listener.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Manner {
+    /// How many connections may wait to be accepted.
+    pub(crate) backlog: u32,
+    /// By SCTP instead of TCP.
+    pub(crate) is_sctp: bool,
+    /// Have the kernel find out when a peer is gone, and how.
+    pub(crate) keepalive: Option<Keepalive>,
+    /// The class of service of what is sent, from 0 to 63.
+    pub(crate) dscp: Option<u8>,
+    /// Only from this network device.
+    pub(crate) device: Option<Vec<u8>>,
+    /// The mode of a UNIX socket.
+    pub(crate) mode: Option<u32>,
+    /// Whose a UNIX socket is: user and group.
+    pub(crate) owner: [Option<u32>; 2],
 }
 
 /// A bound socket that listens.
@@ -34,34 +56,71 @@ impl Listener {
     ///
     /// # Errors
     /// 111, with the original's messages.
-    pub(crate) fn bind(place: Place, backlog: u32, voice: Voice) -> Result<Self, Error> {
+    pub(crate) fn bind(place: &Place, manner: &Manner, voice: Voice) -> Result<Self, Error> {
         let any = |ip: IpAddr, port| SocketAddr::new(ip, port);
-        match place {
-            Place::Address(address) => Self::bind_one(address, false, backlog),
+        match *place {
+            Place::Path(ref path) => Self::bind_path(path, manner),
+            Place::Address(address) => Self::bind_one(address, false, manner),
             Place::Anywhere(port) if ipv6_is_missing() => {
                 voice.warn(&[b"warning: this kernel has no IPv6, serving IPv4 only"]);
-                Self::bind_one(any(Ipv4Addr::UNSPECIFIED.into(), port), false, backlog)
+                Self::bind_one(any(Ipv4Addr::UNSPECIFIED.into(), port), false, manner)
             }
             Place::Anywhere(port) => {
-                Self::bind_one(any(Ipv6Addr::UNSPECIFIED.into(), port), true, backlog)
+                Self::bind_one(any(Ipv6Addr::UNSPECIFIED.into(), port), true, manner)
             }
         }
     }
 
-    fn bind_one(address: SocketAddr, is_dual: bool, backlog: u32) -> Result<Self, Error> {
+    fn bind_one(address: SocketAddr, is_dual: bool, manner: &Manner) -> Result<Self, Error> {
         if address.is_ipv6() && ipv6_is_missing() {
             return Err(Error::fatal("unable to bind: this kernel has no IPv6"));
         }
-        let socket = socket::stream(address.ip()).during("create socket")?;
+        let socket = socket::open(address.ip(), manner.is_sctp).during("create socket")?;
         // The original goes on without it, and so do we: binding says what matters.
         let _ = socket::reuse_address(&socket);
         if is_dual {
             socket::serve_ipv4_too(&socket).during("serve IPv4 too")?;
         }
+        if let Some(keepalive) = &manner.keepalive {
+            socket::keep_alive_by(&socket, keepalive).during("set keepalive")?;
+        }
+        if let Some(dscp) = manner.dscp {
+            socket::set_class(&socket, address.ip(), dscp << 2).during("set DSCP")?;
+        }
+        if let Some(device) = &manner.device {
+            let doing = [b"bind to device ", &device[..]].concat();
+            socket::bind_to_device(&socket, device).during(doing)?;
+        }
         socket::bind(&socket, address).during("bind")?;
         let address = socket::local_address(&socket).during("get local address")?;
-        socket::listen(&socket, backlog).during("listen")?;
+        socket::listen(&socket, manner.backlog).during("listen")?;
         Ok(Self { socket, address })
+    }
+
+    /// A UNIX socket; one that was left there goes first.
+    fn bind_path(path: &[u8], manner: &Manner) -> Result<Self, Error> {
+        let socket = socket::bind_to_path(path).during([b"bind to ", path].concat())?;
+        let [user, group] = manner.owner;
+        file::own(path, manner.mode, user, group).during([b"set owner of ", path].concat())?;
+        socket::listen(&socket, manner.backlog).during("listen")?;
+        Ok(Self {
+            socket,
+            address: socket::PATH_PEER,
+        })
+    }
+
+    /// A socket that listens already.
+    pub(crate) fn from_inherited(socket: OwnedFd) -> Self {
+        let address = socket::local_address(&socket).unwrap_or(socket::PATH_PEER);
+        Self { socket, address }
+    }
+
+    /// Another descriptor of the same socket, which listens for as long as one of them is open.
+    ///
+    /// # Errors
+    /// No more descriptors.
+    pub(crate) fn copy(&self) -> io::Result<OwnedFd> {
+        self.socket.try_clone()
     }
 
     /// Gives the listener to the runtime.

@@ -6,6 +6,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::arrival::{Arrival, Undecided};
@@ -15,11 +16,12 @@ use super::pace::Pace;
 use super::rate::Rate;
 use super::room::Room;
 use super::signals::Signals;
-use super::slots::Count;
+use super::slots::{Count, Slots};
 use crate::cli::{During, Error, Json, Voice};
 use crate::sys::log;
 use crate::sys::process::{self, Fork};
 use crate::sys::signal::{self, Signal};
+use crate::sys::socket;
 
 /// What a service is held to.
 #[derive(Clone, Copy, Debug)]
@@ -32,18 +34,43 @@ pub(crate) struct Terms {
     pub(crate) decision: Duration,
     /// What to do with connections at SIGTERM; nothing is to let them go on and end.
     pub(crate) drain: Option<Drain>,
+    /// What happens to one more than may be open.
+    pub(crate) overload: Overload,
+}
+
+/// What happens to a connection that comes when as many are open as may be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Overload {
+    /// It waits in the listen queue.
+    #[default]
+    Queue,
+    /// It is closed.
+    Close,
+    /// It is reset.
+    Reset,
+}
+
+impl Overload {
+    /// `queue`, `close` or `reset`.
+    pub(crate) fn read(text: &[u8]) -> Option<Self> {
+        Some(match text {
+            b"queue" => Self::Queue,
+            b"close" => Self::Close,
+            b"reset" => Self::Reset,
+            _ => return None,
+        })
+    }
 }
 
 /// The state of a service.
 pub(crate) struct Service {
     voice: Voice,
     terms: Terms,
-    /// How many connections may be open at once.
-    limit: Cell<u32>,
+    overload: Cell<Overload>,
     pace: Option<Pace>,
     room: Room,
-    /// Connections, from accept to their end.
-    open: Count,
+    /// For connections, from accept to their end.
+    slots: Slots,
     /// Connections of which it is not decided yet what becomes of them.
     undecided: Count,
     stages: Stages,
@@ -54,8 +81,6 @@ pub(crate) struct Service {
     ending: Notify,
     /// What is to be done before this process ends.
     last: RefCell<Vec<Box<dyn FnOnce()>>>,
-    /// Nobody hears how many connections are open: the process that they were connections of has ended.
-    is_copy: Cell<bool>,
 }
 
 /// How a server ends that was not told how long to wait.
@@ -71,36 +96,38 @@ const KILL_LIMIT: Duration = Duration::from_secs(5);
 
 impl Service {
     pub(crate) fn new(voice: Voice, terms: Terms, room: Room) -> Rc<Self> {
-        let (open, undecided) = (Count::default(), Count::default());
-        let service = Self {
+        Rc::new(Self {
             voice,
             terms,
-            limit: Cell::new(terms.limit),
+            overload: Cell::new(terms.overload),
             pace: terms.rate.map(Pace::new),
-            open,
-            undecided,
+            slots: Slots::new(terms.limit, voice),
+            undecided: Count::default(),
             stages: Stages::default(),
             told_to_end: Notify::new(),
             is_ending: Cell::new(false),
             ending: Notify::new(),
             last: RefCell::default(),
             room,
-            is_copy: Cell::default(),
-        };
-        service.tell_status();
-        Rc::new(service)
+        })
     }
 
     /// How many connections are open, of how many that may be.
     pub(super) fn open(&self) -> (u32, u32) {
-        (self.open.now(), self.limit.get())
+        (self.slots.open().now(), self.slots.limit())
     }
 
     /// Lets `limit` connections be open at once from now on. Those that are open go on.
     pub(super) fn set_limit(&self, limit: u32) {
-        self.limit.set(limit);
-        self.open.look_again();
-        self.tell_status();
+        self.slots.set_limit(limit);
+    }
+
+    /// From now on, as many connections as `limit` may be open, and what comes beyond is treated as `overload` says.
+    pub(crate) fn hold_to(&self, limit: u32, overload: Overload) {
+        if limit != self.slots.limit() {
+            self.slots.set_limit(limit);
+        }
+        self.overload.set(overload);
     }
 
     /// Ends the service as a signal would, but waits for its connections in any case.
@@ -150,19 +177,50 @@ impl Service {
             let local = listener.address.to_string();
             Json::event("listen").text("local", local.as_bytes())
         });
+        let open = self.listen(listener, Rc::new(serve))?;
+        let drain = self.told(&stop).await;
+        open.close().await;
+        self.leave(drain, &stop).await;
+        self.finish();
+        Ok(())
+    }
+
+    /// Calls `serve` for each connection of `listener`, each in a task of its own, until it is closed.
+    ///
+    /// # Errors
+    /// 111: the runtime cannot watch the descriptor.
+    pub(crate) fn listen<F: Future<Output = ()> + 'static>(
+        self: &Rc<Self>,
+        listener: Listener,
+        serve: Rc<impl Fn(Arrival) -> F + 'static>,
+    ) -> Result<Open, Error> {
         let acceptor = listener.watch().during("start")?;
         // A task like those of the connections, so that it takes turns with them.
-        let accepting = tokio::task::spawn_local(Rc::clone(&self).accept(acceptor, serve));
-        let drain = tokio::select! {
-            _ = stop.next() => self.terms.drain,
-            () = self.told_to_end.notified() => Some(self.terms.drain.unwrap_or(PATIENT)),
+        let accepting = Rc::clone(self).accept(acceptor, serve);
+        Ok(Open(tokio::task::spawn_local(accepting)))
+    }
+
+    /// Waits until one of the signals `stop`, or somebody else, says that the service shall end; gives how.
+    pub(crate) async fn told(&self, stop: &Signals) -> Option<Drain> {
+        let is_signal = tokio::select! {
+            _ = stop.next() => true,
+            () = self.told_to_end.notified() => false,
         };
+        let drain = self.begin_to_end();
+        drain.or((!is_signal).then_some(PATIENT))
+    }
+
+    /// From now on the service ends; gives how.
+    pub(crate) fn begin_to_end(&self) -> Option<Drain> {
         self.is_ending.set(true);
         self.ending.notify_waiters();
         log::wait_no_more();
-        // The listener is closed when the task is gone.
-        accepting.abort();
-        let _ = accepting.await;
+        self.terms.drain
+    }
+
+    /// Returns when the connections that are still being decided are, and the others go on; or, with `drain`, when all have
+    /// ended. Another one of the signals `stop` ends it at once.
+    pub(crate) async fn leave(&self, drain: Option<Drain>, stop: &Signals) {
         let leaving = async {
             match drain {
                 None => self.part().await,
@@ -173,39 +231,45 @@ impl Service {
             () = leaving => {}
             _ = stop.next() => {}
         }
-        self.finish();
-        Ok(())
     }
 
     /// The accept loop: a slot, a connection, a task for it.
     async fn accept<F: Future<Output = ()> + 'static>(
         self: Rc<Self>,
         mut acceptor: Acceptor,
-        serve: impl Fn(Arrival) -> F + 'static,
+        serve: Rc<impl Fn(Arrival) -> F + 'static>,
     ) {
-        let serve = Rc::new(serve);
+        let slots = &self.slots;
         loop {
-            self.open.below(|| self.limit.get()).await;
+            if self.overload.get() == Overload::Queue {
+                slots.free().await;
+            }
             if let Some(pace) = &self.pace {
                 pace.ready().await;
             }
-            let freed = || self.open.left();
+            let freed = || slots.open().left();
             let (connection, remote) = acceptor.accept(self.voice, || self.has_room(), freed).await;
-            let slot = self.open.enter();
+            if slots.are_taken() {
+                match self.overload.get() {
+                    // Another listener was faster.
+                    Overload::Queue => slots.free().await,
+                    Overload::Close => continue,
+                    Overload::Reset => {
+                        socket::reset(connection);
+                        continue;
+                    }
+                }
+            }
+            let slot = slots.take();
             let paid = self.pace.as_ref().map(Pace::pay);
-            let undecided = Undecided::new(self.undecided.enter(), paid);
-            self.tell_status();
             let arrival = Arrival {
                 connection,
                 remote,
-                undecided,
+                slot,
+                undecided: Undecided::new(self.undecided.enter(), paid),
             };
-            let (service, serve) = (Rc::clone(&self), Rc::clone(&serve));
-            tokio::task::spawn_local(async move {
-                serve(arrival).await;
-                drop(slot);
-                service.tell_status();
-            });
+            let serve = Rc::clone(&serve);
+            tokio::task::spawn_local(async move { serve(arrival).await });
             // The connection goes first: its program starts before the next one is accepted.
             yield_once().await;
         }
@@ -213,7 +277,7 @@ impl Service {
 
     /// True when one more connection may be accepted: there is memory for it, or nobody whose end could bring some.
     fn has_room(&self) -> bool {
-        self.open.now() == 0 || self.room.is_there(self.undecided.now())
+        self.slots.open().now() == 0 || self.room.is_there(self.undecided.now())
     }
 
     /// Ends this process at once. What is undecided goes on in a copy of it that nobody waits for, as long as a decision
@@ -228,7 +292,7 @@ impl Service {
         match process::fork() {
             Ok(Fork::Parent) => process::exit_now(0),
             Ok(Fork::Child) => {
-                self.is_copy.set(true);
+                self.slots.tell_no_more();
                 // It has its default action since the start, and the events of it do not wake a copy.
                 let _ = signal::unblock(&[Signal::SIGTERM]);
             }
@@ -242,13 +306,14 @@ impl Service {
     /// Waits until all connections have ended, at most as long as was asked for; what is left then is ended, if that was
     /// asked for.
     async fn drain(&self, drain: Drain) {
-        let left = self.open.now();
+        let open = self.slots.open();
+        let left = open.now();
         self.voice
             .tell_as(&[format!("draining {left}").as_bytes()], || {
-                self.status().value("draining", true)
+                self.slots.status().value("draining", true)
             });
         self.stages.begin(Stage::Leave);
-        let all_ended = || self.open.below(|| 1);
+        let all_ended = || open.below(|| 1);
         if timeout(drain.wait, all_ended()).await.is_ok() {
             return;
         }
@@ -259,20 +324,17 @@ impl Service {
             let _ = timeout(KILL_LIMIT, all_ended()).await;
         }
     }
+}
 
-    /// Says how many connections are open, of how many that may be.
-    fn tell_status(&self) {
-        if self.is_copy.get() {
-            return;
-        }
-        let status = format!("status: {}/{}", self.open.now(), self.limit.get());
-        self.voice.tell_as(&[status.as_bytes()], || self.status());
-    }
+/// A listener that is being accepted from. It goes on when this is dropped.
+pub(crate) struct Open(JoinHandle<()>);
 
-    fn status(&self) -> Json {
-        Json::event("status")
-            .value("open", self.open.now())
-            .value("limit", self.limit.get())
+impl Open {
+    /// Closes it. Who was accepted goes on.
+    pub(crate) async fn close(self) {
+        self.0.abort();
+        // The listener is closed when the task is gone.
+        let _ = self.0.await;
     }
 }
 

@@ -1,10 +1,9 @@
 //! How a service starts, in the one order that works: signals, the runtime, the port, privileges, the readers that wait
 //! for the port, descriptors 0 and 1.
 
-use std::net::SocketAddr;
 use std::rc::Rc;
 
-use super::listener::{Listener, Place};
+use super::listener::{Listener, Manner, Place};
 use super::rate::Rate;
 use super::signals::Signals;
 use crate::cli::{During, Error, Opt, Voice};
@@ -13,7 +12,7 @@ use crate::sys::signal::{Mask, Signal};
 use crate::sys::{fd, privilege, process, signal};
 
 /// What the command line says about the port.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Listening {
     /// How many connections may be open at once.
     pub limit: u32,
@@ -154,7 +153,29 @@ impl Start {
         listening: &Listening,
         privileges: Privileges,
     ) -> Result<Listener, Error> {
-        let listener = Listener::bind(place, listening.backlog, self.voice)?;
+        let manner = Manner {
+            backlog: listening.backlog,
+            ..Manner::default()
+        };
+        let listener = self.bind(&place, &manner)?;
+        let print = listening.print_port.then_some(listener.address.port());
+        self.settle(privileges, print)?;
+        Ok(listener)
+    }
+
+    /// Listens at `place` in this manner.
+    ///
+    /// # Errors
+    /// 111, with the original's messages.
+    pub(crate) fn bind(&self, place: &Place, manner: &Manner) -> Result<Listener, Error> {
+        Listener::bind(place, manner, self.voice)
+    }
+
+    /// Gives up privileges, prints the port `print`, and lets go of descriptors 0 and 1. Nothing after this needs root.
+    ///
+    /// # Errors
+    /// 111, with the original's messages.
+    pub(crate) fn settle(&self, privileges: Privileges, print: Option<u16>) -> Result<(), Error> {
         let Privileges { gid, uid } = privileges;
         if let Some(gid) = gid {
             privilege::set_group(gid).during("set gid")?;
@@ -162,12 +183,12 @@ impl Start {
         if let Some(uid) = uid {
             privilege::set_user(uid).during("set uid")?;
         }
-        if listening.print_port {
-            print_port(listener.address);
+        if let Some(port) = print {
+            print_port(port);
         }
         fd::occupy(0);
         fd::occupy(1);
-        Ok(listener)
+        Ok(())
     }
 
     /// Runs `serving`, which makes a [`super::Service`] and runs it with the signals that end it. When that is done, the
@@ -184,8 +205,7 @@ impl Start {
     }
 }
 
-fn print_port(address: SocketAddr) {
-    let port = format!("{}\n", address.port());
+fn print_port(port: u16) {
     // As in the original, a reader that is gone is no reason to stop.
-    let _ = fd::write_all(fd::STDOUT, port.as_bytes());
+    let _ = fd::write_all(fd::STDOUT, format!("{port}\n").as_bytes());
 }

@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use std::time::{Duration, Instant};
 
+use nix::fcntl::FdFlag;
 use nix::poll::PollTimeout;
 pub use nix::poll::{PollFd, PollFlags};
 
@@ -151,12 +152,30 @@ pub fn copy_to(fd: BorrowedFd<'_>, number: RawFd) -> io::Result<()> {
     }
 }
 
-fn survive_exec(fd: BorrowedFd<'_>) -> io::Result<()> {
-    nix::fcntl::fcntl(
-        fd,
-        nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::empty()),
-    )?;
+/// Lets `fd` stay open across exec.
+pub fn survive_exec(fd: BorrowedFd<'_>) -> io::Result<()> {
+    set_flags(fd, FdFlag::empty())
+}
+
+/// Has exec close `fd`.
+pub fn close_on_exec(fd: BorrowedFd<'_>) -> io::Result<()> {
+    set_flags(fd, FdFlag::FD_CLOEXEC)
+}
+
+fn set_flags(fd: BorrowedFd<'_>, flags: FdFlag) -> io::Result<()> {
+    nix::fcntl::fcntl(fd, nix::fcntl::FcntlArg::F_SETFD(flags))?;
     Ok(())
+}
+
+/// The inherited descriptor `number` as our own from now on, which exec closes. It must not be one that a value of ours
+/// owns.
+///
+/// # Errors
+/// It is not open (EBADF).
+pub fn take_inherited(number: RawFd) -> io::Result<OwnedFd> {
+    close_on_exec(inherited(number)?)?;
+    // SAFETY: it is open, as the call above has shown, and no value owns it: the caller names one that was inherited.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
 /// Closes `number`, whatever it is; a number that is not open is no error. For inherited descriptors only.

@@ -1,9 +1,11 @@
 //! Files that others change while we run: versions, and a lock.
 
+use std::ffi::OsStr;
 use std::fs::{File, Metadata, OpenOptions};
 use std::io;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::time::Duration;
 
@@ -87,4 +89,21 @@ pub fn try_lock(file: &File) -> bool {
     // SAFETY: the call takes a descriptor, which `file` keeps open, and no pointer.
     let answer = check(unsafe { libc::flock(number, libc::LOCK_EX | libc::LOCK_NB) });
     !answer.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+}
+
+/// Gives the file `path` this mode, user and group, as far as they are there. chmod(2), chown(2).
+pub fn own(
+    path: &[u8],
+    mode: Option<u32>,
+    user: Option<u32>,
+    group: Option<u32>,
+) -> io::Result<()> {
+    let path = std::path::Path::new(OsStr::from_bytes(path));
+    if let Some(mode) = mode {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
+    }
+    if user.is_some() || group.is_some() {
+        std::os::unix::fs::chown(path, user, group)?;
+    }
+    Ok(())
 }

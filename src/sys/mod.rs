@@ -8,9 +8,11 @@
     reason = "system calls have no other form; every block names its obligation and the fact that meets it"
 )]
 
+pub mod bell;
 pub mod cgroup;
 pub mod clock;
 pub mod control;
+pub mod epoll;
 pub mod errno;
 pub mod exec;
 pub mod fd;
@@ -27,6 +29,7 @@ pub mod runtime;
 pub mod signal;
 pub mod socket;
 pub mod spawn;
+pub mod splice;
 pub mod startup;
 pub mod watch;
 

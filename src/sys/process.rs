@@ -3,6 +3,7 @@
 use std::ffi::{CStr, CString, OsStr, OsString, c_char, c_int};
 use std::io;
 use std::mem::MaybeUninit;
+use std::os::fd::AsFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use std::time::Duration;
@@ -74,17 +75,34 @@ pub enum Fork {
     Child,
 }
 
-/// Doubles the process, which must have one thread. fork(2).
+/// Doubles the process, which must have one thread at that moment. fork(2).
 ///
 /// Where a runtime lives, both have one, and one set of descriptors that it waits for: one of the two must leave at once
 /// ([`exit_now`]). The other then waits as before, but for signals: those of [`super::signal::Events`] wake only the
 /// process that made them.
 pub fn fork() -> io::Result<Fork> {
-    // SAFETY: the child of a process with one thread may do anything, and no program of this crate starts a second one.
+    // SAFETY: the child of a process with one thread may do anything, and the relay, which has more, ends them before.
     match check(unsafe { libc::fork() })? {
         0 => Ok(Fork::Child),
         _ => Ok(Fork::Parent),
     }
+}
+
+/// Makes this process the leader of a session of its own, without a terminal, with descriptors 0, 1 and 2 at `/dev/null`.
+/// setsid(2)
+///
+/// # Errors
+/// It leads a group already; `/dev/null` cannot be opened.
+pub fn leave_terminal() -> io::Result<()> {
+    nix::unistd::setsid()?;
+    let null = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/null")?;
+    for number in 0..=2 {
+        fd::copy_to(null.as_fd(), number)?;
+    }
+    Ok(())
 }
 
 /// How a child ended.

@@ -1,10 +1,12 @@
 //! TCP sockets: the calls and options that the standard library does not offer.
 
-use std::ffi::CString;
+use std::ffi::{CString, OsStr, OsString};
 use std::io;
 use std::mem::{MaybeUninit, size_of};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::FileTypeExt;
 
 use nix::sys::socket::{
     self as nix_socket, AddressFamily, SockFlag, SockType, SockaddrLike, SockaddrStorage,
@@ -26,6 +28,26 @@ pub fn stream(address: IpAddr) -> io::Result<OwnedFd> {
         SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC,
         None,
     )?)
+}
+
+/// A non-blocking stream socket of the family of `address`, of TCP or of SCTP. socket(2), sctp(7)
+///
+/// # Errors
+/// No descriptors; for SCTP also a kernel without it (EPROTONOSUPPORT).
+pub fn open(address: IpAddr, is_sctp: bool) -> io::Result<OwnedFd> {
+    if !is_sctp {
+        return stream(address);
+    }
+    let family = if address.is_ipv4() {
+        libc::AF_INET
+    } else {
+        libc::AF_INET6
+    };
+    let kind = libc::SOCK_STREAM | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+    // SAFETY: the call takes no pointer.
+    let socket = check(unsafe { libc::socket(family, kind, libc::IPPROTO_SCTP) })?;
+    // SAFETY: socket gave this descriptor just now, so nothing else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(socket) })
 }
 
 /// Lets `socket` bind an address that old connections still use. SO_REUSEADDR, socket(7).
@@ -65,7 +87,82 @@ pub fn listen(socket: impl AsFd, backlog: u32) -> io::Result<()> {
     Ok(())
 }
 
-/// The next connection of the listening socket, blocking and close-on-exec, and the peer's address. accept4(2).
+/// True when `socket` listens. SO_ACCEPTCONN, socket(7).
+pub fn is_listening(socket: impl AsFd) -> bool {
+    nix_socket::getsockopt(&socket, sockopt::AcceptConn).unwrap_or(false)
+}
+
+/// How the kernel finds out that the other side is gone; what is `None` is as the system has it. tcp(7)
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Keepalive {
+    /// How many probes without an answer. TCP_KEEPCNT
+    pub count: Option<u32>,
+    /// After how many seconds without a byte it begins. TCP_KEEPIDLE
+    pub idle: Option<u32>,
+    /// Seconds between probes. TCP_KEEPINTVL
+    pub interval: Option<u32>,
+}
+
+/// Has the kernel find out in this way when the other side is gone. SO_KEEPALIVE, socket(7).
+pub fn keep_alive_by(socket: impl AsFd, keepalive: &Keepalive) -> io::Result<()> {
+    keep_alive(&socket)?;
+    if let Some(count) = keepalive.count {
+        setsockopt(&socket, sockopt::TcpKeepCount, &count)?;
+    }
+    if let Some(idle) = keepalive.idle {
+        setsockopt(&socket, sockopt::TcpKeepIdle, &idle)?;
+    }
+    if let Some(interval) = keepalive.interval {
+        setsockopt(&socket, sockopt::TcpKeepInterval, &interval)?;
+    }
+    Ok(())
+}
+
+/// Sets the class of service of what a socket of the family of `address` sends. IP_TOS, ip(7); IPV6_TCLASS, ipv6(7).
+pub fn set_class(socket: impl AsFd, address: IpAddr, class: u8) -> io::Result<()> {
+    if address.is_ipv6() {
+        setsockopt(&socket, sockopt::Ipv6TClass, &class.into())?;
+    } else {
+        setsockopt(&socket, sockopt::Ipv4Tos, &class.into())?;
+    }
+    Ok(())
+}
+
+/// Binds `socket` to the network device called `name`. SO_BINDTODEVICE, socket(7).
+pub fn bind_to_device(socket: impl AsFd, name: &[u8]) -> io::Result<()> {
+    let name = OsString::from_vec(name.to_vec());
+    Ok(setsockopt(&socket, sockopt::BindToDevice, &name)?)
+}
+
+/// The path to which a UNIX socket is bound. getsockname(2)
+pub fn local_path(socket: impl AsFd) -> Option<Vec<u8>> {
+    let address =
+        nix_socket::getsockname::<nix_socket::UnixAddr>(socket.as_fd().as_raw_fd()).ok()?;
+    Some(address.path()?.as_os_str().as_bytes().to_vec())
+}
+
+/// The address by which a peer at a UNIX socket goes: it is on this machine, and has no port.
+pub const PATH_PEER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+/// A non-blocking UNIX socket bound to `path`, where a socket that was left behind is removed first. unix(7)
+///
+/// # Errors
+/// The path is too long, or something else is there.
+pub fn bind_to_path(path: &[u8]) -> io::Result<OwnedFd> {
+    let address = nix_socket::UnixAddr::new(path)?;
+    let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
+    let socket = nix_socket::socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
+    let name = std::path::Path::new(OsStr::from_bytes(path));
+    let is_socket = |data: std::fs::Metadata| data.file_type().is_socket();
+    if std::fs::symlink_metadata(name).is_ok_and(is_socket) {
+        std::fs::remove_file(name)?;
+    }
+    nix_socket::bind(socket.as_raw_fd(), &address)?;
+    Ok(socket)
+}
+
+/// The next connection of the listening socket, blocking and close-on-exec, and the peer's address; [`PATH_PEER`] when it
+/// has none. accept4(2).
 ///
 /// Not repeated when interrupted: the caller decides about every error.
 pub fn accept(listener: BorrowedFd<'_>) -> io::Result<(OwnedFd, SocketAddr)> {
@@ -75,7 +172,7 @@ pub fn accept(listener: BorrowedFd<'_>) -> io::Result<(OwnedFd, SocketAddr)> {
     })?;
     // SAFETY: accept4 gave this descriptor just now, so nothing else owns it.
     let connection = unsafe { OwnedFd::from_raw_fd(connection) };
-    Ok((connection, peer.ok_or_else(unknown)?))
+    Ok((connection, peer.unwrap_or(PATH_PEER)))
 }
 
 /// The address of this end. getsockname(2).
@@ -100,6 +197,74 @@ pub fn clear_ip_options(socket: impl AsFd) -> io::Result<()> {
         )
     })?;
     Ok(())
+}
+
+/// Has the kernel find out when the other side is gone. SO_KEEPALIVE, socket(7).
+pub fn keep_alive(socket: impl AsFd) -> io::Result<()> {
+    Ok(setsockopt(&socket, sockopt::KeepAlive, &true)?)
+}
+
+/// Gives `socket` a local address, and leaves the port to the moment when it is connected: so the same port serves for
+/// several remotes. IP_BIND_ADDRESS_NO_PORT, ip(7).
+pub fn bind_without_port(socket: impl AsFd, address: IpAddr) -> io::Result<()> {
+    let on: libc::c_int = 1;
+    let length = libc::socklen_t::try_from(size_of::<libc::c_int>()).unwrap_or(0);
+    // An old kernel without it chooses the port now.
+    // SAFETY: pointer and length are of one int, which the call only reads.
+    unsafe {
+        libc::setsockopt(
+            socket.as_fd().as_raw_fd(),
+            libc::IPPROTO_IP,
+            libc::IP_BIND_ADDRESS_NO_PORT,
+            (&raw const on).cast(),
+            length,
+        )
+    };
+    bind(socket, SocketAddr::new(address, 0))
+}
+
+/// Begins to connect a non-blocking `socket`, and tells whether it is connected already; if not, it can be written when it
+/// is, or when that has failed ([`connected`]). connect(2)
+///
+/// # Errors
+/// The connection failed.
+pub fn connect_now(socket: impl AsFd, address: SocketAddr) -> io::Result<bool> {
+    connect_storage(socket, &storage(address))
+}
+
+fn connect_storage(socket: impl AsFd, address: &dyn SockaddrLike) -> io::Result<bool> {
+    match nix_socket::connect(socket.as_fd().as_raw_fd(), address) {
+        Ok(()) => Ok(true),
+        // On this machine it mostly is by now.
+        Err(nix::Error::EINPROGRESS | nix::Error::EINTR) => {
+            let peer = nix_socket::getpeername::<SockaddrStorage>(socket.as_fd().as_raw_fd());
+            Ok(peer.is_ok())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A non-blocking socket on the way to the UNIX socket `path`, as [`connect_now`]. unix(7)
+///
+/// # Errors
+/// No descriptors; the path is too long; the connection failed.
+pub fn connect_to_path(path: &[u8]) -> io::Result<(OwnedFd, bool)> {
+    let address = nix_socket::UnixAddr::new(path)?;
+    let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
+    let socket = nix_socket::socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
+    let is_connected = connect_storage(&socket, &address)?;
+    Ok((socket, is_connected))
+}
+
+/// What became of a connection that was begun. SO_ERROR, socket(7).
+///
+/// # Errors
+/// It failed.
+pub fn connected(socket: impl AsFd) -> io::Result<()> {
+    match nix_socket::getsockopt(&socket, sockopt::SocketError)? {
+        0 => Ok(()),
+        error => Err(io::Error::from_raw_os_error(error)),
+    }
 }
 
 /// Sends small writes at once. TCP_NODELAY, tcp(7).
@@ -175,6 +340,12 @@ pub fn reset_on_close(socket: impl AsFd) -> io::Result<()> {
         l_linger: 0,
     };
     Ok(setsockopt(&socket, sockopt::Linger, &at_once)?)
+}
+
+/// Closes `socket` with a reset: the other side's next call fails, and nothing of the connection stays.
+pub fn reset(socket: OwnedFd) {
+    // A socket that does not take it (a UNIX one resets by itself what was not read) is closed all the same.
+    let _ = reset_on_close(socket);
 }
 
 /// Runs `call` with room for a socket address and gives its answer with the internet address that it wrote.

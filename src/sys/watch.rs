@@ -6,6 +6,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
+use super::epoll::Set;
 use super::signal::Events;
 
 /// Types that hold one open descriptor, the same from beginning to end.
@@ -14,6 +15,7 @@ pub trait Descriptor: AsRawFd + sealed::Sealed {}
 impl Descriptor for OwnedFd {}
 impl Descriptor for BorrowedFd<'_> {}
 impl Descriptor for Events {}
+impl Descriptor for Set {}
 
 /// `fd`, waited for when it can be read. Must be called inside the runtime.
 ///
@@ -33,7 +35,7 @@ pub fn writable<T: Descriptor>(fd: T) -> io::Result<AsyncFd<T>> {
 
 fn register<T: Descriptor>(fd: T, interest: Interest) -> io::Result<AsyncFd<T>> {
     // SAFETY: the descriptor must stay open and the same as long as it is registered: `Descriptor` is sealed, and its
-    // three types own or borrow one descriptor that their `as_raw_fd` always gives.
+    // types own or borrow one descriptor that their `as_raw_fd` always gives.
     unsafe { AsyncFd::register_with_interest(fd, interest) }.map_err(|error| error.into_parts().1)
 }
 
@@ -42,4 +44,5 @@ mod sealed {
     impl Sealed for super::OwnedFd {}
     impl Sealed for super::BorrowedFd<'_> {}
     impl Sealed for super::Events {}
+    impl Sealed for super::Set {}
 }

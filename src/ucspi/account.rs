@@ -128,7 +128,7 @@ fn inherited_id(name: &str) -> Result<Option<u32>, Error> {
 }
 
 /// The user called `text`: a number, or a name; `None` when there is no such user.
-fn user(text: &[u8]) -> Option<User> {
+pub(crate) fn user(text: &[u8]) -> Option<User> {
     if let Some(uid) = number(text) {
         return Some(User { uid, gid: None });
     }
@@ -140,7 +140,7 @@ fn user(text: &[u8]) -> Option<User> {
 }
 
 /// The group called `text`: a number, or a name; `None` when there is no such group.
-fn group(text: &[u8]) -> Option<Group> {
+pub(crate) fn group(text: &[u8]) -> Option<Group> {
     if let Some(gid) = number(text) {
         return Some(Group {
             gid,

@@ -112,7 +112,7 @@ fn local_port(text: &[u8]) -> Option<u16> {
 }
 
 /// `x`, `x+y` or `+y`: seconds for the first try of an address and for the second.
-fn timeouts(text: &[u8]) -> Option<[Duration; 2]> {
+pub(crate) fn timeouts(text: &[u8]) -> Option<[Duration; 2]> {
     let seconds = |text| Some(Duration::from_secs(number(text)?.into()));
     match text.iter().position(|&byte| byte == b'+') {
         None => Some([seconds(text)?, Duration::ZERO]),

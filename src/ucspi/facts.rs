@@ -89,7 +89,7 @@ impl Facts {
 }
 
 /// The text of `ip`; with `as_ipv6`, that of its mapped form.
-pub(super) fn shown(ip: IpAddr, as_ipv6: bool) -> String {
+pub(crate) fn shown(ip: IpAddr, as_ipv6: bool) -> String {
     match ip {
         IpAddr::V4(ip) if as_ipv6 => ip.to_ipv6_mapped().to_string(),
         ip => ip.to_string(),
@@ -104,7 +104,7 @@ fn scope(address: SocketAddr) -> Option<u32> {
 }
 
 /// `address` with IPv4 as IPv4, also where a socket for both families gave it.
-pub(super) fn canonical(address: SocketAddr) -> SocketAddr {
+pub(crate) fn canonical(address: SocketAddr) -> SocketAddr {
     match address.ip().to_canonical() {
         IpAddr::V4(ip) => SocketAddr::from((ip, address.port())),
         IpAddr::V6(_) => address,

@@ -19,7 +19,7 @@ use crate::service::{Entered, Reason, SourceTerms, Sources};
 use crate::sys::{socket, watch};
 
 /// What the command line says about connections before they are served.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Terms {
     /// Sent to a peer that is refused.
     pub refusal: Vec<u8>,
@@ -112,7 +112,7 @@ pub(crate) struct Gate {
     rules: Option<RefCell<Rules>>,
     /// Those who connect, where it matters.
     sources: Option<Sources>,
-    /// Where the server listens.
+    /// Where the server listens; port 0 when that is in several places.
     address: SocketAddr,
 }
 
@@ -280,7 +280,9 @@ impl Gate {
         let mut address = self.address;
         if address.ip().is_unspecified() {
             address = socket::local_address(connection)?;
-            address.set_port(self.address.port());
+            if self.address.port() != 0 {
+                address.set_port(self.address.port());
+            }
         }
         Ok(address)
     }

@@ -13,7 +13,7 @@ use crate::sys::socket;
 pub(super) const WRONG_FAMILY: &str = "address family not supported";
 
 /// How addresses are to be understood, and shown.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Reading {
     /// `-4`: IPv6 does not exist.
     pub ipv4_only: bool,

@@ -180,6 +180,13 @@ impl Log {
             let ip = shown(record.remote.ip(), self.as_ipv6);
             self.tell(self.from(b"pid ", &ip), number);
         }
+        self.turned_away(record, refusal);
+    }
+
+    /// The rest of the life of a connection that has a number: why it is not served, and its end.
+    pub(crate) fn turned_away(&self, record: &mut Record, refusal: &Refusal) {
+        let number = record.number.unwrap_or_default();
+        let is_told = self.voice.tells_everything() && !self.voice.is_json();
         let code = match refusal {
             Refusal::Denied(reason, guest) => {
                 self.denied(record, *reason, guest, number);
@@ -299,19 +306,11 @@ impl Log {
 
     /// `VERDICT NUMBER LOCALHOST:LOCALIP:LOCALPORT REMOTEHOST:REMOTEIP:REMOTEINFO:REMOTEPORT`, and perhaps `REASON`
     fn decided(&self, verdict: &[u8], facts: &Facts, reason: Option<Reason>) -> PidLine {
-        let (local, remote) = (&facts.local, &facts.remote);
-        let mut after = Vec::with_capacity(256);
-        let mut part = |text: &[u8]| after.extend_from_slice(text);
-        part(b" ");
-        part(&field(local.host.as_deref()));
-        part(format!(":{}:{} ", local.ip, local.port).as_bytes());
-        part(&field(remote.host.as_deref()));
-        part(format!(":{}:", remote.ip).as_bytes());
-        part(&field(facts.info.as_deref()));
-        part(format!(":{}", remote.port).as_bytes());
+        let mut after = parties(facts);
+        after.insert(0, b' ');
         if let Some(reason) = reason {
-            part(b" ");
-            part(reason.word().as_bytes());
+            after.push(b' ');
+            after.extend_from_slice(reason.word().as_bytes());
         }
         self.line(verdict, &after)
     }
@@ -350,6 +349,20 @@ fn parts(status: i32) -> (Option<i32>, Option<i32>) {
 fn decided(event: Json, record: &Record) -> Json {
     let taken = record.decided.map(|taken| taken.as_millis());
     event.number("ms", taken)
+}
+
+/// `LOCALHOST:LOCALIP:LOCALPORT REMOTEHOST:REMOTEIP:REMOTEINFO:REMOTEPORT`
+pub(crate) fn parties(facts: &Facts) -> Vec<u8> {
+    let (local, remote) = (&facts.local, &facts.remote);
+    let mut text = Vec::with_capacity(256);
+    let mut part = |bytes: &[u8]| text.extend_from_slice(bytes);
+    part(&field(local.host.as_deref()));
+    part(format!(":{}:{} ", local.ip, local.port).as_bytes());
+    part(&field(remote.host.as_deref()));
+    part(format!(":{}:", remote.ip).as_bytes());
+    part(&field(facts.info.as_deref()));
+    part(format!(":{}", remote.port).as_bytes());
+    text
 }
 
 /// The longest field that is logged whole is one byte shorter.

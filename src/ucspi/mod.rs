@@ -13,7 +13,7 @@ pub mod client;
 pub(crate) mod connect;
 mod connection;
 pub mod environ;
-mod facts;
+pub(crate) mod facts;
 pub mod gate;
 pub mod host;
 pub mod ident;

@@ -11,7 +11,7 @@ use crate::dns::{Families, Resolver};
 use crate::service::Appetite;
 
 /// What the command line says about look-ups.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Lookups {
     /// The local name, if it is given; then it is not looked up.
     pub local_host: Option<Vec<u8>>,

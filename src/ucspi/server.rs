@@ -15,7 +15,9 @@ use super::tree::Lifetime;
 use crate::cli::{During, Error, FAILED, Voice};
 use crate::dns::Resolver;
 use crate::service::control::{Answers, Control};
-use crate::service::{Drain, List, Listening, Room, Service, SourceTerms, Start, Terms, make_room};
+use crate::service::{
+    Drain, List, Listening, Overload, Room, Service, SourceTerms, Start, Terms, make_room,
+};
 use crate::sys::exec::Program;
 use crate::sys::limit::Descriptors;
 use crate::sys::process;
@@ -76,6 +78,7 @@ pub fn run(mut config: Config, voice: Voice) -> Result<(), Error> {
         rate: config.listening.rate,
         decision: config.lookups.limit(),
         drain: config.drain,
+        overload: Overload::Queue,
     };
     let lifetime = config.max_time.map(|time| Lifetime {
         time,

@@ -10,14 +10,15 @@ use std::path::{Path, PathBuf};
 use crate::support::code::{code_only, word};
 
 /// A room, and the rooms that it may name.
-const ROOMS: [(&str, &[&str]); 13] = [
+const ROOMS: [(&str, &[&str]); 14] = [
     (
         "bin",
         &[
-            "import", "clients", "control", "filter", "smtp", "pool", "ucspi", "service", "rules",
-            "dns", "cli", "sys",
+            "relay", "import", "clients", "control", "filter", "smtp", "pool", "ucspi", "service",
+            "rules", "dns", "cli", "sys",
         ],
     ),
+    ("relay", &["service", "ucspi", "rules", "dns", "cli", "sys"]),
     ("import", &["rules", "cli"]),
     ("pool", &["ucspi", "service", "rules", "dns", "cli", "sys"]),
     ("smtp", &["dns", "cli", "sys"]),
@@ -38,12 +39,12 @@ const CRATES: [(&str, &[&str]); 7] = [
     ("libc", &["sys"]),
     (
         "tokio",
-        &["clients", "pool", "ucspi", "service", "dns", "sys"],
+        &["relay", "clients", "pool", "ucspi", "service", "dns", "sys"],
     ),
     ("hickory_proto", &["dns"]),
     ("cdb", &["rules"]),
-    ("ipnet", &["import", "rules", "service"]),
-    ("memchr", &["filter", "pool", "rules"]),
+    ("ipnet", &["relay", "import", "rules", "service"]),
+    ("memchr", &["relay", "filter", "pool", "rules"]),
 ];
 
 /// The only room that may hold `unsafe` code.

@@ -1,0 +1,137 @@
+//! Finding out whether remotes live, without a session: each is connected to every so often, and may have to answer.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+
+use super::connection::Relay;
+use super::remotes::{Remotes, connect};
+use super::targets::{self, Target};
+use crate::cli::reason;
+use crate::sys::{errno, socket, watch};
+
+/// How remotes are checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Check {
+    pub(super) every: Duration,
+    /// How long one may take.
+    pub(super) timeout: Duration,
+    /// How many in a row must succeed until a dead remote is alive.
+    pub(super) rise: u32,
+    /// How many in a row must fail until a live remote is dead.
+    pub(super) fall: u32,
+}
+
+/// How much of an answer is read to find what is expected in it, in bytes.
+const ANSWER_MAX: usize = 16 << 10;
+
+/// Checks that go on until this is dropped.
+#[derive(Debug, Default)]
+pub(super) struct Checking(Vec<JoinHandle<()>>);
+
+impl Drop for Checking {
+    fn drop(&mut self) {
+        for task in &self.0 {
+            task.abort();
+        }
+    }
+}
+
+/// Checks the remotes that are in force, if `check` says how.
+pub(super) fn start(relay: &Rc<Relay>, check: Option<Check>) -> Checking {
+    let Some(check) = check else {
+        return Checking::default();
+    };
+    let remotes = Rc::clone(&relay.current.borrow().remotes);
+    let tasks = (0..remotes.targets.len()).map(|index| {
+        let (relay, remotes) = (Rc::clone(relay), Rc::clone(&remotes));
+        tokio::task::spawn_local(async move { watch_over(&relay, &remotes, index, check).await })
+    });
+    Checking(tasks.collect())
+}
+
+/// Checks one remote for ever.
+async fn watch_over(relay: &Relay, remotes: &Remotes, index: usize, check: Check) {
+    // How many agreed in a row that it is not what it is taken for.
+    let mut against = 0;
+    loop {
+        let target = &remotes.targets[index];
+        let local = relay.current.borrow().terms.local;
+        let found = timeout(check.timeout, once(target, local, check.timeout)).await;
+        let found = found.unwrap_or_else(|_| Err(io::Error::from_raw_os_error(errno::ETIMEDOUT)));
+        // What we lack says nothing of the remote.
+        let is_known = found
+            .as_ref()
+            .err()
+            .is_none_or(|error| !targets::is_ours(error));
+        if is_known {
+            let is_taken_for_alive = remotes.takes_for_alive(index);
+            against = if found.is_ok() == is_taken_for_alive {
+                0
+            } else {
+                against + 1
+            };
+            match found {
+                Ok(()) if against >= check.rise => remotes.is_alive(index, relay.log),
+                Err(error) if against >= check.fall => {
+                    remotes.is_dead(index, reason(&error), relay.log);
+                }
+                _ => {}
+            }
+        }
+        sleep(check.every).await;
+    }
+}
+
+/// One check.
+///
+/// # Errors
+/// The remote does not live, or we lack something.
+async fn once(target: &Target, local: Option<std::net::IpAddr>, limit: Duration) -> io::Result<()> {
+    let connection = connect(target, local, limit).await?;
+    let targets::Check { send, expect } = &target.written.check;
+    if let Some(text) = send {
+        send_all(&connection, text).await?;
+    }
+    if let Some(text) = expect {
+        wait_for(&connection, text).await?;
+    }
+    // Nothing of it stays, here or there.
+    socket::reset(connection);
+    Ok(())
+}
+
+async fn send_all(connection: &OwnedFd, mut text: &[u8]) -> io::Result<()> {
+    let writable = watch::writable(connection.as_fd())?;
+    while !text.is_empty() {
+        let mut ready = writable.writable().await?;
+        match socket::send_now(connection, text) {
+            Ok(sent) => text = &text[sent..],
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready.clear_ready(),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Reads until `text` has come.
+async fn wait_for(connection: &OwnedFd, text: &[u8]) -> io::Result<()> {
+    let readable = watch::readable(connection.as_fd())?;
+    let mut answer = vec![0; ANSWER_MAX];
+    let mut length = 0;
+    while memchr::memmem::find(&answer[..length], text).is_none() {
+        let mut ready = readable.readable().await?;
+        match socket::receive_now(connection, &mut answer[length..]) {
+            // The end, or no room for more: it is not in there.
+            Ok(0) => return Err(io::Error::from_raw_os_error(errno::EPROTO)),
+            Ok(more) => length += more,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready.clear_ready(),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}

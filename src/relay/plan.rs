@@ -1,0 +1,129 @@
+//! What a relay is to do, however it was said. It is read at the start, and again at HUP.
+
+use std::time::Duration;
+
+use super::check::Check;
+use super::config::Access;
+use super::remotes::Terms;
+use super::targets::Written;
+use crate::cli::Error;
+use crate::dns::Resolver;
+use crate::service::{Drain, Listening, Manner, Place, SourceTerms};
+use crate::ucspi::account::Account;
+use crate::ucspi::gate;
+use crate::ucspi::host::Reading;
+use crate::ucspi::names::Lookups;
+
+/// All that a relay needs to know.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) house: House,
+    pub(super) daemon: Daemon,
+    pub(super) spots: Vec<Spot>,
+    /// Who may connect; the first that matches decides, and when none does, nobody.
+    pub(super) access: Vec<Access>,
+    /// What is to be said of the plan when it is only looked at.
+    pub(super) notes: Vec<Vec<u8>>,
+    pub(super) remotes: Vec<Written>,
+    pub(super) terms: Terms,
+    /// How long a session may move nothing; `None` is for ever.
+    pub(super) idle: Option<Duration>,
+    pub(super) check: Option<Check>,
+    /// After so many sessions the process is replaced; 0 is never.
+    pub(super) retire: u32,
+}
+
+/// Where to listen.
+#[derive(Debug)]
+pub(super) struct Spot {
+    pub(super) at: At,
+    pub(super) manner: Manner,
+    /// When it cannot be had: try again after so long.
+    pub(super) retry: Option<Duration>,
+}
+
+/// A place to listen, as it is written.
+#[derive(Debug)]
+pub(super) enum At {
+    /// As tcpserver understands host and port.
+    Operand(Vec<u8>, u16),
+    /// At all addresses of a name.
+    Every(Vec<u8>, u16),
+    /// At any address of both families.
+    Anywhere(u16),
+    /// At a UNIX socket.
+    Path(Vec<u8>),
+}
+
+impl Spot {
+    /// Where that is.
+    ///
+    /// # Errors
+    /// 111: there is no such address, or that could not be found out now.
+    pub(super) async fn places(
+        &self,
+        reading: &Reading,
+        resolver: &Resolver,
+    ) -> Result<Vec<Place>, Error> {
+        Ok(match &self.at {
+            At::Operand(host, port) => vec![reading.place(host, *port, resolver).await?],
+            At::Anywhere(port) => vec![Place::Anywhere(*port)],
+            At::Path(path) => vec![Place::Path(path.clone())],
+            At::Every(host, port) => {
+                let mut addresses = reading.addresses(host, host, resolver).await?;
+                for address in &mut addresses {
+                    address.set_port(*port);
+                }
+                addresses.into_iter().map(Place::Address).collect()
+            }
+        })
+    }
+}
+
+/// How the process lives.
+#[derive(Debug, Default)]
+pub(super) struct Daemon {
+    /// It goes on without who started it.
+    pub(super) is_background: bool,
+    /// Where its pid is written.
+    pub(super) pidfile: Option<Vec<u8>>,
+    /// Its working directory.
+    pub(super) folder: Option<Vec<u8>>,
+    /// Where its log goes: facility, severity and name.
+    pub(super) syslog: Option<(u8, u8, Vec<u8>)>,
+    /// It serves on with the listeners that can be had.
+    pub(super) bears_failures: bool,
+}
+
+/// What stays as it was at the start.
+#[derive(Clone, Debug, Default)]
+pub struct House {
+    /// How addresses are to be understood.
+    pub reading: Reading,
+    /// The port.
+    pub listening: Listening,
+    /// Who to become once the ports are bound.
+    pub account: Account,
+    /// What is done to a connection before it is relayed.
+    pub gate: gate::Terms,
+    /// What its source may do.
+    pub sources: SourceTerms,
+    /// What to look up about it.
+    pub lookups: Lookups,
+    /// What to do with sessions at SIGTERM; nothing is to wait for them.
+    pub drain: Option<Drain>,
+    /// How many threads carry sessions.
+    pub threads: usize,
+    /// Only look whether all is well.
+    pub is_check: bool,
+}
+
+/// How long a remote that died is left alone, when nothing is said.
+pub(super) const REVIVE: Duration = Duration::from_secs(10);
+/// How long to wait for a remote, and how much longer for the last one: tcpclient's.
+pub(super) const TIMEOUTS: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(58)];
+
+/// How many processors this process may use.
+pub(super) fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}

@@ -1,0 +1,222 @@
+//! The remotes that sessions are spread over, and how one of them is reached.
+
+use std::cell::RefCell;
+use std::io;
+use std::net::IpAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+use tokio::time::timeout;
+
+use super::balance::{Balance, Choice, Rules};
+use super::log::Log;
+use super::targets::{Lease, Target, Written, is_ours};
+use crate::cli::reason;
+use crate::dns::Resolver;
+use crate::service::Overload;
+use crate::sys::{errno, socket, watch};
+
+/// Some remotes, and what is known of them.
+#[derive(Debug)]
+pub(super) struct Remotes {
+    pub(super) targets: Vec<Arc<Target>>,
+    balance: RefCell<Balance>,
+    /// A remote that was full may not be any more.
+    freed: Arc<Notify>,
+}
+
+/// What is settled about reaching a remote.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms {
+    pub(super) rules: Rules,
+    /// How long to wait for a remote when there is another one left, and how much longer for the last.
+    pub(super) timeouts: [Duration; 2],
+    /// Where to connect from, if it matters.
+    pub(super) local: Option<IpAddr>,
+    /// What to do when all remotes have as many sessions as they may have.
+    pub(super) overload: Overload,
+    /// Something finds out whether remotes live.
+    pub(super) are_checked: bool,
+}
+
+/// Who asks for a remote: the number of the session, and of its client.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Caller {
+    pub(super) session: u32,
+    pub(super) client: u64,
+}
+
+/// Why there is no remote for a session.
+#[derive(Debug)]
+pub(super) enum Unreached {
+    /// None took it.
+    NoRemote,
+    /// All have as many sessions as they may have.
+    Full,
+    /// Nothing that says anything of the remotes.
+    Unable(io::Error),
+}
+
+impl Remotes {
+    /// The remotes that `written` stands for, with what `old` knows of them.
+    ///
+    /// # Errors
+    /// What is wrong with one of them.
+    pub(super) async fn new(
+        written: &[Written],
+        terms: &Terms,
+        resolver: &Resolver,
+        old: Option<&Self>,
+    ) -> Result<Self, Vec<u8>> {
+        let freed = old.map_or_else(Arc::default, |old| Arc::clone(&old.freed));
+        let mut targets = Vec::new();
+        let mut inherited = Vec::new();
+        for written in written {
+            for target in written.resolved(resolver, &freed).await? {
+                let known = old.and_then(|old| old.find(&target));
+                inherited.extend(known.map(|(from, _)| (targets.len(), from)));
+                targets.push(Arc::new(match known {
+                    Some((_, known)) => target.continuing(known),
+                    None => target,
+                }));
+            }
+        }
+        let all = targets.iter().map(|target| target.terms(terms.are_checked));
+        let mut balance = Balance::new(terms.rules, all);
+        if let Some(old) = old {
+            for (to, from) in inherited {
+                balance.inherit(to, &old.balance.borrow(), from);
+            }
+        }
+        Ok(Self {
+            targets,
+            balance: RefCell::new(balance),
+            freed,
+        })
+    }
+
+    fn find(&self, other: &Target) -> Option<(usize, &Arc<Target>)> {
+        let mut all = self.targets.iter().enumerate();
+        all.find(|(_, target)| target.address == other.address)
+    }
+
+    /// A connection to one of them, for `caller`. Each is tried at most once.
+    ///
+    /// # Errors
+    /// There is none for it.
+    pub(super) async fn reach(
+        &self,
+        caller: Caller,
+        terms: &Terms,
+        log: Log,
+    ) -> Result<(OwnedFd, Lease), Unreached> {
+        let mut tried = Vec::new();
+        loop {
+            // Before the look, so that no news is missed.
+            let freed = self.freed.notified();
+            let in_use = |index: usize| self.targets[index].in_use();
+            let choice = {
+                let mut balance = self.balance.borrow_mut();
+                balance.choose(caller.client, &tried, in_use, Instant::now())
+            };
+            let index = match choice {
+                Choice::Remote(index) => index,
+                Choice::Full if terms.overload == Overload::Queue => {
+                    freed.await;
+                    continue;
+                }
+                Choice::Full => return Err(Unreached::Full),
+                Choice::Nobody => return Err(Unreached::NoRemote),
+            };
+            let lease = Lease::of(&self.targets[index]);
+            let probe = Probe {
+                balance: &self.balance,
+                index,
+            };
+            let [mut limit, more] = terms.timeouts;
+            if tried.len() + 1 == self.targets.len() {
+                limit += more;
+            }
+            let began = Instant::now();
+            let connection = connect(&lease.0, terms.local, limit).await;
+            drop(probe);
+            match connection {
+                Ok(connection) => {
+                    lease.0.count_connection(began.elapsed());
+                    self.is_alive(index, log);
+                    return Ok((connection, lease));
+                }
+                Err(error) if is_ours(&error) => return Err(Unreached::Unable(error)),
+                Err(error) => {
+                    log.retried(caller.session, &lease.0, &error);
+                    self.is_dead(index, reason(&error), log);
+                    tried.push(index);
+                }
+            }
+        }
+    }
+
+    /// The remote at `index` was found alive.
+    pub(super) fn is_alive(&self, index: usize, log: Log) {
+        if self.balance.borrow_mut().succeeded(index, Instant::now()) {
+            log.revived(&self.targets[index]);
+        }
+    }
+
+    /// The remote at `index` was found dead.
+    pub(super) fn is_dead(&self, index: usize, why: &str, log: Log) {
+        self.targets[index].count_failure();
+        if self.balance.borrow_mut().failed(index, Instant::now()) {
+            log.died(&self.targets[index], why);
+        }
+    }
+
+    /// True while the remote at `index` is taken for alive.
+    pub(super) fn takes_for_alive(&self, index: usize) -> bool {
+        self.balance.borrow().is_alive(index)
+    }
+
+    /// Says one line about each.
+    pub(super) fn tell(&self, log: Log) {
+        for (index, target) in self.targets.iter().enumerate() {
+            let is_alive = self.balance.borrow().is_alive(index);
+            log.say(target.summary(is_alive).as_bytes());
+        }
+    }
+}
+
+/// A choice of which it is not known what becomes of it: the session may end at any await.
+struct Probe<'a> {
+    balance: &'a RefCell<Balance>,
+    index: usize,
+}
+
+impl Drop for Probe<'_> {
+    fn drop(&mut self) {
+        self.balance.borrow_mut().abandoned(self.index);
+    }
+}
+
+/// Connects to `target`, within `limit`.
+///
+/// # Errors
+/// The remote cannot be had (`TimedOut` after `limit`), or we lack something: see [`is_ours`].
+pub(super) async fn connect(
+    target: &Target,
+    local: Option<IpAddr>,
+    limit: Duration,
+) -> io::Result<OwnedFd> {
+    let (socket, is_connected) = target.connect(local)?;
+    if !is_connected {
+        let writable = watch::writable(socket.as_fd())?;
+        // In a box: a session that is connected at once does not pay for their room.
+        let done = Box::pin(timeout(limit, writable.writable())).await;
+        if done.is_err() {
+            return Err(io::Error::from_raw_os_error(errno::ETIMEDOUT));
+        }
+        socket::connected(&socket)?;
+    }
+    Ok(socket)
+}

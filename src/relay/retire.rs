@@ -1,0 +1,140 @@
+//! Replacing the process by a new one of the same program under the same pid: no connection is refused, and no session is
+//! lost.
+//!
+//! The process doubles itself. The copy closes the listeners, carries the sessions to their end and is gone; the
+//! supervisor's process executes the program anew, which finds the listeners open, with whoever waits in their queues.
+
+use std::ffi::CString;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+
+use super::carriers::Carriers;
+use super::log::Log;
+use crate::cli::{number, reason};
+use crate::service::Place;
+use crate::sys::exec::Program;
+use crate::sys::fd::{self, Stream};
+use crate::sys::process::{self, Fork};
+use crate::sys::signal::{self, Mask};
+use crate::sys::socket;
+use crate::ucspi::environ;
+
+/// Who returns from a retirement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Retired {
+    /// Nothing has happened: it could not be done, which was said.
+    Not,
+    /// The copy that has the sessions: it must accept no more.
+    Old,
+}
+
+/// The variable by which the new process learns which descriptors listen: their numbers, with commas.
+const VARIABLE: &str = "TCPRELAY_LISTENERS";
+
+/// Replaces the process; the new one, which has the signal mask `mask`, never returns here.
+pub(super) fn retire(carriers: &Carriers, listeners: &[&OwnedFd], mask: Mask, log: Log) -> Retired {
+    // A copy has one thread only.
+    carriers.pause();
+    let retired = double(listeners, mask).unwrap_or_else(|error| {
+        let why = reason(&error).as_bytes();
+        log.say(&[b"warning: unable to retire: ", why].concat());
+        Retired::Not
+    });
+    if let Err(error) = carriers.go_on() {
+        log.say(error.text());
+    }
+    retired
+}
+
+fn double(listeners: &[&OwnedFd], mask: Mask) -> io::Result<Retired> {
+    // It ends without a byte when the program was executed: then the sessions are the copy's.
+    let (news, told) = fd::pipe()?;
+    match process::fork()? {
+        Fork::Parent => {
+            drop(news);
+            let error = execute(listeners, mask);
+            // The copy must not go on: the sessions are ours.
+            let _ = fd::write_all(&told, b"!");
+            Err(error)
+        }
+        Fork::Child => {
+            drop(told);
+            let mut byte = [0];
+            if Stream(news.as_fd()).read(&mut byte)? != 0 {
+                process::exit_now(0);
+            }
+            Ok(Retired::Old)
+        }
+    }
+}
+
+/// Executes the program of this process as it is in its place by now, with the arguments of this process; returns only with
+/// the reason why not.
+fn execute(listeners: &[&OwnedFd], mask: Mask) -> io::Error {
+    let mut ours = None;
+    let mut attempt = || -> io::Result<()> {
+        let path = std::fs::read_link("/proc/self/exe")?;
+        let path = path.as_os_str().as_bytes();
+        // So it reads when a new version was put there.
+        let path = path.strip_suffix(b" (deleted)").unwrap_or(path);
+        let mut arguments = vec![process::invoked_as().unwrap_or_default()];
+        arguments.extend(process::arguments());
+        let program = Program::new(path, &arguments, None);
+        let numbers = listeners
+            .iter()
+            .map(|listener| listener.as_raw_fd().to_string());
+        let numbers = numbers.collect::<Vec<_>>().join(",");
+        let environment = process::environment();
+        let environment = environ::with(&environment, VARIABLE, numbers.as_bytes());
+        for listener in listeners {
+            fd::survive_exec(listener.as_fd())?;
+        }
+        ours = Some(signal::restore(mask)?);
+        match program.exec(environment.iter().map(CString::as_c_str))? {}
+    };
+    let error = attempt()
+        .err()
+        .unwrap_or_else(|| io::ErrorKind::Other.into());
+    // As before, for who goes on.
+    if let Some(ours) = ours {
+        let _ = signal::restore(ours);
+    }
+    for listener in listeners {
+        let _ = fd::close_on_exec(listener.as_fd());
+    }
+    error
+}
+
+/// The listeners that were handed over to this process, if it replaces another one.
+pub(super) fn inherited() -> Vec<OwnedFd> {
+    let numbers = process::variable(VARIABLE).unwrap_or_default();
+    let numbers = numbers.split(|&byte| byte == b',').filter_map(number);
+    let listeners = numbers.filter_map(|number| {
+        let number = i32::try_from(number).ok()?;
+        // Somebody may have set the variable: what does not listen is not ours.
+        let is_ours = socket::is_listening(fd::inherited(number).ok()?);
+        is_ours.then(|| fd::take_inherited(number).ok()).flatten()
+    });
+    listeners.collect()
+}
+
+/// The one of `inherited` that listens at `place`.
+pub(super) fn take(inherited: &mut Vec<OwnedFd>, place: &Place) -> Option<OwnedFd> {
+    let at = inherited.iter().position(|socket| is_at(socket, place))?;
+    Some(inherited.swap_remove(at))
+}
+
+fn is_at(socket: &OwnedFd, place: &Place) -> bool {
+    let is_port = |wanted: u16, port: u16| wanted == 0 || wanted == port;
+    match (place, socket::local_address(socket)) {
+        (Place::Address(wanted), Ok(address)) => {
+            wanted.ip() == address.ip() && is_port(wanted.port(), address.port())
+        }
+        (Place::Anywhere(port), Ok(address)) => {
+            address.ip().is_unspecified() && is_port(*port, address.port())
+        }
+        (Place::Path(path), _) => socket::local_path(socket).is_some_and(|name| name == *path),
+        _ => false,
+    }
+}

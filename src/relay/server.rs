@@ -1,0 +1,368 @@
+//! tcprelay: what is set up once, in order, before the first connection; and what signals do later.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
+
+use super::carriers::Carriers;
+use super::check::{self, Checking};
+use super::connection::{Current, Relay, serve};
+use super::daemon;
+use super::filed::Filed;
+use super::log::Log;
+use super::plan::Plan;
+use super::remotes::Remotes;
+use super::retire::{self, Retired};
+use super::source::Source;
+use super::sources::Sources;
+use crate::cli::{Arguments, During, Error, Verbosity, Voice};
+use crate::dns::Resolver;
+use crate::service::{
+    Drain, Listener, Manner, Open, Place, Privileges, Room, Service, Signals, Stage, Start, Terms,
+    make_room,
+};
+use crate::sys::process;
+use crate::sys::signal::{Mask, Signal};
+use crate::ucspi::gate::Gate;
+use crate::ucspi::log;
+
+/// Takes the operands of the file form, and relays as the file says.
+///
+/// # Errors
+/// Usage, 100: there are not one or two operands. 0: the version was printed. Else those of [`run`].
+pub fn run_file(
+    mut filed: Filed,
+    arguments: &mut Arguments,
+    voice: &mut Voice,
+) -> Result<(), Error> {
+    if filed.is_version {
+        return Err(arguments.version());
+    }
+    filed.file = arguments.operand().ok_or_else(Error::usage)?;
+    if let Some(id) = arguments.operand() {
+        filed.sections.master = id;
+    }
+    if arguments.operand().is_some() {
+        return Err(Error::usage());
+    }
+    if filed.is_debug {
+        voice.verbosity = Verbosity::Everything;
+    }
+    filed.settle();
+    run(Source::File(Box::new(filed)), *voice)
+}
+
+/// Relays until SIGTERM; only looks whether it could, if that was asked for.
+///
+/// # Errors
+/// Whatever keeps the relay from starting: 100 for a wrong operand, 78 for a wrong file, 111 otherwise.
+pub fn run(source: Source, voice: Voice) -> Result<(), Error> {
+    let plan = source.plan()?;
+    let house = &plan.house;
+    let mut inherited = retire::inherited();
+    let is_continued = !inherited.is_empty();
+    if !house.is_check {
+        daemon::begin(&plan.daemon, is_continued)?;
+    }
+    let start = Start::new(&NEWS, voice)?;
+    let resolver = Resolver::new(house.lookups.limit());
+    let remotes = start.wait(async {
+        let remotes = Remotes::new(&plan.remotes, &plan.terms, &resolver, None).await;
+        remotes.map_err(Error::fatal)
+    })?;
+    let places = start.wait(places(&plan, &resolver))?;
+    if house.is_check {
+        for note in &plan.notes {
+            voice.warn_here(&[note]);
+        }
+        return Ok(());
+    }
+    // A session has two sockets; one for which names are looked up has four descriptors.
+    let limit = house.listening.limit;
+    make_room(4, u64::from(limit) * 2, &format!("{limit} sessions"), voice)?;
+    let memory = resolver.clone();
+    let room = Room::new(house.lookups.appetite(), move || memory.forget())?;
+    let mut listeners = Vec::new();
+    let mut waiting = Vec::new();
+    let mut failed = None;
+    for wanted in places {
+        let bound = match retire::take(&mut inherited, &wanted.place) {
+            Some(socket) => Ok(Listener::from_inherited(socket)),
+            None => start.bind(&wanted.place, &wanted.manner),
+        };
+        match bound {
+            Ok(listener) => listeners.push((wanted.place, listener)),
+            Err(error) if plan.daemon.bears_failures => {
+                voice.warn(&[b"warning: ", error.text()]);
+                failed = Some(error);
+                waiting.extend(wanted.waits());
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    drop(inherited);
+    if let (true, true, Some(error)) = (listeners.is_empty(), waiting.is_empty(), failed) {
+        return Err(error);
+    }
+    if is_continued {
+        // Who it became, and to whom it told its port, is as it was.
+        start.settle(Privileges::default(), None)?;
+    } else {
+        let port = listeners.first().map(|(_, it)| it.address.port());
+        let print = port.filter(|_| house.listening.print_port);
+        start.settle(house.account.privileges(), print)?;
+    }
+    let log = Log(voice);
+    let terms = Terms {
+        limit: house.listening.limit,
+        rate: house.listening.rate,
+        decision: house.lookups.limit(),
+        // Sessions are all that a relay has: they are waited for, without a limit if none was given.
+        drain: Some(house.drain.unwrap_or(Drain {
+            wait: Duration::MAX,
+            kill: None,
+        })),
+        overload: plan.terms.overload,
+    };
+    let mask = start.inherited;
+    start.serve(|stop| async move {
+        let house = &plan.house;
+        let as_ipv6 = house.reading.as_ipv6;
+        let anywhere = SocketAddr::from(([0, 0, 0, 0], 0));
+        let relay = Rc::new(Relay {
+            service: Service::new(voice, terms, room),
+            gate: Gate::new(
+                house.gate.clone(),
+                house.sources.clone(),
+                house.lookups.clone(),
+                as_ipv6,
+                resolver.clone(),
+                anywhere,
+            ),
+            resolver,
+            carriers: Carriers::start(house.threads, log)?,
+            log,
+            refusals: log::Log::new(voice, as_ipv6),
+            sources: Sources::default(),
+            sessions: Cell::new(0),
+            carried: Cell::new(0),
+            retire: Notify::new(),
+            current: RefCell::new(Rc::new(current(&plan, remotes))),
+        });
+        let mut server = Server {
+            source,
+            mask,
+            listeners: Vec::new(),
+            waiting,
+            pidfile: plan.daemon.pidfile.clone(),
+            checking: check::start(&relay, plan.check),
+            relay,
+        };
+        for (place, listener) in listeners {
+            server.open(place, listener)?;
+        }
+        server.run(stop).await
+    })
+}
+
+/// The signals that a relay waits for besides those that end it.
+const NEWS: [Signal; 4] = [
+    Signal::SIGHUP,
+    Signal::SIGUSR1,
+    Signal::SIGUSR2,
+    Signal::SIGCHLD,
+];
+
+/// What is in force from now on.
+fn current(plan: &Plan, remotes: Remotes) -> Current {
+    Current {
+        terms: plan.terms,
+        access: plan.access.clone(),
+        idle: plan.idle,
+        retire: plan.retire,
+        remotes: Rc::new(remotes),
+        routes: RefCell::new(HashMap::new()),
+    }
+}
+
+/// A place to listen that was found, and how.
+struct Wanted {
+    place: Place,
+    manner: Manner,
+    retry: Option<Duration>,
+}
+
+impl Wanted {
+    /// It cannot be had now: when to try again, if ever.
+    fn waits(self) -> Option<(Instant, Self)> {
+        Some((Instant::now() + self.retry?, self))
+    }
+}
+
+async fn places(plan: &Plan, resolver: &Resolver) -> Result<Vec<Wanted>, Error> {
+    let mut places = Vec::new();
+    for spot in &plan.spots {
+        for place in spot.places(&plan.house.reading, resolver).await? {
+            places.push(Wanted {
+                place,
+                manner: spot.manner.clone(),
+                retry: spot.retry,
+            });
+        }
+    }
+    Ok(places)
+}
+
+/// A relay that runs.
+struct Server {
+    source: Source,
+    /// The signal mask from before.
+    mask: Mask,
+    relay: Rc<Relay>,
+    /// Each with a descriptor to hand over.
+    listeners: Vec<(Place, OwnedFd, Open)>,
+    /// Places that could not be had yet, and when to try again.
+    waiting: Vec<(Instant, Wanted)>,
+    /// What goes when it ends.
+    pidfile: Option<Vec<u8>>,
+    checking: Checking,
+}
+
+impl Server {
+    fn open(&mut self, place: Place, listener: Listener) -> Result<(), Error> {
+        let relay = Rc::clone(&self.relay);
+        let copy = listener.copy().during("start")?;
+        let serve = Rc::new(move |arrival| serve(Rc::clone(&relay), arrival));
+        let open = self.relay.service.listen(listener, serve)?;
+        self.listeners.push((place, copy, open));
+        Ok(())
+    }
+
+    async fn run(mut self, mut stop: Rc<Signals>) -> Result<(), Error> {
+        let news = Signals::of(&NEWS).during("start")?;
+        let drain = loop {
+            tokio::select! {
+                drain = self.relay.service.told(&stop) => break drain,
+                signals = news.next() => for signal in signals {
+                    self.hear(signal).await;
+                },
+                () = sleep_until(self.next_try()), if !self.waiting.is_empty() => self.try_again()?,
+                () = self.relay.retire.notified() => if let Retired::Old = self.retire() {
+                    // The signals of a process that is no more are not ours.
+                    stop = Rc::new(Signals::of(&[Signal::SIGTERM]).during("go on")?);
+                    self.pidfile = None;
+                    break self.relay.service.begin_to_end();
+                },
+            }
+        };
+        for (_, copy, open) in self.listeners.drain(..) {
+            drop(copy);
+            open.close().await;
+        }
+        drop(self.checking);
+        if let Some(pidfile) = &self.pidfile {
+            daemon::end(pidfile);
+        }
+        let relay = Rc::clone(&self.relay);
+        tokio::task::spawn_local(async move {
+            relay.service.stages().reach(Stage::Ask).await;
+            relay.carriers.end_all();
+        });
+        self.relay.service.leave(drain, &stop).await;
+        Ok(())
+    }
+
+    async fn hear(&mut self, signal: Signal) {
+        match signal {
+            Signal::SIGHUP => {
+                if let Err(error) = self.reload().await {
+                    let voice = self.relay.log.0;
+                    voice.warn_here(&[b"warning: nothing is changed: ", error.text()]);
+                }
+            }
+            Signal::SIGUSR1 => self.relay.current.borrow().remotes.tell(self.relay.log),
+            Signal::SIGUSR2 => self.relay.carriers.tell(),
+            // Who carries the sessions from before a retirement has ended.
+            _ => while let Ok(Some(_)) = process::reap() {},
+        }
+    }
+
+    /// Reads everything again, and puts it in force: as a whole, or not at all.
+    async fn reload(&mut self) -> Result<(), Error> {
+        let plan = self.source.plan()?;
+        let old = Rc::clone(&self.relay.current.borrow());
+        // A new memory: names may lead elsewhere by now.
+        let resolver = Resolver::new(self.relay.resolver.limit());
+        let remotes = Remotes::new(&plan.remotes, &plan.terms, &resolver, Some(&old.remotes));
+        let remotes = remotes.await.map_err(Error::fatal)?;
+        let places = places(&plan, &resolver).await?;
+        let mut bound = Vec::new();
+        let mut waiting = Vec::new();
+        let wanted_places: Vec<Place> = places.iter().map(|wanted| wanted.place.clone()).collect();
+        for wanted in places {
+            if self.listeners.iter().any(|(old, ..)| *old == wanted.place) {
+                continue;
+            }
+            match Listener::bind(&wanted.place, &wanted.manner, self.relay.log.0) {
+                Ok(listener) => bound.push((wanted.place, listener)),
+                Err(_) if wanted.retry.is_some() => waiting.extend(wanted.waits()),
+                Err(error) => return Err(error),
+            }
+        }
+        self.waiting = waiting;
+        for (place, listener) in bound {
+            self.open(place, listener)?;
+        }
+        for index in (0..self.listeners.len()).rev() {
+            if !wanted_places.contains(&self.listeners[index].0) {
+                let (_, copy, open) = self.listeners.swap_remove(index);
+                drop(copy);
+                open.close().await;
+            }
+        }
+        self.relay
+            .service
+            .hold_to(plan.house.listening.limit, plan.terms.overload);
+        self.relay.current.replace(Rc::new(current(&plan, remotes)));
+        self.checking = check::start(&self.relay, plan.check);
+        Ok(())
+    }
+
+    fn next_try(&self) -> Instant {
+        let times = self.waiting.iter().map(|(at, _)| *at);
+        times.min().unwrap_or_else(Instant::now)
+    }
+
+    /// Binds what could not be had before, as far as its time has come.
+    fn try_again(&mut self) -> Result<(), Error> {
+        let now = Instant::now();
+        let all = std::mem::take(&mut self.waiting);
+        let (due, later): (Vec<_>, _) = all.into_iter().partition(|(at, _)| *at <= now);
+        self.waiting = later;
+        for (_, wanted) in due {
+            match Listener::bind(&wanted.place, &wanted.manner, self.relay.log.0) {
+                Ok(listener) => self.open(wanted.place, listener)?,
+                Err(_) => self.waiting.extend(wanted.waits()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Has a new process take over what is to come. A plan that is wrong by now keeps the old one.
+    fn retire(&self) -> Retired {
+        self.relay.carried.set(0);
+        if let Err(error) = self.source.plan() {
+            let text = [b"warning: not retiring: ", error.text()].concat();
+            self.relay.log.say(&text);
+            return Retired::Not;
+        }
+        let listeners: Vec<_> = self.listeners.iter().map(|(_, copy, _)| copy).collect();
+        retire::retire(&self.relay.carriers, &listeners, self.mask, self.relay.log)
+    }
+}

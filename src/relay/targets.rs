@@ -1,0 +1,543 @@
+//! Remotes as they are written, `host:port/key=value...`, and as they are used.
+//!
+//! | written | what it is |
+//! |---|---|
+//! | `10.0.0.1:22`, `[::1]:22`, `db:postgresql` | an address, or all addresses of a name; a port or a service |
+//! | `unix:/run/app` | a UNIX socket |
+//! | `/weight=3` | its share, from 1 to 65535; 1 if nothing is said |
+//! | `/max=10` | it gets no more sessions at once |
+//! | `/backup` | only when the others cannot be had |
+//! | `/local=10.0.0.9` | connect from this address |
+//! | `/check=connect`, `/check=send:TEXT`, `/check=expect:TEXT` | what a check does; the last two may both stand |
+//!
+//! In a TEXT, and in a path, a backslash takes away the meaning of a slash; in a TEXT `\r`, `\n`, `\t`, `\0` and `\\` are
+//! what they are in C.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::balance::{Terms, identity};
+use crate::cli::{number, reason};
+use crate::dns::{Families, Resolver, literal};
+use crate::sys::{errno, socket};
+use crate::ucspi::port;
+
+/// A remote as it was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Written {
+    pub(super) place: Place,
+    pub(super) weight: u32,
+    pub(super) max: Option<u32>,
+    pub(super) is_backup: bool,
+    pub(super) local: Option<IpAddr>,
+    pub(super) check: Check,
+    /// By SCTP instead of TCP.
+    pub(super) is_sctp: bool,
+}
+
+/// Where it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// An address or a name, and a port.
+    Host(Vec<u8>, u16),
+    /// A UNIX socket.
+    Path(Vec<u8>),
+}
+
+/// What a check does, once it is connected.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Check {
+    /// Send this.
+    pub(super) send: Option<Vec<u8>>,
+    /// Wait until this has come.
+    pub(super) expect: Option<Vec<u8>>,
+}
+
+/// The names of the keys, as they stand after a slash.
+const KEYS: [&[u8]; 5] = [b"weight=", b"max=", b"backup", b"local=", b"check="];
+
+impl Written {
+    /// A remote at `place` of which nothing else is said.
+    pub(super) fn at(place: Place) -> Self {
+        Self {
+            place,
+            weight: 1,
+            max: None,
+            is_backup: false,
+            local: None,
+            check: Check::default(),
+            is_sctp: false,
+        }
+    }
+
+    /// Reads one remote.
+    ///
+    /// # Errors
+    /// What was expected in place of what.
+    pub(super) fn read(text: &[u8]) -> Result<Self, Mistake> {
+        let mut parts = split(text).into_iter();
+        let mut first = parts.next().unwrap_or_default();
+        let mut keys: Vec<Vec<u8>> = parts.collect();
+        let place = if let Some(path) = first.strip_prefix(b"unix:") {
+            let is_key = |part: &Vec<u8>| KEYS.iter().any(|key| part.starts_with(key));
+            let path_parts = keys.iter().position(is_key).unwrap_or(keys.len());
+            let mut path = path.to_vec();
+            for part in keys.drain(..path_parts) {
+                path.push(b'/');
+                path.extend_from_slice(&part);
+            }
+            if path.is_empty() || path.contains(&0) {
+                return Err(Mistake::new("a path after unix:", &path));
+            }
+            Place::Path(path)
+        } else {
+            host_and_port(&mut first)?
+        };
+        let mut written = Self::at(place);
+        for key in keys {
+            written.set(&key)?;
+        }
+        Ok(written)
+    }
+
+    fn set(&mut self, text: &[u8]) -> Result<(), Mistake> {
+        if text == b"backup" {
+            self.is_backup = true;
+            return Ok(());
+        }
+        let unknown = || {
+            let known = "weight=, max=, backup, local= or check=";
+            Mistake::new(known, text)
+        };
+        let equal = text.iter().position(|&byte| byte == b'=');
+        let (key, value) = text.split_at(equal.ok_or_else(unknown)?);
+        let value = &value[1..];
+        match key {
+            b"weight" => {
+                let weight = number(value).filter(|weight| (1..=65535).contains(weight));
+                let needed = "a weight from 1 to 65535";
+                self.weight = weight.ok_or_else(|| Mistake::new(needed, value))?;
+            }
+            b"max" => {
+                let max = number(value).filter(|&max| max > 0);
+                let needed = "a number of sessions";
+                self.max = Some(max.ok_or_else(|| Mistake::new(needed, value))?);
+            }
+            b"local" => {
+                let local = literal::address(value);
+                self.local = Some(local.ok_or_else(|| Mistake::new("an IP address", value))?);
+            }
+            b"check" => {
+                if let Some(text) = value.strip_prefix(b"send:") {
+                    self.check.send = Some(unescaped(text));
+                } else if let Some(text) = value.strip_prefix(b"expect:") {
+                    self.check.expect = Some(unescaped(text));
+                } else if value != b"connect" {
+                    let needed = "connect, send:TEXT or expect:TEXT";
+                    return Err(Mistake::new(needed, value));
+                }
+            }
+            _ => return Err(unknown()),
+        }
+        Ok(())
+    }
+
+    /// The remotes that it stands for: one for each address.
+    ///
+    /// # Errors
+    /// It has none, or that could not be found out now.
+    pub(super) async fn resolved(
+        &self,
+        resolver: &Resolver,
+        freed: &Arc<Notify>,
+    ) -> Result<Vec<Target>, Vec<u8>> {
+        let target = |address| Target::new(self.clone(), address, Arc::clone(freed));
+        let (host, port) = match &self.place {
+            Place::Path(path) => return Ok(vec![target(Address::Path(path.clone()))]),
+            Place::Host(host, port) => (host, *port),
+        };
+        let socket = |ip| target(Address::Socket(SocketAddr::new(ip, port)));
+        if let Some(ip) = literal::address(host) {
+            return Ok(vec![socket(ip)]);
+        }
+        let found = resolver.host(host, Families::Both).await.map_err(|error| {
+            let text = [
+                b"temporarily unable to figure out IP address for ",
+                &host[..],
+                b": ",
+                reason(&error).as_bytes(),
+            ];
+            text.concat()
+        })?;
+        if found.is_empty() {
+            return Err([b"no IP address for ", &host[..]].concat());
+        }
+        Ok(found.into_iter().map(socket).collect())
+    }
+}
+
+/// What was expected, and what was there.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Mistake {
+    expected: &'static str,
+    got: Vec<u8>,
+}
+
+impl Mistake {
+    fn new(expected: &'static str, got: &[u8]) -> Self {
+        let got = got.to_vec();
+        Self { expected, got }
+    }
+
+    /// `Expected ..., but got '...'`
+    pub(super) fn text(&self) -> Vec<u8> {
+        let Self { expected, got } = self;
+        [b"Expected ", expected.as_bytes(), b", but got '", got, b"'"].concat()
+    }
+}
+
+/// `text` at its slashes; a slash after a backslash is none, and stays without it.
+fn split(text: &[u8]) -> Vec<Vec<u8>> {
+    let mut parts = vec![Vec::new()];
+    let mut bytes = text.iter().copied().peekable();
+    while let Some(byte) = bytes.next() {
+        let last = parts.len() - 1;
+        match (byte, bytes.peek()) {
+            (b'/', _) => parts.push(Vec::new()),
+            (b'\\', Some(b'/')) => parts[last].extend(bytes.next()),
+            _ => parts[last].push(byte),
+        }
+    }
+    parts
+}
+
+fn unescaped(text: &[u8]) -> Vec<u8> {
+    let mut bytes = text.iter().copied();
+    let mut plain = Vec::with_capacity(text.len());
+    while let Some(byte) = bytes.next() {
+        plain.push(match (byte, byte == b'\\') {
+            (byte, false) => byte,
+            (_, true) => match bytes.next() {
+                Some(b'r') => b'\r',
+                Some(b'n') => b'\n',
+                Some(b't') => b'\t',
+                Some(b'0') => 0,
+                Some(other) => other,
+                None => b'\\',
+            },
+        });
+    }
+    plain
+}
+
+/// `host:port`, with an IPv6 address in brackets.
+fn host_and_port(text: &mut Vec<u8>) -> Result<Place, Mistake> {
+    let needed = "host:port, [address]:port or unix:path";
+    let colon = text.iter().rposition(|&byte| byte == b':');
+    let colon = colon.ok_or_else(|| Mistake::new(needed, text))?;
+    let port = text.split_off(colon);
+    let host = match &text[..] {
+        [b'[', address @ .., b']'] => address,
+        host if host.contains(&b':') => return Err(Mistake::new(needed, text)),
+        host => host,
+    };
+    if host.is_empty() {
+        return Err(Mistake::new(needed, &[&text[..], &port].concat()));
+    }
+    let found = port::port(&port[1..]).ok().filter(|&port| port != 0);
+    let needed = "a port from 1 to 65535 or a service";
+    let found = found.ok_or_else(|| Mistake::new(needed, &port[1..]))?;
+    Ok(Place::Host(host.to_vec(), found))
+}
+
+/// Where a target is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Address {
+    Socket(SocketAddr),
+    Path(Vec<u8>),
+}
+
+/// One remote: what is settled about it, and what has been counted.
+#[derive(Debug)]
+pub(super) struct Target {
+    pub(super) written: Written,
+    pub(super) address: Address,
+    /// As it is called in the log: `10.0.0.1:22`, `unix:/run/app`.
+    pub(super) name: String,
+    counts: Arc<Counts>,
+}
+
+/// What all threads count of a remote, also when it was written anew.
+#[derive(Debug)]
+struct Counts {
+    freed: Arc<Notify>,
+    in_use: AtomicU32,
+    /// Sessions that it took.
+    sessions: AtomicU64,
+    /// Connections that failed.
+    failures: AtomicU64,
+    /// Bytes to it and from it.
+    bytes: [AtomicU64; 2],
+    /// How long the connections of all its sessions needed to be made, in microseconds.
+    connecting: AtomicU64,
+}
+
+impl Target {
+    fn new(written: Written, address: Address, freed: Arc<Notify>) -> Self {
+        let name = match &address {
+            Address::Socket(address) => address.to_string(),
+            Address::Path(path) => {
+                let clean = path.iter().map(|&byte| {
+                    let is_plain = byte.is_ascii_graphic();
+                    if is_plain { char::from(byte) } else { '?' }
+                });
+                format!("unix:{}", clean.collect::<String>())
+            }
+        };
+        let counts = Counts {
+            freed,
+            in_use: AtomicU32::new(0),
+            sessions: AtomicU64::new(0),
+            failures: AtomicU64::new(0),
+            bytes: [AtomicU64::new(0), AtomicU64::new(0)],
+            connecting: AtomicU64::new(0),
+        };
+        Self {
+            written,
+            address,
+            name,
+            counts: Arc::new(counts),
+        }
+    }
+
+    /// This one, with the counts of `known`, which has the same address.
+    pub(super) fn continuing(mut self, known: &Self) -> Self {
+        self.counts = Arc::clone(&known.counts);
+        self
+    }
+
+    /// It took a session, whose connection was made in this time.
+    pub(super) fn count_connection(&self, took: Duration) {
+        self.counts.sessions.fetch_add(1, Ordering::Relaxed);
+        let took = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        self.counts.connecting.fetch_add(took, Ordering::Relaxed);
+    }
+
+    /// A connection to it failed.
+    pub(super) fn count_failure(&self) {
+        self.counts.failures.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A session has ended that moved so many bytes to it and from it.
+    pub(super) fn count_bytes(&self, moved: [u64; 2]) {
+        for (sum, moved) in self.counts.bytes.iter().zip(moved) {
+            sum.fetch_add(moved, Ordering::Relaxed);
+        }
+    }
+
+    /// `remote NAME alive|dead use N total N failures N in BYTES out BYTES connect-us N`: sessions now and so far, failed
+    /// connections, bytes from the clients and to them, and how long a connection took on average.
+    pub(super) fn summary(&self, is_alive: bool) -> String {
+        let now = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let state = if is_alive { "alive" } else { "dead" };
+        let counts = &self.counts;
+        let sessions = now(&counts.sessions);
+        let [from, to] = counts.bytes.each_ref().map(now);
+        format!(
+            "remote {} {state} use {} total {sessions} failures {} in {from} out {to} connect-us {}",
+            self.name,
+            self.in_use(),
+            now(&counts.failures),
+            now(&counts.connecting) / sessions.max(1)
+        )
+    }
+
+    /// What a balance has to know of it; with `is_checked`, something finds out whether it lives.
+    pub(super) fn terms(&self, is_checked: bool) -> Terms {
+        Terms {
+            weight: self.written.weight,
+            max: self.written.max,
+            is_backup: self.written.is_backup,
+            is_checked,
+            identity: identity(self.name.as_bytes()),
+        }
+    }
+
+    /// How many sessions are on it.
+    pub(super) fn in_use(&self) -> u32 {
+        self.counts.in_use.load(Ordering::Relaxed)
+    }
+
+    /// A non-blocking socket on the way to it, from `local` unless it has a local address of its own; and whether it is
+    /// connected already.
+    ///
+    /// # Errors
+    /// The remote cannot be had, or we lack something: see [`is_ours`].
+    pub(super) fn connect(&self, local: Option<IpAddr>) -> io::Result<(OwnedFd, bool)> {
+        let address = match &self.address {
+            Address::Path(path) => return socket::connect_to_path(path),
+            Address::Socket(address) => *address,
+        };
+        let socket = socket::open(address.ip(), self.written.is_sctp)?;
+        // A session that nobody ends and whose remote is gone would stay for ever. And what the client sent in pieces has
+        // waited for more already. As elsewhere, a socket that does not take an option goes without it.
+        let _ = socket::keep_alive(&socket);
+        let _ = socket::no_delay(&socket);
+        if let Some(local) = self.written.local.or(local) {
+            socket::bind_without_port(&socket, local)?;
+        }
+        let is_connected = socket::connect_now(&socket, address)?;
+        Ok((socket, is_connected))
+    }
+}
+
+/// True when `error` says nothing of a remote: there are no descriptors, no memory, no ports or no such local address here.
+pub(super) fn is_ours(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(
+            errno::EMFILE
+                | errno::ENFILE
+                | errno::ENOBUFS
+                | errno::ENOMEM
+                | errno::EADDRNOTAVAIL
+                | errno::EADDRINUSE
+        )
+    )
+}
+
+/// A session on a target, counted until it is dropped.
+#[derive(Debug)]
+pub(super) struct Lease(pub(super) Arc<Target>);
+
+impl Lease {
+    pub(super) fn of(target: &Arc<Target>) -> Self {
+        target.counts.in_use.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(target))
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let counts = &self.0.counts;
+        counts.in_use.fetch_sub(1, Ordering::Relaxed);
+        counts.freed.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Check, Place, Written, unescaped};
+
+    fn read(text: &str) -> Result<Written, String> {
+        Written::read(text.as_bytes())
+            .map_err(|mistake| String::from_utf8_lossy(&mistake.text()).into_owned())
+    }
+
+    fn host(host: &str, port: u16) -> Written {
+        Written::at(Place::Host(host.into(), port))
+    }
+
+    #[test]
+    fn remotes_are_hosts_addresses_and_paths() {
+        assert_eq!(read("10.0.0.1:443"), Ok(host("10.0.0.1", 443)));
+        assert_eq!(read("[2001:db8::1]:443"), Ok(host("2001:db8::1", 443)));
+        assert_eq!(read("db.example:ssh"), Ok(host("db.example", 22)));
+        let path = Written::at(Place::Path(b"/run/a/b".to_vec()));
+        assert_eq!(read("unix:/run/a/b"), Ok(path));
+        let path = Written::at(Place::Path(b"rel".to_vec()));
+        assert_eq!(read("unix:rel"), Ok(path));
+    }
+
+    #[test]
+    fn keys_follow_after_slashes() {
+        let all = Written {
+            weight: 3,
+            max: Some(7),
+            is_backup: true,
+            local: Some("10.0.0.9".parse().unwrap()),
+            check: Check {
+                send: Some(b"GET / HTTP/1.0\r\n\r\n".to_vec()),
+                expect: Some(b"200".to_vec()),
+            },
+            ..host("h", 1)
+        };
+        let text = r"h:1/weight=3/max=7/backup/local=10.0.0.9/check=connect/check=send:GET \/ HTTP\/1.0\r\n\r\n/check=expect:200";
+        assert_eq!(read(text), Ok(all));
+        let path = Written {
+            weight: 2,
+            ..Written::at(Place::Path(b"/run/weight".to_vec()))
+        };
+        assert_eq!(read("unix:/run/weight/weight=2"), Ok(path));
+    }
+
+    #[test]
+    fn mistakes_name_what_was_expected() {
+        for (text, said) in [
+            (
+                "",
+                "Expected host:port, [address]:port or unix:path, but got ''",
+            ),
+            (
+                "10.0.0.1",
+                "Expected host:port, [address]:port or unix:path, but got '10.0.0.1'",
+            ),
+            (
+                ":22",
+                "Expected host:port, [address]:port or unix:path, but got ':22'",
+            ),
+            (
+                "::1:22",
+                "Expected host:port, [address]:port or unix:path, but got '::1'",
+            ),
+            (
+                "h:0",
+                "Expected a port from 1 to 65535 or a service, but got '0'",
+            ),
+            (
+                "h:65536",
+                "Expected a port from 1 to 65535 or a service, but got '65536'",
+            ),
+            (
+                "h:no-such-service",
+                "Expected a port from 1 to 65535 or a service, but got 'no-such-service'",
+            ),
+            (
+                "h:1/weight=0",
+                "Expected a weight from 1 to 65535, but got '0'",
+            ),
+            (
+                "h:1/weight=70000",
+                "Expected a weight from 1 to 65535, but got '70000'",
+            ),
+            ("h:1/max=0", "Expected a number of sessions, but got '0'"),
+            ("h:1/local=x", "Expected an IP address, but got 'x'"),
+            (
+                "h:1/check=tls",
+                "Expected connect, send:TEXT or expect:TEXT, but got 'tls'",
+            ),
+            (
+                "h:1/colour=red",
+                "Expected weight=, max=, backup, local= or check=, but got 'colour=red'",
+            ),
+            (
+                "h:1/",
+                "Expected weight=, max=, backup, local= or check=, but got ''",
+            ),
+            ("unix:", "Expected a path after unix:, but got ''"),
+        ] {
+            assert_eq!(read(text), Err(said.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn escapes_are_those_of_c() {
+        assert_eq!(unescaped(br"a\r\n\t\0\\\q\"), b"a\r\n\t\0\\q\\");
+    }
+}

@@ -1,0 +1,27 @@
+//! tcprelay with real clients and real remotes.
+//!
+//! The remotes are threads of the test, and real programs in `others`. Traffic is on loopback; nothing is timed, and every
+//! wait has a deadline.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test of programs must start them"
+)]
+
+#[path = "relay/balance.rs"]
+mod balance;
+#[path = "relay/bytes.rs"]
+mod bytes;
+#[path = "relay/crowd.rs"]
+mod crowd;
+#[path = "relay/files.rs"]
+mod files;
+#[path = "relay/others.rs"]
+mod others;
+#[path = "relay/rules.rs"]
+mod rules;
+#[path = "relay/signals.rs"]
+mod signals;
+#[path = "support/temp.rs"]
+mod temp;
+#[path = "relay/world.rs"]
+mod world;

@@ -1,0 +1,232 @@
+//! Where sessions go.
+
+use std::io::Read;
+use std::net::{TcpListener, TcpStream};
+
+use nix::sys::signal::Signal;
+
+use crate::world::{Relay, Remote, until};
+
+const POLICIES: [&str; 5] = ["least", "order", "rr", "hash", "first"];
+
+/// The name of the remote that a new client gets, and its connection.
+fn arrive(relay: &Relay) -> (String, TcpStream) {
+    let mut stream = relay.connect();
+    let mut name = [0];
+    stream.read_exact(&mut name).expect("a remote takes it");
+    (String::from_utf8_lossy(&name).into_owned(), stream)
+}
+
+#[test]
+fn weights_hold_for_parallel_sessions() {
+    let (a, b) = (Remote::new("A"), Remote::new("B"));
+    for threads in ["--threads=1", "--threads=3"] {
+        let second = format!("{}/weight=3", b.operand());
+        let relay = Relay::start(&[threads], &[&a.operand(), &second]);
+        let sessions: Vec<_> = (0..8).map(|_| arrive(&relay)).collect();
+        let names: String = sessions.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, "ABBBABBB", "{threads}");
+    }
+}
+
+#[test]
+fn weights_hold_for_serial_sessions() {
+    let (a, b) = (Remote::new("A"), Remote::new("B"));
+    let second = format!("{}/weight=3", b.operand());
+    let relay = Relay::start(&[], &[&a.operand(), &second]);
+    let mut names = String::new();
+    for count in 1..=8 {
+        names += &String::from_utf8_lossy(&relay.ask(b""));
+        relay.wait_for("tcprelay: end ", count);
+    }
+    assert_eq!(names, "ABBBABBB");
+}
+
+#[test]
+fn dead_remote_is_passed_over_wherever_it_stands_while_a_live_one_has_a_session() {
+    for policy in POLICIES {
+        for place in 0..3 {
+            let live = Remote::new("L");
+            let (dead, other) = (Remote::absent("D"), Remote::absent("E"));
+            let mut remotes = vec![dead.operand(), other.operand()];
+            remotes.insert(place, live.operand());
+            let remotes: Vec<&str> = remotes.iter().map(String::as_str).collect();
+            let option = format!("--balance={policy}");
+            let relay = Relay::start(&[&option], &remotes);
+            let sessions: Vec<_> = (0..5).map(|_| arrive(&relay)).collect();
+            assert!(
+                sessions.iter().all(|(name, _)| name == "L"),
+                "{policy} {place}"
+            );
+            // Each dead one is tried once at most: not again before it may have come back.
+            assert!(relay.said("tcprelay: retry ") <= 2, "{}", relay.log());
+        }
+    }
+}
+
+#[test]
+fn all_dead_is_an_end_without_a_loop() {
+    let (a, b) = (Remote::absent("A"), Remote::absent("B"));
+    for policy in POLICIES {
+        let option = format!("--balance={policy}");
+        let relay = Relay::start(&[&option], &[&a.operand(), &b.operand()]);
+        for count in 1..=2 {
+            assert_eq!(relay.ask(b"hello"), b"");
+            relay.wait_for("no remote", count);
+        }
+        // Once each for each session.
+        assert_eq!(relay.said("tcprelay: retry "), 4, "{}", relay.log());
+        assert_eq!(relay.said("tcprelay: dead "), 2);
+        assert_eq!(relay.said(" status 28416 in 0 out 0 "), 2);
+    }
+}
+
+#[test]
+fn remote_that_answers_no_syn_costs_its_time_and_no_more() {
+    // A queue of one that is full: the kernel answers no further SYN.
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let none = nix::sys::socket::Backlog::new(0).expect("in range");
+    nix::sys::socket::listen(&silent, none).expect("it listens");
+    let address = silent.local_addr().expect("it is bound");
+    let _filling: Vec<_> = (0..4)
+        .map_while(|_| {
+            TcpStream::connect_timeout(&address, std::time::Duration::from_millis(300)).ok()
+        })
+        .collect();
+    let live = Remote::new("L");
+    let remotes = [address.to_string(), live.operand()];
+    let relay = Relay::start(
+        &["--connect-timeout=1+0", "--balance=first"],
+        &[&remotes[0], &remotes[1]],
+    );
+    assert_eq!(arrive(&relay).0, "L");
+    assert_eq!(relay.said("timed out"), 2, "{}", relay.log());
+    assert_eq!(arrive(&relay).0, "L");
+    assert_eq!(relay.said("tcprelay: retry "), 1);
+}
+
+#[test]
+fn remote_that_accepts_and_closes_is_alive() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("it is bound").to_string();
+    let thread = std::thread::spawn(move || {
+        for _ in 0..3 {
+            drop(listener.accept().expect("a connection"));
+        }
+    });
+    let relay = Relay::start(&[], &[&address]);
+    for count in 1..=3 {
+        assert_eq!(relay.ask(b""), b"");
+        relay.wait_for("tcprelay: end ", count);
+    }
+    thread.join().expect("three came");
+    assert_eq!(relay.said("dead"), 0, "{}", relay.log());
+}
+
+#[test]
+fn dead_remote_comes_back() {
+    let (mut a, b) = (Remote::absent("A"), Remote::new("B"));
+    let relay = Relay::start(
+        &["--revive=1", "--balance=first"],
+        &[&a.operand(), &b.operand()],
+    );
+    assert_eq!(arrive(&relay).0, "B");
+    assert_eq!(relay.said("tcprelay: dead "), 1);
+    a.come_back();
+    until("A has a session", || {
+        (arrive(&relay).0 == "A").then_some(())
+    });
+    assert_eq!(relay.said("tcprelay: alive "), 1);
+}
+
+#[test]
+fn backups_get_sessions_only_without_the_others() {
+    let (mut a, b) = (Remote::new("A"), Remote::new("B"));
+    let backup = format!("{}/backup", b.operand());
+    let relay = Relay::start(&[], &[&backup, &a.operand()]);
+    assert_eq!(
+        (arrive(&relay).0, arrive(&relay).0),
+        ("A".into(), "A".into())
+    );
+    a.leave();
+    assert_eq!(arrive(&relay).0, "B");
+}
+
+#[test]
+fn full_remotes_make_clients_wait_or_turn_them_away() {
+    let a = Remote::new("A");
+    let remote = format!("{}/max=1", a.operand());
+    let relay = Relay::start(&[], &[&remote]);
+    let first = arrive(&relay);
+    let mut second = relay.connect();
+    relay.wait_for("tcprelay: open 2 ", 1);
+    assert_eq!(a.taken(), 1);
+    drop(first);
+    second.read_exact(&mut [0]).expect("it gets the place");
+
+    for (how, is_reset) in [("close", false), ("reset", true)] {
+        let option = format!("--overload={how}");
+        let relay = Relay::start(&[&option], &[&remote]);
+        let _first = arrive(&relay);
+        let read = relay.connect().read(&mut [0]);
+        assert_eq!(read.is_err(), is_reset, "{how}: {read:?}");
+        relay.wait_for("all remotes are full", 1);
+    }
+}
+
+#[test]
+fn limit_makes_clients_wait_or_turns_them_away() {
+    let a = Remote::new("A");
+    let relay = Relay::start(&["-c1"], &[&a.operand()]);
+    let first = arrive(&relay);
+    let mut second = relay.connect();
+    drop(first);
+    second.read_exact(&mut [0]).expect("it gets the place");
+    for (how, is_reset) in [("close", false), ("reset", true)] {
+        let option = format!("--overload={how}");
+        let relay = Relay::start(&["-c1", &option], &[&a.operand()]);
+        let _first = arrive(&relay);
+        let read = relay.connect().read(&mut [0]);
+        assert_eq!(read.is_err(), is_reset, "{how}: {read:?}");
+    }
+}
+
+#[test]
+fn checks_find_out_who_lives() {
+    let (mut a, b) = (Remote::new("A"), Remote::new("B"));
+    let checked = format!("{}/check=send:x/check=expect:Ax", a.operand());
+    let relay = Relay::start(
+        &["--check=1:1:1:1", "--balance=first"],
+        &[&checked, &b.operand()],
+    );
+    assert_eq!(arrive(&relay).0, "A");
+    a.leave();
+    relay.wait_for("tcprelay: dead ", 1);
+    assert_eq!(arrive(&relay).0, "B");
+    assert_eq!(relay.said("retry"), 0, "{}", relay.log());
+    a.come_back();
+    relay.wait_for("tcprelay: alive ", 1);
+    assert_eq!(arrive(&relay).0, "A");
+    // One that says something else is not alive.
+    let wrong = format!("{}/check=expect:220", b.operand());
+    let relay = Relay::start(&["--check=1:1:1:1"], &[&wrong]);
+    relay.wait_for("tcprelay: dead ", 1);
+}
+
+#[test]
+fn statistics_are_told() {
+    let a = Remote::new("A");
+    let relay = Relay::start(&[], &[&a.operand()]);
+    assert_eq!(relay.ask(b"12345"), b"A12345");
+    relay.wait_for("tcprelay: end 1 status 0 in 5 out 6 ms ", 1);
+    let _open = arrive(&relay);
+    relay.signal(Signal::SIGUSR1);
+    let line = format!(
+        "remote {} alive use 1 total 2 failures 0 in 5 out 6 connect-us ",
+        a.operand()
+    );
+    relay.wait_for(&line, 1);
+    relay.signal(Signal::SIGUSR2);
+    let line = format!("session 2 to {} in 0 out 1 ms ", a.operand());
+    relay.wait_for(&line, 1);
+}

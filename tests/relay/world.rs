@@ -1,0 +1,261 @@
+//! A relay that runs, clients of it, and remotes.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::temp::TempDir;
+
+/// No wait is longer.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits until `done` gives something.
+pub(crate) fn until<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(done) = done() {
+            return done;
+        }
+        assert!(Instant::now() < deadline, "it does not happen: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+pub(crate) fn program(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_BIN_EXE_tcprelay")).with_file_name(name)
+}
+
+/// A tcprelay that listens; killed when it goes out of scope.
+pub(crate) struct Relay {
+    child: Child,
+    pub(crate) port: u16,
+    log: PathBuf,
+    /// Its working directory.
+    _folder: TempDir,
+}
+
+impl Relay {
+    /// `tcprelay -1vRHl0 options 127.0.0.1 0 remotes`
+    pub(crate) fn start(options: &[&str], remotes: &[&str]) -> Self {
+        Self::start_in(TempDir::new(), options, remotes)
+    }
+
+    pub(crate) fn start_in(folder: TempDir, options: &[&str], remotes: &[&str]) -> Self {
+        let mut command = Command::new(program("tcprelay"));
+        command.args(["-1vRHl0", "-b1000"]).args(options);
+        command.args(["127.0.0.1", "0"]).args(remotes);
+        Self::run(folder, command)
+    }
+
+    pub(crate) fn run(folder: TempDir, mut command: Command) -> Self {
+        let log = folder.path().join("log");
+        let file = std::fs::File::create(&log).expect("a folder of our own");
+        command
+            .current_dir(folder.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(file);
+        let mut child = command.spawn().expect("it starts");
+        let mut line = String::new();
+        let mut stdout = child.stdout.take().expect("a pipe");
+        stdout.read_to_string(&mut line).expect("text");
+        let mut relay = Self {
+            child,
+            port: 0,
+            log,
+            _folder: folder,
+        };
+        let port = line.trim().parse();
+        relay.port = port.unwrap_or_else(|_| panic!("no port: {}", relay.log()));
+        relay
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it has said.
+    pub(crate) fn log(&self) -> String {
+        let bytes = std::fs::read(&self.log).expect("it is there");
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// How often `text` stands in the log.
+    pub(crate) fn said(&self, text: &str) -> usize {
+        self.log().matches(text).count()
+    }
+
+    pub(crate) fn wait_for(&self, text: &str, count: usize) {
+        until(&format!("{count} x {text} in\n{}", self.log()), || {
+            (self.said(text) >= count).then_some(())
+        });
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(i32::try_from(self.pid()).expect("a pid"));
+        kill(pid, signal).expect("it runs");
+    }
+
+    pub(crate) fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(("127.0.0.1", self.port)).expect("it listens");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a limit");
+        stream
+    }
+
+    /// What a client gets that sends `bytes` and then its end.
+    pub(crate) fn ask(&self, bytes: &[u8]) -> Vec<u8> {
+        talk(self.connect(), bytes).unwrap_or_default()
+    }
+
+    pub(crate) fn ended(&mut self) -> ExitStatus {
+        let child = &mut self.child;
+        until("it ends", || child.try_wait().expect("it is ours"))
+    }
+
+    /// What the descriptors of the process are.
+    pub(crate) fn descriptors(&self) -> Vec<String> {
+        let folder = std::fs::read_dir(format!("/proc/{}/fd", self.pid())).expect("/proc");
+        let links = folder.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
+        links
+            .map(|link| link.to_string_lossy().into_owned())
+            .collect()
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Sends `bytes` and the end, and gives all that comes.
+pub(crate) fn talk(mut stream: TcpStream, bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+    stream.write_all(bytes)?;
+    stream.shutdown(Shutdown::Write)?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    Ok(answer)
+}
+
+/// A remote that tells its name to each client, then gives back what it gets until the end; it can go away and come back.
+pub(crate) struct Remote {
+    pub(crate) address: SocketAddr,
+    name: &'static str,
+    taken: Arc<AtomicUsize>,
+    open: Arc<Mutex<Vec<TcpStream>>>,
+    is_closing: Arc<AtomicBool>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Remote {
+    pub(crate) fn new(name: &'static str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        nix::sys::socket::listen(&listener, nix::sys::socket::Backlog::MAXCONN)
+            .expect("it listens");
+        let mut remote = Self {
+            address: listener.local_addr().expect("it is bound"),
+            name,
+            taken: Arc::default(),
+            open: Arc::default(),
+            is_closing: Arc::default(),
+            thread: None,
+        };
+        remote.serve(listener);
+        remote
+    }
+
+    /// One at an address where nobody listens yet.
+    pub(crate) fn absent(name: &'static str) -> Self {
+        let mut remote = Self::new(name);
+        remote.leave();
+        remote
+    }
+
+    fn serve(&mut self, listener: TcpListener) {
+        self.is_closing.store(false, Ordering::SeqCst);
+        let (taken, open, is_closing) = (
+            Arc::clone(&self.taken),
+            Arc::clone(&self.open),
+            Arc::clone(&self.is_closing),
+        );
+        let name = self.name;
+        self.thread = Some(std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                if is_closing.load(Ordering::SeqCst) {
+                    return;
+                }
+                let Ok(stream) = stream else { continue };
+                taken.fetch_add(1, Ordering::SeqCst);
+                let copy = stream.try_clone().expect("descriptors");
+                open.lock().expect("no panic").push(copy);
+                std::thread::spawn(move || give_back(stream, name));
+            }
+        }));
+    }
+
+    /// Stops listening; who is connected stays.
+    pub(crate) fn leave(&mut self) {
+        self.is_closing.store(true, Ordering::SeqCst);
+        let _ = TcpStream::connect(self.address);
+        if let Some(thread) = self.thread.take() {
+            thread.join().expect("it ends");
+        }
+    }
+
+    /// Listens again at the same address.
+    pub(crate) fn come_back(&mut self) {
+        let address = self.address;
+        let listener = until("the port is free", || TcpListener::bind(address).ok());
+        self.serve(listener);
+    }
+
+    /// How many connections it took.
+    pub(crate) fn taken(&self) -> usize {
+        self.taken.load(Ordering::SeqCst)
+    }
+
+    /// As an operand.
+    pub(crate) fn operand(&self) -> String {
+        self.address.to_string()
+    }
+}
+
+impl Drop for Remote {
+    fn drop(&mut self) {
+        self.leave();
+        for stream in self.open.lock().expect("no panic").drain(..) {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+fn give_back(mut stream: TcpStream, name: &str) {
+    let _ = stream.write_all(name.as_bytes());
+    let mut room = vec![0; 64 << 10];
+    while let Ok(length) = stream.read(&mut room) {
+        if length == 0 || stream.write_all(&room[..length]).is_err() {
+            break;
+        }
+    }
+    let _ = stream.shutdown(Shutdown::Write);
+}
+
+/// Numbers that look random and are the same in each run.
+pub(crate) struct Dice(pub(crate) u64);
+
+impl Dice {
+    pub(crate) fn below(&mut self, limit: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 >> 16).expect("64 bits") % limit
+    }
+}
