@@ -11,7 +11,7 @@ use crate::support::process::{Outcome, describe};
 use crate::world::{self, Server, lossy};
 
 /// Each program, with arguments for something that ends by itself. Nobody listens where the clients ask.
-const DEEDS: [(&str, &[&str]); 20] = [
+const DEEDS: [(&str, &[&str]); 22] = [
     ("addcr", &[]),
     ("argv0", &["/bin/cat", "lion"]),
     ("date@", &["127.0.0.1"]),
@@ -20,6 +20,7 @@ const DEEDS: [(&str, &[&str]); 20] = [
     ("fixcrio", &["/bin/cat"]),
     ("http@", &["127.0.0.1", "page", "1"]),
     ("inetd2tcp", &["nosuch"]),
+    ("iotcpd", &["-p", "no such port"]),
     ("mconnect", &["127.0.0.1", "1"]),
     ("mconnect-io", &[]),
     ("rblsmtpd", &["/bin/cat"]),
@@ -27,6 +28,7 @@ const DEEDS: [(&str, &[&str]); 20] = [
     ("tcpcat", &["127.0.0.1", "1"]),
     ("tcpclient", &["-HRl0", "127.0.0.1", "1", "true"]),
     ("tcpctl", &["nosuch", "status"]),
+    ("tcppool", &["0", "no such port", "true"]),
     ("tcprules", &["rules.cdb", "rules.tmp"]),
     ("tcprulescheck", &["rules.cdb"]),
     ("tcpserver", &["0", "no such port", "true"]),
