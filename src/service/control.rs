@@ -1,8 +1,8 @@
 //! The control socket: asking a server how it is, and telling it what to do.
 //!
 //! A UNIX socket that only its owner can open. Whoever connects sends one line, `FORM REQUEST` (see [`Form`], [`Request`]),
-//! and gets `ok` or `no` in a line, and the answer, up to the end. At most [`ASKERS_MAX`] are heard at once, each for
-//! [`PATIENCE`] at most; more wait. The listener is closed when the service begins to end, so that the next server can take
+//! and gets `ok` or `no` in a line, and the answer, up to the end. At most `ASKERS_MAX` are heard at once, each for
+//! `PATIENCE` at most; more wait. The listener is closed when the service begins to end, so that the next server can take
 //! its place.
 
 mod metrics;

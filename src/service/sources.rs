@@ -31,7 +31,7 @@ pub struct Terms {
     pub rate: Option<Rate>,
     /// What their ends cost.
     pub penalties: Penalties,
-    /// The settings of a rule count too; see [`Entered::hold_to`].
+    /// The settings of a rule count too; see `Entered::hold_to`.
     pub are_ruled: bool,
 }
 

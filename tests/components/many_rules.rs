@@ -9,7 +9,7 @@ use crate::support::programs::Programs;
 use crate::world::{self, World, lossy};
 
 const RULES: usize = 100_000;
-const LOOKUPS: usize = 10_000;
+const LOOKUPS: usize = 2_000;
 /// How many look-ups one shell does.
 const BATCH: usize = 100;
 
@@ -215,11 +215,11 @@ fn hundred_thousand_rules_mean_the_same_to_us_and_to_the_original() {
     );
     // The mix is worth something only if all kinds of rules were found.
     for (what, least) in [
-        ("deny connection", 1000),
-        ("set environment variable RBLSMTPD", 100),
-        ("rule joe@", 50),
-        ("rule =", 100),
-        ("rule :", 50),
+        ("deny connection", 200),
+        ("set environment variable RBLSMTPD", 20),
+        ("rule joe@", 10),
+        ("rule =", 20),
+        ("rule :", 10),
     ] {
         assert!(answered(what) >= least, "{what}: only {}", answered(what));
     }
