@@ -104,6 +104,10 @@ fn trial(world: &World, fault: Option<&Fault>) -> Option<Calls> {
         server.process.signal(Signal::SIGTERM);
         let outcome = server.process.outcome();
         let log = lossy(&outcome.stderr);
+        if log.contains("failed to wake I/O driver") {
+            // The runtime's own descriptor, to which a write cannot fail: runs differ in how many writes come before.
+            return None;
+        }
         assert_eq!(
             outcome.status.code(),
             Some(111),

@@ -41,9 +41,8 @@ fn worker_that_ends_at_once_is_started_again_after_pauses_with_one_line_each() {
     assert_eq!(pool.ask("a\n"), "ERR queue\n");
     pool.log().wait_for(&line(2), 1);
     pool.log().wait_for(&line(4), 1);
-    let statistics = pool.statistics();
-    assert_eq!(statistics["daemon spawns"], 6.0);
-    assert_eq!(statistics["daemon S_SPAWNING"], 2.0);
+    pool.wait_for("daemon S_SPAWNING", 2.0);
+    assert_eq!(pool.statistics()["daemon spawns"], 6.0);
     let log = pool.terminate();
     assert_eq!(log.matches("warning").count(), 3, "{log}");
 }
