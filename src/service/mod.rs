@@ -24,7 +24,7 @@ mod sources;
 mod start;
 mod tally;
 
-pub(crate) use arrival::Arrival;
+pub(crate) use arrival::{Arrival, Undecided};
 pub(crate) use descriptors::make_room;
 pub use end::Drain;
 pub(crate) use end::{Stage, Stages};

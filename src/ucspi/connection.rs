@@ -17,7 +17,7 @@ use super::facts::Order;
 use super::gate::{Gate, Guest, Refusal};
 use super::log::Log;
 use super::record::Record;
-use crate::service::{Arrival, End, Entered, Service, Stage};
+use crate::service::{Arrival, End, Entered, Service, Stage, Undecided};
 use crate::sys::memory;
 use crate::sys::process::Pid;
 use crate::sys::spawn::{Failure, Step, Streams};
@@ -39,9 +39,17 @@ const NOTABLE: Duration = Duration::from_secs(1);
 
 /// Serves one connection: returns when its program has ended, or when it was refused or dropped.
 pub(super) async fn serve(server: Rc<Server>, arrival: Arrival) {
-    let mut record = server.log.arrived(arrival.remote);
+    let Arrival {
+        connection,
+        remote,
+        // Until its end line is said.
+        slot: _slot,
+        undecided,
+    } = arrival;
+    let mut record = server.log.arrived(remote);
     // In a box: what it takes to decide is of no use to a connection that is served, and there are many of them.
-    let Some((mut child, entered)) = Box::pin(begin(&server, arrival, &mut record)).await else {
+    let begun = Box::pin(begin(&server, connection, undecided, &mut record));
+    let Some((mut child, entered)) = begun.await else {
         return;
     };
     let stages = server.service.stages();
@@ -62,14 +70,10 @@ pub(super) async fn serve(server: Rc<Server>, arrival: Arrival) {
 /// connection that is served: the peer would not see its end.
 async fn begin(
     server: &Server,
-    arrival: Arrival,
+    connection: OwnedFd,
+    undecided: Undecided,
     record: &mut Record,
 ) -> Option<(Child, Option<Entered>)> {
-    let Arrival {
-        connection,
-        undecided,
-        ..
-    } = arrival;
     let log = &server.log;
     let mut guest = match admit(server, &connection, record).await {
         Ok(guest) => guest,
