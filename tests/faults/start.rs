@@ -11,7 +11,7 @@ use crate::support::process::{Outcome, describe};
 use crate::world::{self, Server, lossy};
 
 /// Each program, with arguments for something that ends by itself. Nobody listens where the clients ask.
-const DEEDS: [(&str, &[&str]); 22] = [
+const DEEDS: [(&str, &[&str]); 25] = [
     ("addcr", &[]),
     ("argv0", &["/bin/cat", "lion"]),
     ("date@", &["127.0.0.1"]),
@@ -25,10 +25,13 @@ const DEEDS: [(&str, &[&str]); 22] = [
     ("mconnect-io", &[]),
     ("rblsmtpd", &["/bin/cat"]),
     ("recordio", &["/bin/cat"]),
+    ("spawnd", &["nosuch"]),
     ("tcpcat", &["127.0.0.1", "1"]),
     ("tcpclient", &["-HRl0", "127.0.0.1", "1", "true"]),
     ("tcpctl", &["nosuch", "status"]),
+    ("tcpio", &["--version"]),
     ("tcppool", &["0", "no such port", "true"]),
+    ("tcprelay", &["nosuch"]),
     ("tcprules", &["rules.cdb", "rules.tmp"]),
     ("tcprulescheck", &["rules.cdb"]),
     ("tcpserver", &["0", "no such port", "true"]),
