@@ -1,6 +1,6 @@
 //! Connections carried to one of several remotes: tcprelay.
 //!
-//! Read in this order: `plan` is what is asked for, on the command [`line`] or in a file ([`filed`], in the grammar of
+//! Read in this order: `plan` is what is asked for, on the command [`mod@line`] or in a file ([`filed`], in the grammar of
 //! [`config`]); [`server`] is what is set up once, and what signals do; `connection` is what happens to one connection until
 //! a carrier has it. `remotes` are where sessions go, `targets` how they are written, `balance` which one is next, `check`
 //! whether they live. `carriers` are the loops that `carry` the bytes, on all threads. `retire` replaces the process.

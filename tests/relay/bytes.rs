@@ -3,6 +3,8 @@
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 
+use nix::sys::socket::{setsockopt, sockopt};
+
 use crate::world::{Dice, Relay, Remote, until};
 
 /// How many bytes the soak moves: 200 MB, or what the variable says.
@@ -182,6 +184,7 @@ fn reset_both(one: TcpStream, other: TcpStream) {
 #[test]
 fn stalled_readers_cost_bounded_memory() {
     const READERS: usize = 1000;
+    const KERNEL_BUFFER: usize = 16 * 1024;
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     nix::sys::socket::listen(&listener, nix::sys::socket::Backlog::MAXCONN).expect("it listens");
     let address = listener.local_addr().expect("it is bound").to_string();
@@ -191,6 +194,9 @@ fn stalled_readers_cost_bounded_memory() {
         let client = relay.connect();
         let (remote, _) = listener.accept().expect("a connection");
         remote.set_nonblocking(true).expect("a socket");
+        // All buffers at their largest are more than the kernel gives to TCP, and it would reset whom it likes.
+        setsockopt(&client, sockopt::RcvBuf, &KERNEL_BUFFER).expect("a socket");
+        setsockopt(&remote, sockopt::SndBuf, &KERNEL_BUFFER).expect("a socket");
         streams.push((client, remote));
     }
     let zeros = vec![0; 1 << 20];
