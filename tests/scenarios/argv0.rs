@@ -4,9 +4,8 @@ use std::fs::File;
 
 use nix::sys::signal::Signal;
 
-use super::exec;
+use super::{exec, passed_on};
 use crate::support::book::Book;
-use crate::support::probe;
 
 pub(crate) fn fill(book: &mut Book) {
     book.add("no_argument_is_a_usage_error", |s| {
@@ -36,30 +35,18 @@ pub(crate) fn fill(book: &mut Book) {
         ]));
     });
     book.add("arguments_are_passed_on_exactly", |s| {
-        s.run(s.program([
-            "sh",
-            "name",
-            "-c",
-            "tr '\\0' '|' </proc/$$/cmdline; :",
-            "",
-            "--",
-            "-x",
-            "two words",
-        ]));
+        s.run(s.program([&["sh", "name"], &passed_on::WORDS[1..]].concat()));
     });
     book.add("words_with_a_dash_are_no_options", |s| {
         s.run(s.program(["-x", "name"]));
         s.run(s.program(["--", "cat", "/dev/null"]));
     });
     book.add("environment_passes_unchanged_and_in_order", |s| {
-        let env = s
-            .program(["cat", "name", "/proc/self/environ"])
-            .env("Z", "1")
-            .env("A", "2")
-            .env("Z", "3")
-            .env_entry("odd")
-            .env("E", "");
-        s.run(env);
+        s.run(passed_on::odd_environment(s.program([
+            "cat",
+            "name",
+            "/proc/self/environ",
+        ])));
     });
     book.add("descriptors_pass_unchanged", |s| {
         let file = File::open("/dev/zero").expect("the system has /dev/zero");
@@ -69,47 +56,32 @@ pub(crate) fn fill(book: &mut Book) {
                     .inherit(5, file),
             )
             .outcome();
-        s.note_lines(
-            "program sees",
-            &probe::descriptors(&String::from_utf8_lossy(&outcome.stdout)),
-        );
+        passed_on::note_descriptors(s, &outcome);
     });
     book.add("closed_standard_descriptors_stay_closed", |s| {
         let outcome = s
             .start(s.program(["ls", "name", "-l", "/proc/self/fd"]).closed(0))
             .outcome();
-        s.note_lines(
-            "program sees",
-            &probe::descriptors(&String::from_utf8_lossy(&outcome.stdout)),
-        );
+        passed_on::note_descriptors(s, &outcome);
     });
     book.add("signal_dispositions_and_mask_pass_unchanged", |s| {
-        let mut launch = s
-            .program(["cat", "name", "/proc/self/status"])
-            .blocking(Signal::SIGUSR1);
-        for signal in [
+        let ignored = [
             Signal::SIGPIPE,
             Signal::SIGINT,
             Signal::SIGTERM,
             Signal::SIGCHLD,
             Signal::SIGHUP,
-        ] {
-            launch = launch.ignoring(signal);
-        }
+        ];
+        let launch = s.program(["cat", "name", "/proc/self/status"]);
+        let launch = passed_on::odd_signals(launch, &ignored);
         let outcome = s.start(launch).outcome();
-        s.note_lines(
-            "program sees",
-            &probe::signals(&String::from_utf8_lossy(&outcome.stdout)),
-        );
+        passed_on::note_signals(s, &outcome);
     });
     book.add("sigpipe_is_not_ignored_for_the_program", |s| {
         let outcome = s
             .start(s.program(["cat", "name", "/proc/self/status"]))
             .outcome();
-        s.note_lines(
-            "program sees",
-            &probe::signals(&String::from_utf8_lossy(&outcome.stdout)),
-        );
+        passed_on::note_signals(s, &outcome);
     });
     book.add("status_of_the_program_is_the_status", |s| {
         s.run(s.program(["sh", "name", "-c", "exit 7"]));

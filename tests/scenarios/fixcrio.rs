@@ -5,7 +5,7 @@ use std::io::Write as _;
 
 use nix::sys::signal::Signal;
 
-use super::{exec, files};
+use super::{exec, files, passed_on};
 use crate::support::book::Book;
 use crate::support::inspect;
 use crate::support::launch::Input;
@@ -165,50 +165,23 @@ fn program(book: &mut Book) {
         s.run(s.program(["--helps"]));
     });
     book.add("arguments_are_passed_on_exactly", |s| {
-        s.run(s.program([
-            "sh",
-            "-c",
-            "tr '\\0' '|' </proc/$$/cmdline; :",
-            "",
-            "--",
-            "-x",
-            "two words",
-        ]));
+        s.run(s.program(passed_on::WORDS));
     });
     book.add("environment_passes_unchanged_and_in_order", |s| {
-        let launch = s
-            .program(["cat", "/proc/self/environ"])
-            .env("Z", "1")
-            .env("A", "2")
-            .env("Z", "3")
-            .env_entry("odd")
-            .env("E", "");
-        s.run(launch);
+        s.run(passed_on::odd_environment(
+            s.program(["cat", "/proc/self/environ"]),
+        ));
     });
     book.add("program_has_pipes_and_all_other_descriptors", |s| {
         let file = File::open("/dev/zero").expect("the system has /dev/zero");
         let launch = s.program(probe::DESCRIPTORS).inherit(5, file);
         let outcome = s.start(launch.stdin(Input::Pipe)).outcome();
-        s.note_lines(
-            "program sees",
-            &probe::descriptors(&String::from_utf8_lossy(&outcome.stdout)),
-        );
+        passed_on::note_descriptors(s, &outcome);
     });
     book.add("signal_dispositions_and_mask_pass_unchanged", |s| {
-        let mut launch = s.program(probe::SIGNALS).blocking(Signal::SIGUSR1);
-        for signal in [
-            Signal::SIGPIPE,
-            Signal::SIGINT,
-            Signal::SIGTERM,
-            Signal::SIGHUP,
-        ] {
-            launch = launch.ignoring(signal);
-        }
+        let launch = passed_on::odd_signals(s.program(probe::SIGNALS), &passed_on::IGNORED);
         let outcome = s.start(launch).outcome();
-        s.note_lines(
-            "program sees",
-            &probe::signals(&String::from_utf8_lossy(&outcome.stdout)),
-        );
+        passed_on::note_signals(s, &outcome);
     });
     for case in exec::CASES {
         book.add(case.name, |s| {

@@ -9,6 +9,7 @@ mod fixcrio;
 mod http_at;
 mod mconnect;
 mod mconnect_io;
+mod passed_on;
 mod rblsmtpd;
 mod recordio;
 mod tcpcat;

@@ -5,7 +5,7 @@ use std::fs::File;
 use nix::sys::signal::Signal;
 
 use super::record;
-use crate::scenarios::exec;
+use crate::scenarios::{exec, passed_on};
 use crate::support::book::Book;
 use crate::support::launch::Input;
 use crate::support::probe;
@@ -19,30 +19,14 @@ pub(crate) fn fill(book: &mut Book) {
         record(s, s.program(["--", "cat"]).stdin(Input::Pipe));
     });
     book.add("arguments_are_passed_on_exactly", |s| {
-        let outcome = s
-            .start(s.program([
-                "sh",
-                "-c",
-                "tr '\\0' '|' </proc/$$/cmdline; :",
-                "",
-                "--",
-                "-x",
-                "two words",
-            ]))
-            .outcome();
+        let outcome = s.start(s.program(passed_on::WORDS)).outcome();
         s.note(&format!(
             "program was called {}",
             String::from_utf8_lossy(&outcome.stdout)
         ));
     });
     book.add("environment_passes_unchanged_and_in_order", |s| {
-        let launch = s
-            .program(["cat", "/proc/self/environ"])
-            .env("Z", "1")
-            .env("A", "2")
-            .env("Z", "3")
-            .env_entry("odd")
-            .env("E", "");
+        let launch = passed_on::odd_environment(s.program(["cat", "/proc/self/environ"]));
         let outcome = s.start(launch).outcome();
         s.note_lines(
             "program sees",
@@ -61,33 +45,16 @@ pub(crate) fn fill(book: &mut Book) {
                     .stdin(Input::Pipe),
             )
             .outcome();
-        s.note_lines(
-            "program sees",
-            &probe::descriptors(&String::from_utf8_lossy(&outcome.stdout)),
-        );
+        passed_on::note_descriptors(s, &outcome);
     });
     book.add("signal_dispositions_and_mask_pass_unchanged", |s| {
-        let mut launch = s.program(probe::SIGNALS).blocking(Signal::SIGUSR1);
-        for signal in [
-            Signal::SIGPIPE,
-            Signal::SIGINT,
-            Signal::SIGTERM,
-            Signal::SIGHUP,
-        ] {
-            launch = launch.ignoring(signal);
-        }
+        let launch = passed_on::odd_signals(s.program(probe::SIGNALS), &passed_on::IGNORED);
         let outcome = s.start(launch).outcome();
-        s.note_lines(
-            "program sees",
-            &probe::signals(&String::from_utf8_lossy(&outcome.stdout)),
-        );
+        passed_on::note_signals(s, &outcome);
     });
     book.add("sigpipe_is_not_ignored_for_the_program", |s| {
         let outcome = s.start(s.program(probe::SIGNALS)).outcome();
-        s.note_lines(
-            "program sees",
-            &probe::signals(&String::from_utf8_lossy(&outcome.stdout)),
-        );
+        passed_on::note_signals(s, &outcome);
     });
     book.add("interrupt_ends_the_program_it_was_sent_to", |s| {
         let process = s.start(

@@ -5,10 +5,11 @@ use std::fs::File;
 use nix::sys::signal::Signal;
 
 use super::{LOCALHOST, as_it_is, connected, run_connected};
-use crate::scenarios::exec;
+use crate::scenarios::{exec, passed_on};
 use crate::support::book::Book;
 use crate::support::launch::Launch;
 use crate::support::probe;
+use crate::support::process::Outcome;
 use crate::support::scene::Scene;
 
 pub(crate) fn fill(book: &mut Book) {
@@ -98,20 +99,7 @@ pub(crate) fn fill(book: &mut Book) {
         });
     });
     book.add("arguments_are_passed_on_exactly", |s| {
-        run_connected(
-            s,
-            &["-HRl0"],
-            &[
-                "sh",
-                "-c",
-                "tr '\\0' '|' </proc/$$/cmdline; :",
-                "",
-                "--",
-                "-x",
-                "two words",
-            ],
-            as_it_is,
-        );
+        run_connected(s, &["-HRl0"], &passed_on::WORDS, as_it_is);
     });
     book.add("status_of_the_program_is_the_status", |s| {
         run_connected(s, &["-HRl0"], &["sh", "-c", "exit 7"], as_it_is);
@@ -140,22 +128,22 @@ pub(crate) fn fill(book: &mut Book) {
 
 fn descriptors(s: &mut Scene, with: impl Fn(Launch) -> Launch) {
     let outcome = probe_outcome(s, &probe::DESCRIPTORS, with);
-    s.note_lines("program sees", &probe::descriptors(&outcome));
+    passed_on::note_descriptors(s, &outcome);
 }
 
 fn signals(s: &mut Scene, with: impl Fn(Launch) -> Launch) {
     let outcome = probe_outcome(s, &probe::SIGNALS, with);
-    s.note_lines("program sees", &probe::signals(&outcome));
+    passed_on::note_signals(s, &outcome);
 }
 
-fn probe_outcome(s: &mut Scene, program: &[&str], with: impl Fn(Launch) -> Launch) -> String {
+fn probe_outcome(s: &mut Scene, program: &[&str], with: impl Fn(Launch) -> Launch) -> Outcome {
     let mut listener = s.listen(LOCALHOST);
     let port = listener.port.to_string();
     let client = s.start(with(
         s.program([&["-HRl0", "127.0.0.1", &port], program].concat()),
     ));
     listener.accept();
-    String::from_utf8_lossy(&client.outcome().stdout).into_owned()
+    client.outcome()
 }
 
 fn zero() -> File {

@@ -3,7 +3,7 @@
 use std::fs::File;
 
 use super::{as_it_is, listening, one_connection};
-use crate::scenarios::exec;
+use crate::scenarios::{exec, passed_on};
 use crate::support::book::Book;
 use crate::support::launch::Launch;
 use crate::support::net;
@@ -12,20 +12,7 @@ use crate::support::scene::Scene;
 
 pub(crate) fn fill(book: &mut Book) {
     book.add("arguments_are_passed_on_exactly", |s| {
-        one_connection(
-            s,
-            &["-1HRl0"],
-            &[
-                "sh",
-                "-c",
-                "tr '\\0' '|' </proc/$$/cmdline; :",
-                "",
-                "--",
-                "-x",
-                "two words",
-            ],
-            as_it_is,
-        );
+        one_connection(s, &["-1HRl0"], &passed_on::WORDS, as_it_is);
     });
     book.add("program_runs_in_the_servers_working_directory", |s| {
         one_connection(s, &["-1HRl0"], &["pwd"], as_it_is)
