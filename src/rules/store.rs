@@ -219,7 +219,7 @@ pub(super) fn pair(bytes: &[u8; 8]) -> (u32, u32) {
 }
 
 /// The hash of the cdb format.
-fn hash(key: &[u8]) -> u32 {
+pub(super) fn hash(key: &[u8]) -> u32 {
     hash_on(HASH_START, key)
 }
 
