@@ -12,6 +12,8 @@ pub mod bell;
 pub mod cgroup;
 pub mod clock;
 pub mod control;
+#[cfg(target_arch = "x86_64")]
+mod copy;
 pub mod epoll;
 pub mod errno;
 pub mod exec;
