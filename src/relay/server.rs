@@ -289,7 +289,7 @@ impl Server {
             Signal::SIGUSR1 => self.relay.current.borrow().remotes.tell(self.relay.log),
             Signal::SIGUSR2 => self.relay.carriers.tell(),
             // Who carries the sessions from before a retirement has ended.
-            _ => while let Ok(Some(_)) = process::reap() {},
+            _ => while let Ok(Some(_)) = process::reap(None) {},
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::io::unix::AsyncFd;
 
-use crate::sys::signal::{Events, Signal};
+use crate::sys::signal::{Event, Events, Signal};
 use crate::sys::watch;
 
 /// Signals that somebody waits for. Each must be blocked; see [`super::Start`].
@@ -31,6 +31,12 @@ impl Signals {
 
     /// Waits for at least one of them, and gives those that have come, each once.
     pub(crate) async fn next(&self) -> Vec<Signal> {
+        let events = self.events().await;
+        events.into_iter().map(|event| event.signal).collect()
+    }
+
+    /// As [`next`](Self::next), with who sent them.
+    pub(crate) async fn events(&self) -> Vec<Event> {
         loop {
             let Ok(mut ready) = self.0.readable().await else {
                 // The runtime is going away.

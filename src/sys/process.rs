@@ -116,13 +116,17 @@ pub struct Ended {
     pub max_rss_kb: u64,
 }
 
-/// A finished child and how it ended, or `None` when none is left that finished. wait4(2).
-pub fn reap() -> io::Result<Option<(Pid, Ended)>> {
+/// A finished child and how it ended, or `None` when none is left that finished: `child`, or any, for which the kernel
+/// looks at all of them. wait4(2).
+pub fn reap(child: Option<Pid>) -> io::Result<Option<(Pid, Ended)>> {
+    // Anything that is no process id would mean a group, or any child.
+    let which = child.filter(|&pid| pid > 0).unwrap_or(-1);
     let mut status = 0;
     let mut usage = MaybeUninit::<libc::rusage>::zeroed();
     let answer = fd::retry(|| {
         // SAFETY: `status` is one int and `usage` has room for one rusage; the call fills both.
-        let answer = unsafe { libc::wait4(-1, &raw mut status, libc::WNOHANG, usage.as_mut_ptr()) };
+        let answer =
+            unsafe { libc::wait4(which, &raw mut status, libc::WNOHANG, usage.as_mut_ptr()) };
         check(answer)
     });
     match answer {

@@ -11,6 +11,7 @@ pub use nix::sys::signal::Signal;
 use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
+use super::process::Pid;
 use super::{fd, log};
 
 /// Gives `signal` its default action.
@@ -102,22 +103,37 @@ impl Events {
         log::wait_beside(self.as_raw_fd());
     }
 
-    /// The signals that are pending, each once; none when none is.
-    pub fn pending(&self) -> io::Result<Vec<Signal>> {
+    /// The signals that are pending, each once, with who sent the first of its kind; none when none is.
+    pub fn pending(&self) -> io::Result<Vec<Event>> {
         const EVENT_BYTES: usize = size_of::<libc::signalfd_siginfo>();
         let mut room = [0; EVENTS_MAX * EVENT_BYTES];
         match fd::read(self, &mut room) {
             Ok(length) => {
                 let events = room[..length].chunks_exact(EVENT_BYTES);
-                // Its number is the first field. signalfd(2)
-                let numbers = events.filter_map(|event| event.first_chunk());
-                Ok(numbers
-                    .filter_map(|&number| Signal::try_from(c_int::from_ne_bytes(number)).ok())
-                    .collect())
+                Ok(events.filter_map(Event::read).collect())
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Vec::new()),
             Err(error) => Err(error),
         }
+    }
+}
+
+/// A signal that has come.
+#[derive(Clone, Copy, Debug)]
+pub struct Event {
+    /// Which one.
+    pub signal: Signal,
+    /// The process that sent it; of SIGCHLD the child that it is about.
+    pub sender: Pid,
+}
+
+impl Event {
+    /// The event in a `signalfd_siginfo`: its number is the first field, the process the fourth. signalfd(2)
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let (fields, _) = bytes.as_chunks::<{ size_of::<c_int>() }>();
+        let signal = Signal::try_from(c_int::from_ne_bytes(*fields.first()?)).ok()?;
+        let sender = Pid::from_ne_bytes(*fields.get(3)?);
+        Some(Self { signal, sender })
     }
 }
 
