@@ -63,7 +63,7 @@ pub(crate) fn text(place: &Place, end: &str) -> String {
 fn filter(place: &Place, folder: &Path, name: &str, end: &str) -> f64 {
     let text = text(place, end);
     let mut filter = Command::new(folder.join(name));
-    per_second(&text, cost(filter.stdin(open(&text)).stdout(Stdio::null())))
+    bytes_per_second(&text, cost(filter.stdin(open(&text)).stdout(Stdio::null())))
 }
 
 fn wrapped_input(place: &Place, folder: &Path, name: &str, end: &str) -> f64 {
@@ -72,7 +72,7 @@ fn wrapped_input(place: &Place, folder: &Path, name: &str, end: &str) -> f64 {
     // The end of its output would end all.
     wrapper.args(["sh", "-c", "exec cat 3>&1 >/dev/null"]);
     wrapper.stdin(open(&text)).stderr(log(place));
-    per_second(&text, cost_of_orphan(&mut wrapper))
+    bytes_per_second(&text, cost_of_orphan(&mut wrapper))
 }
 
 fn wrapped_output(place: &Place, folder: &Path, name: &str, end: &str) -> f64 {
@@ -80,7 +80,7 @@ fn wrapped_output(place: &Place, folder: &Path, name: &str, end: &str) -> f64 {
     let mut wrapper = Command::new(folder.join(name));
     wrapper.arg("cat").arg(&text);
     wrapper.stdin(Stdio::null()).stdout(Stdio::null());
-    per_second(&text, cost_of_orphan(wrapper.stderr(log(place))))
+    bytes_per_second(&text, cost_of_orphan(wrapper.stderr(log(place))))
 }
 
 fn open(file: &str) -> File {
@@ -92,7 +92,8 @@ fn log(place: &Place) -> File {
     File::create(place.file("log")).expect("the log can be written")
 }
 
-fn per_second(file: &str, cpu: f64) -> f64 {
+/// So many bytes as `file` has, in `cpu` seconds.
+pub(crate) fn bytes_per_second(file: &str, cpu: f64) -> f64 {
     let bytes = std::fs::metadata(file).expect("it was just written").len();
     #[allow(clippy::cast_precision_loss, reason = "a file of some megabytes")]
     let bytes = bytes as f64;

@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use crate::filters::{ADDCR, text};
+use crate::filters::{ADDCR, bytes_per_second, text};
 use crate::load::connect;
 use crate::process::{Clock, Server, cost};
 use crate::works::Unit::{MegabytesPerSecond, Microseconds, PerSecond};
@@ -58,6 +58,13 @@ pub(crate) const LIMITS: &[Limit] = &[
         unit: MegabytesPerSecond,
         bounds: Some(ADDCR),
         measure: read_of_file,
+    },
+    // The goal of the filters is two thirds of it.
+    Limit {
+        name: "bytes cat moves in a CPU second",
+        unit: MegabytesPerSecond,
+        bounds: Some(ADDCR),
+        measure: cat,
     },
     Limit {
         name: "copy of memory",
@@ -121,6 +128,15 @@ fn read_of_file(place: &Place) -> f64 {
         bytes += length;
     }
     per_second(bytes, &clock)
+}
+
+fn cat(place: &Place) -> f64 {
+    let text = text(place, "\n");
+    let file = File::open(&text).expect("it was just written");
+    bytes_per_second(
+        &text,
+        cost(Command::new("cat").stdin(file).stdout(Stdio::null())),
+    )
 }
 
 fn copy_of_memory() -> f64 {

@@ -56,19 +56,23 @@ fn wait_for(pid: i32) -> Cpu {
 
 /// Memory that only the process `pid` uses, with its page tables, in kilobytes; none when it has ended.
 pub(crate) fn memory_of(pid: u32) -> f64 {
-    let field = |file: &str, name: &str| -> Option<f64> {
-        let text = std::fs::read_to_string(format!("/proc/{pid}/{file}")).ok()?;
-        let line = text.lines().find_map(|line| line.strip_prefix(name))?;
-        line.split_whitespace().next()?.parse().ok()
-    };
-    let fields = (
-        field("smaps_rollup", "Private_Dirty:"),
-        field("status", "VmPTE:"),
-    );
-    fields
-        .0
-        .zip(fields.1)
+    let dirty = field(pid, "smaps_rollup", "Private_Dirty:");
+    let tables = field(pid, "status", "VmPTE:");
+    dirty
+        .zip(tables)
         .map_or(0.0, |(dirty, tables)| dirty + tables)
+}
+
+/// All memory that the process `pid` uses, shared or not, in kilobytes; none when it has ended.
+pub(crate) fn resident_size_of(pid: u32) -> f64 {
+    field(pid, "status", "VmRSS:").unwrap_or_default()
+}
+
+/// The number behind `name` in a file of the process `pid` below /proc.
+fn field(pid: u32, file: &str, name: &str) -> Option<f64> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/{file}")).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    line.split_whitespace().next()?.parse().ok()
 }
 
 /// How many descriptors the process `pid` has.

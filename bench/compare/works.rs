@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::load::{connect, name_server};
-use crate::process::{Server, children, cost, memory_of, run_time_of};
+use crate::process::{Server, children, cost, memory_of, resident_size_of, run_time_of};
 
 /// Where everything is.
 pub(crate) struct Place {
@@ -107,7 +107,7 @@ pub(crate) const WORKS: &[Work] = &[
     work(SERVED, PerSecond, AtLeast(1.75), |place, folder| {
         serve(place, folder, &["-HRl0"], 3000, 16).rate
     }),
-    work(SERVED_CPU, Microseconds, AtMost(0.57), |place, folder| {
+    work(SERVED_CPU, Microseconds, AtMost(0.55), |place, folder| {
         serve(place, folder, &["-HRl0"], 3000, 16).cpu
     }),
     work(
@@ -189,7 +189,7 @@ pub(crate) const WORKS: &[Work] = &[
     work(
         "CPU of tcpclient, start to connection",
         Microseconds,
-        AtMost(0.36),
+        AtMost(0.3),
         |place, folder| {
             let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
             let address = listener.local_addr().expect("an address");
@@ -208,8 +208,52 @@ pub(crate) const WORKS: &[Work] = &[
     work(
         "CPU of tcprulescheck, start to end",
         Microseconds,
-        AtMost(0.25),
+        AtMost(0.15),
         |place, folder| repeat(50, || check(folder, &place.file("deny.cdb"))),
+    ),
+    work(
+        "CPU of argv0, start to the program's end",
+        Microseconds,
+        AtMost(1.0),
+        |place, folder| {
+            repeat(50, || {
+                let mut argv0 = Command::new(folder.join("argv0"));
+                cost(
+                    argv0
+                        .args([&place.answer, &place.answer])
+                        .stdout(Stdio::null()),
+                )
+            })
+        },
+    ),
+    work(
+        "CPU of recordio, start to the program's end",
+        Microseconds,
+        AtMost(1.0),
+        |place, folder| {
+            repeat(50, || {
+                let mut recordio = Command::new(folder.join("recordio"));
+                recordio.stdin(Stdio::null()).stdout(Stdio::null());
+                cost(recordio.arg(&place.answer).stderr(Stdio::null()))
+            })
+        },
+    ),
+    work(
+        "CPU of addcr, start to end",
+        Microseconds,
+        AtMost(1.0),
+        |_, folder| {
+            repeat(50, || {
+                let mut addcr = Command::new(folder.join("addcr"));
+                cost(addcr.stdin(Stdio::null()).stdout(Stdio::null()))
+            })
+        },
+    ),
+    work(
+        "CPU of tcprules, 1,000 rules",
+        Milliseconds,
+        AtMost(0.5),
+        |place, folder| repeat(50, || compile(place, folder, "1000")),
     ),
     work(
         "CPU of tcprules, 100,000 rules",
@@ -227,14 +271,29 @@ pub(crate) const WORKS: &[Work] = &[
         "memory of an idle tcpserver, look-ups off",
         Kilobytes,
         Ours(300.0),
-        |place, folder| memory(place, folder, &["-HRl0"]),
+        |place, folder| with_idle(place, folder, &["-HRl0"], memory_of),
     ),
     work(
         "memory of an idle tcpserver, look-ups on",
         Kilobytes,
         Ours(600.0),
-        |place, folder| memory(place, folder, &[]),
+        |place, folder| with_idle(place, folder, &[], memory_of),
     ),
+    work(
+        "resident size of an idle tcpserver",
+        Kilobytes,
+        Ours(500.0),
+        |place, folder| with_idle(place, folder, &["-HRl0"], resident_size_of),
+    ),
+    work("size of recordio", Kilobytes, Ours(350.0), |_, folder| {
+        size(folder, "recordio")
+    }),
+    work("size of tcprules", Kilobytes, Ours(400.0), |_, folder| {
+        size(folder, "tcprules")
+    }),
+    work("size of tcpserver", Kilobytes, Ours(1000.0), |_, folder| {
+        size(folder, "tcpserver")
+    }),
     work(
         "memory of a running recordio",
         Kilobytes,
@@ -309,13 +368,22 @@ pub(crate) fn compile(place: &Place, folder: &Path, rules: &str) -> f64 {
     cost(compile.stdin(File::open(place.file(rules)).expect("the rules are there")))
 }
 
-fn memory(place: &Place, folder: &Path, options: &[&str]) -> f64 {
+/// What `measure` says of a tcpserver that has nothing to do.
+fn with_idle(place: &Place, folder: &Path, options: &[&str], measure: fn(u32) -> f64) -> f64 {
     let server = Server::start(folder, options, &[&place.answer], Stdio::null());
     // What one connection touches is part of what an instance costs.
     connect(server.port, 5, 1, b"");
-    let memory = memory_of(server.pid());
+    let measured = measure(server.pid());
     server.end();
-    memory
+    measured
+}
+
+/// The size of a program's file, in kilobytes.
+fn size(folder: &Path, name: &str) -> f64 {
+    let metadata = std::fs::metadata(folder.join(name)).expect("it is there");
+    #[allow(clippy::cast_precision_loss, reason = "a file of some kilobytes")]
+    let bytes = metadata.len() as f64;
+    bytes / 1000.0
 }
 
 /// Of the process that moves the bytes: the child of the one that becomes the program.
