@@ -17,8 +17,8 @@ use crate::support::net;
 use crate::world::{self, eventually};
 
 const RULES: &str = "127.0.0.1:allow\n127.0.1.:allow\n:deny\n";
-/// In `ci/soak` it is ten times as many.
-const SHORT_ONES: usize = 20_000;
+/// In `ci/soak` it is more.
+const SHORT_ONES: usize = 6000;
 const IDLE_ONES: usize = 10_000;
 const VISITORS: usize = 4;
 
