@@ -9,9 +9,10 @@ use crate::support::programs::Programs;
 use crate::world::{self, World, lossy};
 
 const RULES: usize = 100_000;
-const LOOKUPS: usize = 2_000;
+/// Each looks the whole file over, which takes a debug build 85 ms.
+const LOOKUPS: usize = 200;
 /// How many look-ups one shell does.
-const BATCH: usize = 100;
+const BATCH: usize = 50;
 
 /// A generator of numbers that are the same in every run: splitmix64.
 struct Dice(u64);
@@ -26,7 +27,7 @@ impl Dice {
         (mixed ^ (mixed >> 31)) % sides
     }
 
-    fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
+    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
         from[usize::try_from(self.roll(from.len() as u64)).expect("a small number")]
     }
 
@@ -115,28 +116,32 @@ fn instructions(dice: &mut Dice) -> String {
     }
 }
 
-/// Commands that ask about peers: half of them known by an exact rule, a few by none but the last, most with a name, some
-/// with an answer of ident.
+/// Commands that ask about peers: half of them known by an exact rule, and by the user in it, a few by none but the last,
+/// most with a name, some with an answer of ident.
 fn lookups(rules: &str) -> Vec<String> {
     let mut dice = Dice(2);
-    let exact: Vec<&str> = rules
-        .lines()
-        .filter_map(|line| line.split_once(':'))
-        .map(|(address, _)| address.rsplit('@').next().unwrap_or(address))
-        .filter(|address| address.parse::<std::net::Ipv4Addr>().is_ok())
-        .collect();
+    let addresses = rules.lines().filter_map(|line| line.split_once(':'));
+    let exact = addresses.map(|(address, _)| address.rsplit_once('@').unwrap_or(("", address)));
+    let (with_user, without): (Vec<_>, Vec<_>) = exact
+        .filter(|(_, address)| address.parse::<std::net::Ipv4Addr>().is_ok())
+        .partition(|(user, _)| !user.is_empty());
     let lookup = |_| {
-        let ip = match dice.roll(16) {
-            0 => format!("8.8.8.{}", dice.roll(256)),
-            1..9 => dice.pick(&exact).to_owned(),
-            _ => dice.address(),
+        let (user, ip) = match dice.roll(16) {
+            0 => ("", format!("8.8.8.{}", dice.roll(256))),
+            1..8 => ("", dice.pick(&without).1.to_owned()),
+            8 => {
+                let (user, ip) = dice.pick(&with_user);
+                (user, ip.to_owned())
+            }
+            _ => ("", dice.address()),
         };
         let mut command = format!("TCPREMOTEIP={ip} ");
         if dice.roll(3) > 0 {
             write!(command, "TCPREMOTEHOST={} ", dice.host()).expect("a String takes all text");
         }
-        if dice.roll(3) == 0 {
-            write!(command, "TCPREMOTEINFO={} ", dice.user()).expect("a String takes all text");
+        if !user.is_empty() || dice.roll(3) == 0 {
+            let user = if user.is_empty() { dice.user() } else { user };
+            write!(command, "TCPREMOTEINFO={user} ").expect("a String takes all text");
         }
         command + "\"$check\" rules.cdb\n"
     };
@@ -215,11 +220,11 @@ fn hundred_thousand_rules_mean_the_same_to_us_and_to_the_original() {
     );
     // The mix is worth something only if all kinds of rules were found.
     for (what, least) in [
-        ("deny connection", 200),
-        ("set environment variable RBLSMTPD", 20),
-        ("rule joe@", 5),
-        ("rule =", 20),
-        ("rule :", 5),
+        ("deny connection", 20),
+        ("set environment variable RBLSMTPD", 2),
+        ("rule joe@", 1),
+        ("rule =", 2),
+        ("rule :", 1),
     ] {
         assert!(answered(what) >= least, "{what}: only {}", answered(what));
     }
