@@ -1,4 +1,7 @@
-//! The allocator of every program: the system's, with a reserve that a long-lived process may lay by.
+//! The allocator of every program: the C library's, with a reserve that a long-lived process may lay by.
+//!
+//! Where the C library is musl, it is Doug Lea's: musl's gives memory back to the kernel as soon as it can, and asks for it
+//! again, twice for each connection.
 //!
 //! Rust ends a process whose memory is refused, wherever that happens. A process that must not end lays memory by
 //! ([`lay_by`]). When an allocation fails, the reserve is given back and the allocation tried again, so that it succeeds;
@@ -7,16 +10,21 @@
 //! What this leaves out: an allocation larger than the reserve. It fails as ever, so what may be large has to be asked
 //! for by `try_reserve`.
 
-use std::alloc::{GlobalAlloc, Layout, System};
+#[cfg(not(target_env = "musl"))]
+use std::alloc::System as Base;
+use std::alloc::{GlobalAlloc, Layout};
 use std::mem::size_of;
 use std::ptr;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicPtr, AtomicUsize};
 
+#[cfg(target_env = "musl")]
+use dlmalloc::GlobalDlmalloc as Base;
+
 #[global_allocator]
 static ALLOCATOR: WithReserve = WithReserve;
 
-/// The system's allocator, and the reserve below.
+/// The allocator below it, and its reserve.
 struct WithReserve;
 
 /// What is laid by, or null.
@@ -53,7 +61,7 @@ pub fn has_room(bytes: usize) -> bool {
     take(bytes, ROOM_PIECES).map(give_back).is_some()
 }
 
-/// Makes the system's allocator take no more at a time than it needs: GNU's takes 128 KiB, or nothing where there is less
+/// Makes the allocator take no more at a time than it needs: GNU's takes 128 KiB, or nothing where there is less
 /// than that. mallopt(3), M_TOP_PAD.
 pub fn be_frugal() {
     #[cfg(target_env = "gnu")]
@@ -85,7 +93,7 @@ fn take(bytes: usize, pieces: usize) -> Option<*mut Piece> {
     let mut taken = ptr::null_mut();
     for _ in 0..bytes.div_ceil(size).max(1) {
         // SAFETY: the layout is not empty.
-        let piece = unsafe { System.alloc(layout) }.cast::<Piece>();
+        let piece = unsafe { Base.alloc(layout) }.cast::<Piece>();
         if piece.is_null() {
             give_back(taken);
             return None;
@@ -105,7 +113,7 @@ fn give_back(mut pieces: *mut Piece) {
         // SAFETY: `take` wrote a `Piece` there, and nobody else has it any more.
         let Piece { next, layout } = unsafe { pieces.read() };
         // SAFETY: it comes from this allocator, with this layout; the loop goes on with what was read before.
-        unsafe { System.dealloc(pieces.cast(), layout) };
+        unsafe { Base.dealloc(pieces.cast(), layout) };
         pieces = next;
     }
 }
@@ -124,12 +132,12 @@ fn try_again(bytes: usize, allocate: impl Fn() -> *mut u8) -> *mut u8 {
     allocate()
 }
 
-// SAFETY: each function keeps the contract because the system's allocator does, which alone gives and takes memory, for
+// SAFETY: each function keeps the contract because the allocator below does, which alone gives and takes memory, for
 // the same layouts. Giving the reserve back touches no other memory, and nothing here allocates or panics.
 unsafe impl GlobalAlloc for WithReserve {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller's promise about `layout` is the one that is asked for.
-        let allocate = || unsafe { System.alloc(layout) };
+        let allocate = || unsafe { Base.alloc(layout) };
         let memory = allocate();
         if memory.is_null() {
             return try_again(layout.size(), allocate);
@@ -139,7 +147,7 @@ unsafe impl GlobalAlloc for WithReserve {
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         // SAFETY: as in `alloc`.
-        let allocate = || unsafe { System.alloc_zeroed(layout) };
+        let allocate = || unsafe { Base.alloc_zeroed(layout) };
         let memory = allocate();
         if memory.is_null() {
             return try_again(layout.size(), allocate);
@@ -149,7 +157,7 @@ unsafe impl GlobalAlloc for WithReserve {
 
     unsafe fn realloc(&self, memory: *mut u8, layout: Layout, bytes: usize) -> *mut u8 {
         // SAFETY: as in `alloc`. When it fails, `memory` is as it was, so it may be asked again.
-        let reallocate = || unsafe { System.realloc(memory, layout, bytes) };
+        let reallocate = || unsafe { Base.realloc(memory, layout, bytes) };
         let moved = reallocate();
         if moved.is_null() {
             return try_again(bytes, reallocate);
@@ -159,6 +167,6 @@ unsafe impl GlobalAlloc for WithReserve {
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
         // SAFETY: the caller's promises are those that are asked for.
-        unsafe { System.dealloc(memory, layout) };
+        unsafe { Base.dealloc(memory, layout) };
     }
 }

@@ -34,7 +34,7 @@ const ROOMS: [(&str, &[&str]); 14] = [
 ];
 
 /// Crates, each with the rooms that may name it. System calls stand in sys; tokio where somebody waits.
-const CRATES: [(&str, &[&str]); 7] = [
+const CRATES: [(&str, &[&str]); 8] = [
     ("nix", &["sys"]),
     ("libc", &["sys"]),
     (
@@ -43,6 +43,7 @@ const CRATES: [(&str, &[&str]); 7] = [
     ),
     ("hickory_proto", &["dns"]),
     ("cdb", &["rules"]),
+    ("dlmalloc", &["sys"]),
     ("ipnet", &["relay", "import", "rules", "service"]),
     ("memchr", &["relay", "filter", "pool", "rules"]),
 ];
