@@ -11,7 +11,6 @@ pub use nix::sys::signal::Signal;
 use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
-use super::process::Pid;
 use super::{fd, log};
 
 /// Gives `signal` its default action.
@@ -124,7 +123,7 @@ pub struct Event {
     /// Which one.
     pub signal: Signal,
     /// The process that sent it; of SIGCHLD the child that it is about.
-    pub sender: Pid,
+    pub sender: libc::pid_t,
 }
 
 impl Event {
@@ -132,7 +131,7 @@ impl Event {
     fn read(bytes: &[u8]) -> Option<Self> {
         let (fields, _) = bytes.as_chunks::<{ size_of::<c_int>() }>();
         let signal = Signal::try_from(c_int::from_ne_bytes(*fields.first()?)).ok()?;
-        let sender = Pid::from_ne_bytes(*fields.get(3)?);
+        let sender = libc::pid_t::from_ne_bytes(*fields.get(3)?);
         Some(Self { signal, sender })
     }
 }
