@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::os::unix::ffi::OsStrExt;
 
 use libfuzzer_sys::fuzz_target;
-use ucspi_tcp::rules::{Reader, compile, parse};
+use ucspi_tcp::rules::{Reader, Sets, compile, parse};
 
 fuzz_target!(|text: &[u8]| {
     let rules = text.split_inclusive(|&byte| byte == b'\n').map(parse);
@@ -19,7 +19,7 @@ fuzz_target!(|text: &[u8]| {
     let tmp = cdb.with_extension("tmp");
     let mut warnings = 0;
     let warn = |_: &str| warnings += 1;
-    compile(text, cdb.as_os_str().as_bytes(), tmp.as_os_str().as_bytes(), warn).unwrap();
+    compile(text, &Sets::default(), cdb.as_os_str().as_bytes(), tmp.as_os_str().as_bytes(), warn).unwrap();
     let remarks = rules.iter().flatten().map(|rule| rule.remarks.len());
     assert!(warnings <= remarks.sum::<usize>());
     // The first of a key counts.

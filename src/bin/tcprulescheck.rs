@@ -1,14 +1,17 @@
 //! `tcprulescheck [ --explain ] rules.cdb [ address [ host [ info ] ] ]`: says what tcpserver would do with a connection
-//! from there, or from the peer that the environment describes.
+//! from there, or from the peer that the environment describes. `--replay` asks about all those in a log.
 #![forbid(unsafe_code)]
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::ExitCode;
 
-use ucspi_tcp::cli::{self, Arguments, CommandLine, During, Error, FAILED, Opt, Voice, group};
-use ucspi_tcp::rules::{self, Instruction, Peer, Rules, Tried, Verdict};
+use ucspi_tcp::cli::{
+    self, Arguments, CommandLine, During, Error, FAILED, Opt, Output, Voice, group,
+};
+use ucspi_tcp::rules::{self, Instruction, Origin, Peer, Rules, Sets, Tried, Verdict};
 use ucspi_tcp::sys::{fd, process};
 
 const COMMAND_LINE: CommandLine = CommandLine {
@@ -18,34 +21,101 @@ const COMMAND_LINE: CommandLine = CommandLine {
         $TCPREMOTEHOST and $TCPREMOTEINFO",
 };
 
-const OPTIONS: &[Opt<bool>] = &[Opt::flag(
-    "explain",
-    "print each key that is tried, in order",
-    |explains| *explains = true,
-)];
+#[derive(Default)]
+struct Config {
+    explains: bool,
+    source: Option<Vec<u8>>,
+    replays: bool,
+}
+
+const OPTIONS: &[Opt<Config>] = &[
+    Opt::flag(
+        "explain",
+        "print each key that is tried, in order",
+        |config| {
+            config.explains = true;
+        },
+    ),
+    Opt::value(
+        "source",
+        "file",
+        "with --explain, say in which line of this file the rule is",
+        |config, value| {
+            config.source = Some(value.bytes());
+            Ok(())
+        },
+    ),
+    Opt::flag(
+        "replay",
+        "read a log of tcpserver, and say who would now be decided otherwise",
+        |config| config.replays = true,
+    ),
+];
 
 fn main() -> ExitCode {
     cli::main(&COMMAND_LINE, run)
 }
 
-fn run(arguments: &mut Arguments, _: &mut Voice) -> Result<(), Error> {
-    let mut explains = false;
-    arguments.options(&mut [&mut group(&[OPTIONS], &mut explains)])?;
+fn run(arguments: &mut Arguments, voice: &mut Voice) -> Result<(), Error> {
+    let mut config = Config::default();
+    let mut sets = Sets::default();
+    arguments.options(&mut [
+        &mut group(&[OPTIONS], &mut config),
+        &mut group(&[Sets::OPTIONS], &mut sets),
+    ])?;
+    if config.source.is_some() && !config.explains {
+        return Err(Error::operand("--source needs --explain"));
+    }
+    if config.replays && config.explains {
+        return Err(Error::operand("--replay and --explain are two commands"));
+    }
     let file = arguments.operand().ok_or_else(Error::usage)?;
+    let path = Path::new(OsStr::from_bytes(&file));
+    let mut rules = Rules::new(path.to_owned(), false);
+    if config.replays {
+        return replay(rules.in_memory(), arguments, voice);
+    }
     let asked = match arguments.operand() {
         Some(address) => Asked::named(address, arguments)?,
         None => Asked::described(),
     };
-    let path = Path::new(OsStr::from_bytes(&file));
-    let mut rules = Rules::new(path.to_owned(), false);
     let answer = rules.explained(asked.peer());
     let (verdict, tried) = answer.during([b"read ", &file[..]].concat())?;
     let mut report = Vec::new();
-    if explains {
+    if config.explains {
         list(&tried, &mut report);
+    }
+    if let Some(source) = &config.source {
+        place(&verdict, source, &sets, &mut report)?;
     }
     describe(&verdict, &mut report);
     fd::write_all(fd::STDOUT, &report).map_err(|_| Error::silent(FAILED))
+}
+
+/// Exit code of `--replay` when something would be decided otherwise.
+const DIFFERS: u8 = 1;
+
+/// Asks about those in the log on descriptor 0.
+fn replay(mut rules: Rules, arguments: &Arguments, voice: &Voice) -> Result<(), Error> {
+    if arguments.left() > 0 {
+        return Err(Error::usage());
+    }
+    let mut output = Output::default();
+    let log = fd::Stream(fd::STDIN);
+    let replayed = rules::replay(&mut rules, log, |line| output.line(line))?;
+    output.flush()?;
+    if replayed.cut > 0 {
+        let count = replayed.cut;
+        let text = format!("left out {count} connections whose names the log does not hold whole");
+        voice.warn(&[b"warning: ", text.as_bytes()]);
+    }
+    if replayed.connections == 0 {
+        voice.warn(&[b"warning: there is no connection in this log"]);
+    }
+    match replayed.differences {
+        0 => Ok(()),
+        _ => Err(Error::silent(DIFFERS)),
+    }
 }
 
 /// The peer that is asked about.
@@ -94,6 +164,19 @@ fn list(tried: &[Tried], report: &mut Vec<u8>) {
         let outcome: &[u8] = if *is_hit { b"hit " } else { b"miss " };
         report.extend_from_slice(&[outcome, key, b"\n"].concat());
     }
+}
+
+/// Appends a line that says where in `source` the rule is.
+fn place(verdict: &Verdict, source: &[u8], sets: &Sets, report: &mut Vec<u8>) -> Result<(), Error> {
+    let text = File::open(OsStr::from_bytes(source)).during([b"read ", source].concat())?;
+    let text = match rules::origin(verdict, text, source, sets)? {
+        None => return Ok(()),
+        Some(Origin::Line(line)) => format!(":{line}"),
+        Some(Origin::Other(line)) => format!(":{line}, which says something else by now"),
+        Some(Origin::Nowhere) => ", which has no such rule".to_owned(),
+    };
+    report.extend_from_slice(&[b"from ", source, text.as_bytes(), b"\n"].concat());
+    Ok(())
 }
 
 /// Appends the lines for the rule that was found. As in the original, the deny ends them.

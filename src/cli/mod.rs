@@ -8,6 +8,7 @@ mod error;
 mod exec;
 mod json;
 mod options;
+mod output;
 mod say;
 mod words;
 
@@ -17,6 +18,7 @@ pub use error::{During, Error, FAILED, PERMANENT};
 pub use exec::exec;
 pub use json::Json;
 pub use options::{Arguments, Group, Opt, Value, group, number, seconds, size};
+pub use output::Output;
 pub use say::{Format, Syslog, Verbosity, Voice};
 pub use words::{reason, words};
 

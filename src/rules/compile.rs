@@ -8,29 +8,28 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use memchr::memchr_iter;
-
-use super::line::{Fault, Remark, Rule, parse, trim};
+use super::line::{Fault, Remark, Rule};
+use super::set::{Set, Sets};
 use super::store::RECORD_BYTES_MAX;
+use super::text::{rules, unparsable};
 use super::writer::Writer;
 use crate::cli::{During, Error};
 use crate::sys::file::{Version, open_or_create, try_lock};
 
-/// The size of a read of rules.
-const READ_BYTES: usize = 64 * 1024;
 /// For how long another tcprules may be at the temporary file.
 const LOCK_LIMIT: Duration = Duration::from_secs(10);
 /// Between two looks whether it still is.
 const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
-/// Compiles the rules in `input` into the file `tmp` and renames that to `cdb`. Whatever happens, `cdb` is the old file
+/// Compiles the rules in `input`, which may name `sets`, into the file `tmp` and renames that to `cdb`. Whatever happens, `cdb` is the old file
 /// or the new one, whole; after a failure `tmp` stays, for people to look at. `warn` is told of lines that are not taken
 /// as they stand.
 ///
 /// # Errors
-/// A line that cannot be parsed (100); anything that the system says no to (111). The messages are the original's.
+/// A line of them, or of a set, that cannot be parsed (100); anything that the system says no to (111). The messages are the original's.
 pub fn compile(
     input: impl Read,
+    sets: &Sets,
     cdb: &[u8],
     tmp: &[u8],
     warn: impl FnMut(&str),
@@ -39,7 +38,7 @@ pub fn compile(
     let write = [b"write to ", tmp].concat();
     let file = ours_alone(tmp_path, tmp)?;
     let mut writer = Writer::new(file).during(&write)?;
-    records(input, warn, |key, data| {
+    records(input, sets, warn, |key, data| {
         writer.add(key, data).during(&write)
     })?;
     writer.finish().during(&write)?;
@@ -84,64 +83,34 @@ fn leads_to(path: &Path, file: &File) -> io::Result<bool> {
 
 /// Gives each record (key, data) of the rules in `input` to `store`.
 fn records(
-    mut input: impl Read,
+    input: impl Read,
+    sets: &Sets,
     warn: impl FnMut(&str),
     mut store: impl FnMut(&[u8], &[u8]) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    let mut number = 0_u64;
     let mut warnings = Warnings {
         warn,
         told: Vec::new(),
     };
-    let mut each = |line: &[u8]| {
-        number += 1;
-        let fault = |fault: Fault| unparsable(line, number, &fault);
-        let Some(rule) = parse(line).map_err(fault)? else {
-            return Ok(());
+    rules(input, b"read input", |number, line, rule| {
+        warnings.of(number, line, rule);
+        let remark = |set: &Set, number: u64, network| {
+            let file = String::from_utf8_lossy(&set.file);
+            (warnings.warn)(&format!("{file}, line {number} is taken for {network}"));
         };
-        warnings.of(number, line, &rule);
-        rule.keys(|key| {
+        sets.keys(rule, remark, |key| {
             if key.len() as u64 + rule.data.len() as u64 > RECORD_BYTES_MAX {
                 let expected = format!("no more than {RECORD_BYTES_MAX} bytes in a record");
-                return Err(fault(Fault {
-                    column: 1,
-                    expected,
-                }));
+                return Err(unparsable(line, number, &Fault::at(0, expected)));
             }
             store(key, &rule.data)
         })
-    };
-    // What was read, of which the lines before `start` are done.
-    let mut text = vec![0; READ_BYTES];
-    let (mut start, mut end) = (0, 0);
-    loop {
-        if end == text.len() {
-            // The rest of a line goes to the front; a line that fills all gets more room.
-            text.copy_within(start.., 0);
-            end -= start;
-            start = 0;
-            if end > text.len() / 2 {
-                text.resize(2 * text.len(), 0);
-            }
-        }
-        let length = input.read(&mut text[end..]).during("read input")?;
-        if length == 0 {
-            break;
-        }
-        let read = end;
-        end += length;
-        for line_feed in memchr_iter(b'\n', &text[read..end]) {
-            let next = read + line_feed + 1;
-            each(&text[start..next])?;
-            start = next;
-        }
+    })?;
+    for set in sets.idle() {
+        let name = String::from_utf8_lossy(&set.name);
+        (warnings.warn)(&format!("no rule names the set {name}"));
     }
-    // The last line may lack its line feed.
-    if start < end {
-        each(&text[start..end])
-    } else {
-        Ok(())
-    }
+    Ok(())
 }
 
 /// What is said of lines that are not taken as they stand.
@@ -172,15 +141,6 @@ impl<F: FnMut(&str)> Warnings<F> {
             (self.warn)(&format!("line {number}, {text}"));
         }
     }
-}
-
-/// What is said of a line that cannot be parsed: the original's line, which ends at a NUL, and where and why.
-fn unparsable(line: &[u8], number: u64, fault: &Fault) -> Error {
-    let text = trim(line).split(|&byte| byte == 0).next();
-    let text = text.unwrap_or_default();
-    let Fault { column, expected } = fault;
-    let place = format!("line {number}, column {column}: expected {expected}");
-    Error::permanent([b"unable to parse this line: ", text].concat(), place)
 }
 
 /// Makes the rename last through a power cut. The new file is in place already, so a file system that cannot do this

@@ -37,6 +37,54 @@ impl Reader {
         }
     }
 
+    /// Calls `each` with the key and the data of every record, in the order in which they were written; of equal keys the
+    /// first is the one that is found. Looks through the file before.
+    ///
+    /// # Errors
+    /// As [`Self::inspect`]; the first error of `each`.
+    pub(super) fn records(
+        &self,
+        mut each: impl FnMut(&[u8], &[u8]) -> io::Result<()>,
+    ) -> io::Result<()> {
+        self.inspect()?;
+        let mut file: Box<dyn BufRead + '_> = match &self.memory {
+            Some(bytes) => Box::new(&bytes[..]),
+            None => {
+                let mut file = &self.file;
+                file.seek(SeekFrom::Start(0))?;
+                Box::new(BufReader::with_capacity(SCAN_BYTES, file))
+            }
+        };
+        file.read_exact(&mut [0; 2048])?;
+        let end = self.records_end();
+        let (mut record, mut at) = (Vec::new(), HEADER_BYTES);
+        while at < end {
+            let mut head = [0; 8];
+            file.read_exact(&mut head)?;
+            let (key, data) = pair(&head);
+            let length = u64::from(key) + u64::from(data);
+            // It was looked at, and may have changed since.
+            if length > RECORD_BYTES_MAX {
+                return Err(damaged());
+            }
+            record.resize(key as usize + data as usize, 0);
+            file.read_exact(&mut record)?;
+            let (key, data) = record.split_at(key as usize);
+            if !(key.is_empty() && data.first() == Some(&0)) {
+                each(key, data)?;
+            }
+            at += 8 + length;
+        }
+        Ok(())
+    }
+
+    /// Where the records end: before the first table.
+    fn records_end(&self) -> u64 {
+        let tables = (0..256).map(|number| self.table(number));
+        let in_use = tables.filter(|(_, slots)| *slots > 0);
+        in_use.map(|(at, _)| at.into()).min().unwrap_or(self.size)
+    }
+
     fn look_through(&self, mut file: impl BufRead + Seek) -> io::Result<Lengths> {
         let tables: Vec<Table> = (0..256).map(|number| Table::of(self, number)).collect();
         // A header of nothing but zeros is what a power cut leaves; writers give also empty tables a place.
@@ -44,8 +92,7 @@ impl Reader {
             return Err(damaged());
         }
         let in_use = || tables.iter().filter(|table| table.slots > 0);
-        let end = in_use().map(|table| table.position.into()).min();
-        let end = end.unwrap_or(self.size);
+        let end = self.records_end();
         // From here on, an end of file is no damage: the file is cut while it is read, or a read gave less than there is.
         if end > self.size || in_use().any(|table| table.end() > self.size) {
             return Err(damaged());

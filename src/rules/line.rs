@@ -54,7 +54,7 @@ pub struct Fault {
 
 impl Fault {
     /// The fault at byte `at`, from 0.
-    fn at(at: usize, expected: impl Into<String>) -> Self {
+    pub(super) fn at(at: usize, expected: impl Into<String>) -> Self {
         Self {
             column: at + 1,
             expected: expected.into(),
@@ -62,7 +62,7 @@ impl Fault {
     }
 
     /// The same fault, `bytes` further to the right.
-    fn after(self, bytes: usize) -> Self {
+    pub(super) fn after(self, bytes: usize) -> Self {
         Self {
             column: self.column + bytes,
             ..self
@@ -145,6 +145,32 @@ pub(super) fn trim(mut line: &[u8]) -> &[u8] {
         line = before;
     }
     line
+}
+
+/// The address of the rule in `line`.
+pub(super) fn address_of(line: &[u8]) -> &[u8] {
+    let line = trim(line);
+    &line[..separator(line).unwrap_or(0)]
+}
+
+/// Of each setting of the rule in `line`: the column of its name, the name, and the byte that quotes its value.
+pub(super) fn settings(line: &[u8]) -> impl Iterator<Item = (usize, &[u8], u8)> {
+    let line = trim(line);
+    let rest = separator(line).map_or(&[][..], |colon| &line[colon + 1..]);
+    let mut rest = rest
+        .strip_prefix(b"allow")
+        .or_else(|| rest.strip_prefix(b"deny"))
+        .unwrap_or_default();
+    std::iter::from_fn(move || {
+        let start = line.len() - rest.len();
+        if rest.is_empty() {
+            return None;
+        }
+        let (name, after) = setting(rest, &mut Vec::new()).ok()?;
+        let quote = rest[name.len() + 2];
+        rest = after;
+        Some((start + 2, name, quote))
+    })
 }
 
 /// The colon that ends the address: the first one before `allow` or `deny`. Where there is none, the one at which that
@@ -265,6 +291,14 @@ fn number(digits: &[u8]) -> Result<u64, Fault> {
 }
 
 impl Rule<'_> {
+    /// The address, where it is stored as it is written.
+    pub(super) fn literal(&self) -> Option<&[u8]> {
+        match &self.address {
+            Address::Literal(text) => Some(text),
+            _ => None,
+        }
+    }
+
     /// Calls `each` with every key that the rule is stored under, in order; a reversed range has none.
     ///
     /// # Errors

@@ -72,7 +72,7 @@ fn shortened(text: &[u8]) -> Result<Ipv4Addr, Mistake> {
 }
 
 /// Reads a number from 0 to 255, in its only spelling.
-fn number(digits: &[u8]) -> Option<u8> {
+pub(super) fn number(digits: &[u8]) -> Option<u8> {
     let has_leading_zero = digits.len() > 1 && digits[0] == b'0';
     let number = cli::number(digits).filter(|_| !has_leading_zero)?;
     u8::try_from(number).ok()
@@ -104,6 +104,29 @@ pub(super) fn network_key(network: IpNet) -> Vec<u8> {
     let mut key = bits(network.addr());
     key.truncate(1 + usize::from(network.prefix_len()));
     key
+}
+
+/// The network whose key `key` is.
+pub(super) fn network_of(key: &[u8]) -> Option<IpNet> {
+    let (kind, bits) = key.split_first()?;
+    let length = u8::try_from(bits.len()).ok()?;
+    let whole = match kind {
+        b'_' => 32_u32,
+        b'^' => 128,
+        _ => return None,
+    };
+    let start = bits
+        .iter()
+        .fold(0_u128, |start, &bit| start << 1 | u128::from(bit != b'0'));
+    let start = start
+        .checked_shl(whole.checked_sub(length.into())?)
+        .unwrap_or(0);
+    let address = match u32::try_from(start) {
+        Ok(start) if *kind == b'_' => Ipv4Addr::from(start).into(),
+        _ => IpAddr::from(Ipv6Addr::from(start)),
+    };
+    let network = IpNet::new(address, length).ok()?;
+    (network_key(network) == key).then_some(network)
 }
 
 /// The network of the first `length` bits of `address`.
@@ -146,7 +169,7 @@ fn ipv6_bits(address: Ipv6Addr) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::{expanded, ipv6, network, network_key};
+    use super::{expanded, ipv6, network, network_key, network_of};
 
     #[test]
     fn keys_are_those_of_ucspi_tcp6() {
@@ -169,7 +192,26 @@ mod tests {
             ("::ffff:0:0/96", &mapped),
         ] {
             let made = network_key(network(text.as_bytes()).unwrap());
+            assert_eq!(
+                network_of(&made),
+                Some(network(text.as_bytes()).unwrap().trunc())
+            );
             assert_eq!(String::from_utf8(made).unwrap(), key, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_key_of_a_network_is_none() {
+        for key in [
+            "",
+            "_b",
+            "_00000000000000000000000000000000a",
+            "^a",
+            "^0a",
+            "10.",
+            "_A",
+        ] {
+            assert_eq!(network_of(key.as_bytes()), None, "{key}");
         }
     }
 

@@ -40,13 +40,13 @@ impl Spellings {
                 let mapped = address.to_ipv6_mapped();
                 Self {
                     dotted: Some(address.to_string().into()),
-                    patched: Some(mapped.to_string().into()),
+                    patched: Some(compressed(mapped).into()),
                     v6: Some(mapped),
                 }
             }
             Some(IpAddr::V6(address)) => Self {
                 dotted: None,
-                patched: Some(patched(address).into()),
+                patched: Some(compressed(address).into()),
                 v6: Some(address),
             },
         }
@@ -115,7 +115,16 @@ fn patched_bits(text: &[u8], end: usize) -> usize {
     16 * known
 }
 
-/// The text of `address` as the IPv6 patch prints it: the longest run of zero groups is `::`, also a run of one.
+/// The text of `address` as the IPv6 patch prints it.
+pub(super) fn compressed(address: Ipv6Addr) -> String {
+    if address.to_ipv4_mapped().is_some() {
+        address.to_string()
+    } else {
+        patched(address)
+    }
+}
+
+/// The same of one that is no IPv4 address: the longest run of zero groups is `::`, also a run of one.
 fn patched(address: Ipv6Addr) -> String {
     let groups = address.segments();
     let run_at = |start: usize| {

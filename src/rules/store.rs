@@ -24,6 +24,8 @@ pub(super) const RECORD_BYTES_MAX: u64 = 1 << 20;
 const SMALL_BYTES: u64 = 64 * 1024;
 /// How many slots one read takes: others than the right one may stand before it.
 const SLOTS_AT_ONCE: u32 = 32;
+/// The same in memory, where the next ones are no system call away.
+const SLOTS_IN_MEMORY: u32 = 4;
 /// What one read takes of a record besides its lengths and its key: most instructions are no longer.
 const DATA_AT_ONCE: usize = 120;
 /// How many keys with the hash of the one that is looked for may stand before it. By chance there is one in a file of
@@ -50,6 +52,19 @@ impl Reader {
     /// The file cannot be opened or read; it is a directory (EISDIR) or too short to be a database (`UnexpectedEof`,
     /// `InvalidData`).
     pub fn open(path: &Path) -> io::Result<Self> {
+        Self::open_up_to(path, SMALL_BYTES)
+    }
+
+    /// The same, with all of the file in memory, whatever its size.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub(super) fn open_whole(path: &Path) -> io::Result<Self> {
+        Self::open_up_to(path, u64::MAX)
+    }
+
+    /// Opens a file, of which no more than `in_memory` bytes are read into memory.
+    fn open_up_to(path: &Path, in_memory: u64) -> io::Result<Self> {
         let file = file::open(path)?;
         let metadata = file.metadata()?;
         if metadata.is_dir() {
@@ -57,14 +72,15 @@ impl Reader {
         }
         let mut version = Version::of(&metadata);
         let mut is_settled = version.is_settled();
+        if version.size() > SMALL_BYTES && !is_settled {
+            version = file::settled(&file)?;
+            is_settled = true;
+        }
         let mut memory = None;
-        if version.size() <= SMALL_BYTES {
+        if version.size() <= in_memory {
             let mut bytes = vec![0; usize::try_from(version.size()).unwrap_or(0)];
             file.read_exact_at(&mut bytes, 0)?;
             memory = Some(bytes.into_boxed_slice());
-        } else if !is_settled {
-            version = file::settled(&file)?;
-            is_settled = true;
         }
         let mut reader = Self {
             file,
@@ -114,11 +130,16 @@ impl Reader {
         }
         let start = (hash >> 8) % slots;
         let mut collisions = 0;
+        let at_once = if self.memory.is_some() {
+            SLOTS_IN_MEMORY
+        } else {
+            SLOTS_AT_ONCE
+        };
         let mut read = [[0; 8]; SLOTS_AT_ONCE as usize];
         // Around the end of the table, as far as the first free slot.
         for (mut slot, end) in [(start, slots), (0, start)] {
             while slot < end {
-                let count = SLOTS_AT_ONCE.min(end - slot);
+                let count = at_once.min(end - slot);
                 let read = &mut read[..count as usize];
                 let at = u64::from(table) + u64::from(slot) * SLOT_BYTES;
                 self.read_exact_at(read.as_flattened_mut(), at)?;

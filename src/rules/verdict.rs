@@ -30,6 +30,19 @@ pub fn instructions(data: &[u8]) -> impl Iterator<Item = Instruction<'_>> {
         })
 }
 
+/// Looks whether all of `data` is instructions.
+///
+/// # Errors
+/// There is something in it that no compiler writes: a damaged deny must not pass for an allow (`InvalidData`).
+pub(super) fn check(data: &[u8]) -> io::Result<()> {
+    let items = data.split_inclusive(|&byte| byte == 0).count();
+    if instructions(data).count() == items {
+        Ok(())
+    } else {
+        Err(damaged())
+    }
+}
+
 /// What the rules say about a peer; the default is to serve it, because there is no rule.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Verdict {
@@ -43,12 +56,9 @@ impl Verdict {
     /// The verdict of the rule that `data` holds and that was found under `key`.
     ///
     /// # Errors
-    /// There is something in it that no compiler writes: a damaged deny must not pass for an allow (`InvalidData`).
+    /// As [`check`].
     fn of(key: &Key<'_>, data: Vec<u8>) -> io::Result<Self> {
-        let items = data.split_inclusive(|&byte| byte == 0).count();
-        if instructions(&data).count() != items {
-            return Err(damaged());
-        }
+        check(&data)?;
         let deny = instructions(&data).any(|instruction| instruction == Instruction::Deny);
         Ok(Self {
             deny,
@@ -60,6 +70,16 @@ impl Verdict {
     /// The address of the rule, as [`Key::shown`]; `None` when there is no rule for this peer.
     pub fn rule(&self) -> Option<Vec<u8>> {
         self.key.as_ref().map(Key::shown)
+    }
+
+    /// The key under which the rule is stored.
+    pub(super) fn key(&self) -> Option<&[u8]> {
+        self.key.as_ref().map(|key| &*key.bytes)
+    }
+
+    /// Whether the rule says this.
+    pub(super) fn is_of(&self, data: &[u8]) -> bool {
+        self.data == data
     }
 
     /// All that the rule says, in order.
@@ -101,6 +121,7 @@ pub struct Tried {
 pub struct Rules {
     path: PathBuf,
     may_be_missing: bool,
+    reads_all: bool,
     known: Option<Known>,
 }
 
@@ -121,7 +142,17 @@ impl Rules {
         Self {
             path,
             may_be_missing,
+            reads_all: false,
             known: None,
+        }
+    }
+
+    /// The same, for so many questions that it pays to have all of the file in memory.
+    #[must_use]
+    pub fn in_memory(self) -> Self {
+        Self {
+            reads_all: true,
+            ..self
         }
     }
 
@@ -194,15 +225,19 @@ impl Rules {
             .is_some_and(|known| known.reader.is_settled() && *known.reader.version() == version)
         {
             self.known = None;
-            self.known = Some(Known::open(&self.path)?);
+            self.known = Some(Known::open(&self.path, self.reads_all)?);
         }
         Ok(self.known.as_ref())
     }
 }
 
 impl Known {
-    fn open(path: &Path) -> io::Result<Self> {
-        let reader = Reader::open(path)?;
+    fn open(path: &Path, reads_all: bool) -> io::Result<Self> {
+        let reader = if reads_all {
+            Reader::open_whole(path)?
+        } else {
+            Reader::open(path)?
+        };
         let lengths = match reader.inspect() {
             Ok(lengths) => Some(lengths),
             Err(error) if error.kind() == io::ErrorKind::InvalidData => None,

@@ -1,8 +1,9 @@
 //! IPv6: the programs compared with ucspi-tcp-ipv6, the rules for IPv6 and prefixes, and two networks joined by a wire.
 //!
 //! The scenarios of `patch` run on ours and, where `UCSPI_ORACLE_DIR` says that it is, live on ucspi-tcp-ipv6; those of
-//! `ours` are about what no original can do, and run on ours alone. Both are compared with `tests/ipv6/golden`.
+//! `ours` and `asked` are about what no original can do, and run on ours alone. Both are compared with `tests/ipv6/golden`.
 
+mod asked;
 mod networks;
 mod ours;
 mod patch;
@@ -19,6 +20,7 @@ use crate::support::server::Peer;
 /// The scenarios, with their records.
 pub(crate) fn family() -> Family {
     let mut ours = ours::all();
+    ours.extend(asked::all());
     for scenario in &mut ours {
         scenario.is_ours_alone = true;
     }

@@ -117,7 +117,10 @@ fn options_of_the_usage_line_exist() {
 }
 
 /// The operands that the original does not have: its usage line, to the byte, is ours, and says nothing of them.
-const NEW_OPERANDS: [(&str, &[&str]); 1] = [("tcprulescheck", &["address", "host", "info"])];
+const NEW_OPERANDS: [(&str, &[&str]); 2] = [
+    ("tcprules", &["rules", "old.cdb", "rules"]),
+    ("tcprulescheck", &["address", "host", "info", "rules.cdb"]),
+];
 
 #[test]
 fn operands_in_synopsis_and_usage_line_are_the_same() {

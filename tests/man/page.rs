@@ -93,7 +93,9 @@ impl Page {
     pub(crate) fn synopsis_options(&self) -> Vec<Key> {
         let mut found = Vec::new();
         for line in self.section("SYNOPSIS") {
-            let Some(words) = line.strip_prefix(".Op Fl ") else {
+            // An option that makes another command of it stands without brackets.
+            let words = line.strip_prefix(".Op Fl ");
+            let Some(words) = words.or_else(|| line.strip_prefix(".Fl ")) else {
                 continue;
             };
             if words.starts_with('-') || words.contains(' ') {

@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use nix::sys::resource::Resource;
-use ucspi_tcp::rules::{Rules, compile};
+use ucspi_tcp::rules::{Rules, Sets, compile};
 
 use super::{Folder, at};
 use crate::support::cdb;
@@ -91,7 +91,13 @@ fn record_may_have_a_mebibyte_and_no_byte_more() {
         let line = format!("# first\n127.0.0.1:allow,A=\"{}\"\n", "v".repeat(length));
         let (cdb, tmp) = (folder.path("cdb"), folder.path("tmp"));
         let name = |path: &Path| path.to_string_lossy().into_owned().into_bytes();
-        let made = compile(line.as_bytes(), &name(&cdb), &name(&tmp), |_| {});
+        let made = compile(
+            line.as_bytes(),
+            &Sets::default(),
+            &name(&cdb),
+            &name(&tmp),
+            |_| {},
+        );
         assert_eq!(made.is_ok(), is_right, "{length}");
         if let Err(error) = made {
             assert_eq!(error.exit_code(), 100);

@@ -25,11 +25,11 @@ fn v6() -> impl Strategy<Value = Ipv6Addr> {
     ]
 }
 
-fn ip() -> impl Strategy<Value = IpAddr> {
+pub(super) fn ip() -> impl Strategy<Value = IpAddr> {
     prop_oneof![v4().prop_map(IpAddr::V4), v6().prop_map(IpAddr::V6)]
 }
 
-fn rule() -> impl Strategy<Value = About> {
+pub(super) fn rule() -> impl Strategy<Value = About> {
     prop_oneof![
         v4().prop_map(About::V4),
         v6().prop_map(About::V6),

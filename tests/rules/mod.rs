@@ -1,5 +1,6 @@
 //! What these tests share: compiling, opening, asking.
 
+mod asked;
 mod bytes;
 mod damaged;
 mod dice;
@@ -20,7 +21,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::mkdtemp;
-use ucspi_tcp::rules::{Instruction, Lengths, Peer, Reader, compile, instructions, search};
+use ucspi_tcp::rules::{Instruction, Lengths, Peer, Reader, Sets, compile, instructions, search};
 
 /// A folder for compiled files, in memory where there is such a file system: tcprules waits for the disk.
 struct Folder(PathBuf);
@@ -39,9 +40,14 @@ impl Folder {
 
     /// Compiles `text` with our library; the path of the database.
     fn compile(&self, text: &str) -> PathBuf {
+        self.compile_with(text, &Sets::default())
+    }
+
+    /// The same with text that names `sets`.
+    fn compile_with(&self, text: &str, sets: &Sets) -> PathBuf {
         let (cdb, tmp) = (self.path("rules.cdb"), self.path("rules.tmp"));
         let bytes = |path: &Path| path.as_os_str().as_bytes().to_vec();
-        compile(text.as_bytes(), &bytes(&cdb), &bytes(&tmp), |_| {})
+        compile(text.as_bytes(), sets, &bytes(&cdb), &bytes(&tmp), |_| {})
             .unwrap_or_else(|error| panic!("{error:?}\n{text}"));
         cdb
     }
