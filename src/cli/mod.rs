@@ -10,6 +10,7 @@ mod json;
 mod options;
 mod output;
 mod say;
+pub mod shell;
 mod words;
 
 use std::process::ExitCode;

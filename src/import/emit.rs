@@ -5,7 +5,7 @@
 
 use super::report::shown;
 use super::service::{Resource, Server, Service};
-use super::shell;
+use crate::cli::shell;
 
 /// Which supervisor is to run the folders.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,13 +1,14 @@
 //! The way over from other super-servers: what they were told, as folders for tcpserver under a supervisor.
 //!
 //! Read in this order: [`convert`] (files to services), `inetd`, `xinetd` (with `blocks` and `clients`), `units` and
-//! `folders` (one for each kind of source), `hosts` (the TCP wrappers), `access` (statements to rules), `emit` (services to folders). All is pure: files
+//! `folders` (one for each kind of source), `hosts` (the TCP wrappers), `access` (statements to rules), `admission` (a plain list to rules), `emit` (services to folders). All is pure: files
 //! come in as [`Tree`]s and go out as [`Written`]. This room knows no socket and no name server.
 //!
 //! What has no equal is named in a [`Note`], never dropped in silence; where it decides who is served, the rules deny.
 #![forbid(unsafe_code)]
 
 mod access;
+mod admission;
 mod blocks;
 mod clients;
 mod emit;
@@ -16,13 +17,13 @@ mod hosts;
 mod inetd;
 mod report;
 mod service;
-mod shell;
 mod statement;
 mod units;
 mod xinetd;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use admission::{Entry, admission};
 pub use emit::{Style, Written, commands, files};
 pub use report::{Fault, Note, Place};
 pub use service::Service;

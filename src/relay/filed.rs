@@ -51,9 +51,9 @@ const WRONG_FILE: u8 = 78;
 /// that wait.
 const UUCP: u8 = 8;
 const INFO: u8 = 6;
-const USERS_MAX: u32 = 60;
-const INSTANCES_MAX: u32 = 8;
-const BACKLOG: u32 = 128;
+pub(super) const USERS_MAX: u32 = 60;
+pub(super) const INSTANCES_MAX: u32 = 8;
+pub(super) const BACKLOG: u32 = 128;
 
 impl Filed {
     /// The options for it.
@@ -120,7 +120,7 @@ impl Filed {
     /// # Errors
     /// 78: something in it is wrong.
     pub(super) fn plan(&self) -> Result<Plan, Error> {
-        let config = config::read(&OnDisk, &self.file, &self.sections);
+        let config = read(&self.file, &self.sections);
         config
             .and_then(|config| self.planned(config))
             .map_err(|Mistake(text)| Error::with_code(text, WRONG_FILE))
@@ -216,6 +216,14 @@ impl Filed {
             retire: relay.retire,
         })
     }
+}
+
+/// Reads the sections `sections` of `file`, and the files that it includes.
+///
+/// # Errors
+/// The first mistake.
+pub fn read(file: &[u8], sections: &Sections) -> Result<Config, Mistake> {
+    config::read(&OnDisk, file, sections)
 }
 
 fn spot(listen: &Listen, master: &config::Master) -> Result<Spot, Mistake> {

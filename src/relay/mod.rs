@@ -3,7 +3,7 @@
 //! Read in this order: `plan` is what is asked for, on the command [`mod@line`] or in a file ([`filed`], in the grammar of
 //! [`config`]); [`server`] is what is set up once, and what signals do; `connection` is what happens to one connection until
 //! a carrier has it. `remotes` are where sessions go, `targets` how they are written, `balance` which one is next, `check`
-//! whether they live. `carriers` are the loops that `carry` the bytes, on all threads. `retire` replaces the process.
+//! whether they live. [`words`] are command lines for a file. `carriers` are the loops that `carry` the bytes, on all threads. `retire` replaces the process.
 //!
 //! Source: the manual of event-driven-servers' tcprelay and observed runs of it; what differs is in docs/differences.md. What
 //! is left out: TLS, whose place is between the two sockets of a session, in `carry`; and MAVIS.
@@ -27,3 +27,4 @@ pub mod server;
 pub mod source;
 mod sources;
 mod targets;
+pub mod words;

@@ -32,7 +32,7 @@ const ORIGINAL: [&str; 17] = [
 ];
 
 /// What is ours alone.
-const ADDED: [&str; 8] = [
+const ADDED: [&str; 9] = [
     "inetd2tcp",
     "iotcpd",
     "spawnd",
@@ -40,6 +40,7 @@ const ADDED: [&str; 8] = [
     "tcpio",
     "tcppool",
     "tcprelay",
+    "tcprelay-conf",
     "time@",
 ];
 

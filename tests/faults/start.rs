@@ -11,7 +11,7 @@ use crate::support::process::{Outcome, describe};
 use crate::world::{self, Server, lossy};
 
 /// Each program, with arguments for something that ends by itself. Nobody listens where the clients ask.
-const DEEDS: [(&str, &[&str]); 25] = [
+const DEEDS: [(&str, &[&str]); 26] = [
     ("addcr", &[]),
     ("argv0", &["/bin/cat", "lion"]),
     ("date@", &["127.0.0.1"]),
@@ -32,6 +32,7 @@ const DEEDS: [(&str, &[&str]); 25] = [
     ("tcpio", &["--version"]),
     ("tcppool", &["0", "no such port", "true"]),
     ("tcprelay", &["nosuch"]),
+    ("tcprelay-conf", &["nosuch"]),
     ("tcprules", &["rules.cdb", "rules.tmp"]),
     ("tcprulescheck", &["rules.cdb"]),
     ("tcpserver", &["0", "no such port", "true"]),

@@ -280,3 +280,36 @@ fn which_form_it_is_depends_on_the_operands() {
             .contains("Expected host:port, [address]:port or unix:path, but got 'nonsense'")
     );
 }
+
+#[test]
+fn command_line_of_a_file_relays_as_the_file_does() {
+    let a = Remote::new("A");
+    let (folder, port) = (TempDir::new(), free_port());
+    let remote = a.address.port();
+    for (who, expected) in [("127.0.0.0/8", &b"A1"[..]), ("10.0.0.0/8", b"")] {
+        let text = format!(
+            "id = spawnd {{ listen {{ address = 127.0.0.1 port = {port} }} permit {who} }}\n\
+             id = tcprelay {{ remote = {{ address = 127.0.0.1 port = {remote} }} }}\n"
+        );
+        std::fs::write(folder.path().join("relay.conf"), text).expect("a folder of our own");
+        let mut print = Command::new(program("tcprelay_conf"));
+        print.arg("relay.conf").current_dir(folder.path());
+        let printed = print.output().expect("it runs");
+        assert_eq!(printed.status.code(), Some(0), "{}", said(&printed));
+        let script = String::from_utf8(printed.stdout).expect("plain text");
+        let script = script.replace("\ntcprelay ", "\nexec tcprelay ");
+        let programs = program("tcprelay");
+        let programs = programs.parent().expect("a folder").display();
+        let path = std::env::var("PATH").unwrap_or_default();
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &script]).current_dir(folder.path());
+        let child = shell.env("PATH", format!("{programs}:{path}")).spawn();
+        let running = Running {
+            child: child.expect("there is a shell"),
+            folder: TempDir::new(),
+            port,
+        };
+        assert_eq!(running.ask(b"1"), expected, "{script}");
+    }
+    assert_eq!(a.taken(), 1);
+}

@@ -3,7 +3,7 @@
 /// Appends `word` so that a shell takes it as it is.
 ///
 /// With a dollar sign or a backquote it stands between double quotes, which nobody takes for an oversight.
-pub(super) fn push(text: &mut Vec<u8>, word: &[u8]) {
+pub fn push(text: &mut Vec<u8>, word: &[u8]) {
     let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"_./:=@%+,-".contains(byte);
     if !word.is_empty() && word.iter().all(is_plain) {
         text.extend_from_slice(word);
@@ -24,7 +24,7 @@ pub(super) fn push(text: &mut Vec<u8>, word: &[u8]) {
 }
 
 /// The words, with blanks between them.
-pub(super) fn line<'a>(words: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
+pub fn line<'a>(words: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
     let mut text = Vec::new();
     for word in words {
         if !text.is_empty() {
