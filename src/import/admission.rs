@@ -77,7 +77,7 @@ mod tests {
             ),
             (
                 vec![entry(true, true, "10.0.0.0/8")],
-                "# f\n0.0.0.0/0:allow\n10.:deny\n:allow\n",
+                "# f\n10.:deny\n:allow\n",
             ),
             (
                 vec![entry(true, false, "::/0")],

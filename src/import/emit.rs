@@ -172,7 +172,7 @@ fn prelude(server: &Server, text: &mut Vec<u8>) {
     }
 }
 
-/// tcpserver's command line, and that of what it runs.
+/// The command line of what listens, and that of what it runs.
 fn command(service: &Service, server: &Server, style: Style, text: &mut Vec<u8>) {
     if let Some(passed) = &server.passed {
         text.extend_from_slice(b"env -i PATH=\"$PATH\" ");
@@ -187,7 +187,7 @@ fn command(service: &Service, server: &Server, style: Style, text: &mut Vec<u8>)
         shell::push(text, nice);
         text.push(b' ');
     }
-    let mut words: Vec<Vec<u8>> = vec![b"tcpserver".to_vec()];
+    let mut words: Vec<Vec<u8>> = vec![service.listener().into()];
     words.push(if style == Style::S6 {
         b"-1v".to_vec()
     } else {
@@ -230,7 +230,10 @@ fn command(service: &Service, server: &Server, style: Style, text: &mut Vec<u8>)
     text.push(b' ');
     text.extend_from_slice(&line(&[server.host.clone(), server.port.clone()]));
     text.extend_from_slice(b" \\\n  ");
-    text.extend_from_slice(&line(&program(server, style)));
+    text.extend_from_slice(&match &server.remote {
+        Some(remote) => line(std::slice::from_ref(remote)),
+        None => line(&program(server, style)),
+    });
 }
 
 /// The program, behind what prepares its life.
@@ -291,9 +294,11 @@ fn unit(service: &Service, here: &[u8]) -> Vec<u8> {
         }
     }
     let head = format!(
-        "# {0}, from {1}. NOTES says what is different.\n[Unit]\nDescription={0}, by tcpserver\n\
-         Documentation=man:tcpserver(1)\nAfter=network.target\n\n[Service]\nType=exec\nWorkingDirectory=",
-        service.name, service.place
+        "# {0}, from {1}. NOTES says what is different.\n[Unit]\nDescription={0}, by {2}\n\
+         Documentation=man:{2}(1)\nAfter=network.target\n\n[Service]\nType=exec\nWorkingDirectory=",
+        service.name,
+        service.place,
+        service.listener()
     );
     // Programs that run at a stop go on, as under the other supervisors.
     let tail =
@@ -312,8 +317,10 @@ fn unit(service: &Service, here: &[u8]) -> Vec<u8> {
 fn openrc(service: &Service, here: &[u8]) -> Vec<u8> {
     let mut text = format!(
         "#!/sbin/openrc-run\n# {0}, from {1}. NOTES says what is different.\n\
-         # shellcheck shell=sh disable=SC2034\ndescription='{0}, by tcpserver'\nsupervisor=supervise-daemon\n",
-        service.name, service.place
+         # shellcheck shell=sh disable=SC2034\ndescription='{0}, by {2}'\nsupervisor=supervise-daemon\n",
+        service.name,
+        service.place,
+        service.listener()
     )
     .into_bytes();
     for (variable, path) in [
@@ -344,8 +351,10 @@ fn notes(service: &Service) -> Vec<u8> {
     };
     list("Without an equal, and left out:", true);
     list("Different:", false);
-    if service.server.is_some() {
-        text += EVERYWHERE;
+    if let Some(server) = &service.server {
+        if server.remote.is_none() {
+            text += EVERYWHERE;
+        }
     } else {
         text += "\nOnly rules: compile them by tcprules, and give them to tcpserver -x.\n";
     }

@@ -41,6 +41,15 @@ impl Service {
         }
     }
 
+    /// Which program of ours listens.
+    pub(super) fn listener(&self) -> &'static str {
+        let remote = self
+            .server
+            .as_ref()
+            .and_then(|server| server.remote.as_ref());
+        remote.map_or("tcpserver", |_| "tcprelay")
+    }
+
     pub(super) fn missing(&mut self, place: &Place, text: impl Into<String>) {
         self.notes.push(Note::missing(place.clone(), text));
     }
@@ -66,13 +75,15 @@ fn folder_name(name: &[u8]) -> String {
 /// Room for a number behind it, and a suffix, in the 255 bytes of a file's name.
 const NAME_MAX: usize = 200;
 
-/// tcpserver, and what it runs.
+/// tcpserver, and what it runs; or tcprelay, and where it carries.
 #[derive(Debug, Default)]
 pub(super) struct Server {
     pub(super) host: Vec<u8>,
     pub(super) port: Vec<u8>,
     /// The program, as tcpserver takes it.
     pub(super) program: Vec<Vec<u8>>,
+    /// In its place: a remote of tcprelay.
+    pub(super) remote: Option<Vec<u8>>,
     /// It is one that inetd has within itself, and needs no rights.
     pub(super) is_internal: bool,
     /// Nothing for root.
@@ -147,8 +158,17 @@ impl Server {
 
     /// Whether both serve the same, be it at other addresses.
     pub(super) fn is_same(&self, other: &Self) -> bool {
-        (&self.port, &self.program, &self.user, &self.group)
-            == (&other.port, &other.program, &other.user, &other.group)
+        let parts = |server: &Self| {
+            let (user, group) = (server.user.clone(), server.group.clone());
+            (
+                server.port.clone(),
+                server.program.clone(),
+                server.remote.clone(),
+                user,
+                group,
+            )
+        };
+        parts(self) == parts(other)
     }
 
     /// One of the small services that inetd has within itself; false if it is none.

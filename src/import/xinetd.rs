@@ -43,7 +43,7 @@ impl Entry {
         made.notes.extend(self.notes.iter().cloned());
         let mut server = Server::default();
         let daemon = if !self.block.has("type", b"INTERNAL") {
-            self.program(&mut server)?
+            self.program(id, &mut server)?
         } else if server.run_internal(&self.name) {
             id.to_vec()
         } else {
@@ -118,14 +118,15 @@ impl Entry {
         if self.block.get("wait").map_or(Ok(false), Attribute::yes)? {
             return no_equal("wait = yes, for which the program accepts,");
         }
-        if self.block.get("redirect").is_some() {
-            return no_equal("redirect");
-        }
         Ok(None)
     }
 
     /// Says what to run, and gives its name for hosts.allow.
-    fn program(&self, server: &mut Server) -> Result<Vec<u8>, Fault> {
+    fn program(&self, id: &[u8], server: &mut Server) -> Result<Vec<u8>, Fault> {
+        if let Some(redirect) = self.block.get("redirect") {
+            server.remote = Some(remote(redirect)?);
+            return Ok(id.to_vec());
+        }
         let program = self
             .block
             .get("server")
@@ -199,6 +200,22 @@ impl Entry {
         statements
     }
 
+    /// Takes away what is about a program, where there is none.
+    fn nothing_to_run(&self, server: &mut Server, made: &mut Service) {
+        if server.greeting.take().is_some() {
+            made.missing(&self.place, "banner_success: no equal with redirect");
+        }
+        if !server.limits.is_empty() || !server.environment.is_empty() {
+            made.different(
+                &self.place,
+                "env, rlimit_*: with redirect, there is no program",
+            );
+        }
+        server.limits.clear();
+        server.environment.clear();
+        server.passed = None;
+    }
+
     fn attributes(
         &self,
         defaults: &Block,
@@ -208,6 +225,9 @@ impl Entry {
         for (name, attribute) in self.block.with(defaults) {
             apply(name, attribute, server, made)?;
         }
+        if server.remote.is_some() {
+            self.nothing_to_run(server, made);
+        }
         if server.limit.is_none() {
             made.different(
                 &self.place,
@@ -216,6 +236,20 @@ impl Entry {
         }
         Ok(())
     }
+}
+
+/// `redirect = host port`, as an operand of tcprelay.
+fn remote(redirect: &Attribute) -> Result<Vec<u8>, Fault> {
+    let [(host, _), (port, _)] = &redirect.values[..] else {
+        return Err(Fault::at(&redirect.place, "a host and a port"));
+    };
+    // A slash would begin a key.
+    if host.is_empty() || host.iter().chain(port).any(|byte| b"/\\[]".contains(byte)) {
+        return Err(Fault::at(&redirect.place, "a host and a port"));
+    }
+    let is_v6 = host.contains(&b':');
+    let (open, close): (&[u8], &[u8]) = if is_v6 { (b"[", b"]") } else { (b"", b"") };
+    Ok([open, host, close, b":", port].concat())
 }
 
 /// Does what one attribute says, of those that are not yet done.
@@ -231,8 +265,8 @@ fn apply(
     match name {
         b"socket_type" | b"protocol" | b"wait" | b"server" | b"server_args" | b"type" | b"id"
         | b"port" | b"bind" | b"interface" | b"v6only" | b"disable" | b"enabled" | b"disabled"
-        | b"only_from" | b"no_access" | b"mdns" | b"deny_time" | b"rpc_version" | b"rpc_number" => {
-        }
+        | b"redirect" | b"only_from" | b"no_access" | b"mdns" | b"deny_time" | b"rpc_version"
+        | b"rpc_number" => {}
         b"user" => server.set_user(attribute.one()?),
         b"group" => server.group = Some(attribute.one()?.to_vec()),
         b"groups" => {

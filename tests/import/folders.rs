@@ -251,6 +251,12 @@ fn wrong_words_are_said_in_one_line() {
             "inetd2tcp: fatal: unable to parse operator:3\ninetd2tcp: expected an attribute, a blank, and one of = += -=\n",
         ),
         (
+            "redirect",
+            "service smtp\n{\nsocket_type = stream\nwait = no\nuser = root\nredirect = there\n}\n",
+            100,
+            "inetd2tcp: fatal: unable to parse redirect:6\ninetd2tcp: expected a host and a port\n",
+        ),
+        (
             "word",
             "service smtp\n{\n}\nserver smtp\n",
             100,

@@ -80,7 +80,7 @@ heard() { # host, port, further options
 
 # A service that is up does what it should: answers whom it must, and nobody else.
 answers() { # service
-  endpoint=$(sed -n 's/.*tcpserver .* \([^ ]*\) \([^ ]*\) \\$/\1 \2/p' "$1/run")
+  endpoint=$(sed -n 's/^.*tcp[a-z]* -.* \([^ ]*\) \([^ ]*\) \\$/\1 \2/p' "$1/run")
   port=${endpoint#* } host=${endpoint% *}
   case $host in
     *:*:*) from='' address=::1 ;;
@@ -153,11 +153,11 @@ down() { # style, folder of services
       ;;
     systemd) ;;
   esac
-  servers=$(pidof tcpserver || :)
+  servers=$(pidof tcpserver tcprelay || :)
   test -z "$servers" || kill $servers 2> /dev/null || :
   eventually nobody_serves
 }
-nobody_serves() { ! pidof tcpserver; }
+nobody_serves() { ! pidof tcpserver tcprelay; }
 
 # Copied, so that files have the modes that git does not keep.
 cp -R "$here/tests/import/files" files
@@ -191,6 +191,10 @@ for style in $styles; do
         sed -n '$p' "$service/run" | grep -o " /[^ \"]*/[^ \"]*" | while read -r program; do
           case $program in */bin/* | */sbin/* | */libexec/* | */lib/*) stand_in "$program" ;; esac
         done
+      done
+      # What a relay carries to, where one is made.
+      sed -n 's/^  \([^ ]*\):\([0-9]*\)$/\1 \2/p' "$made"/*/run | while read -r host port; do
+        tcpserver -RHl0 "$host" "$port" sh -c 'echo remote; exec cat' &
       done
       up "$style" "$made"
       for service in "$made"/*; do
