@@ -16,6 +16,7 @@ mod check;
 mod compile;
 mod diff;
 mod finding;
+mod hint;
 mod inspect;
 mod keys;
 mod line;

@@ -13,6 +13,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use super::hint::Hint;
 use crate::sys::errno;
 use crate::sys::file::{self, Version};
 
@@ -43,6 +44,8 @@ pub struct Reader {
     pub(super) size: u64,
     version: Version,
     is_settled: bool,
+    /// Which keys may be there.
+    hint: Option<Hint>,
 }
 
 impl Reader {
@@ -60,7 +63,9 @@ impl Reader {
     /// # Errors
     /// As [`Self::open`].
     pub(super) fn open_whole(path: &Path) -> io::Result<Self> {
-        Self::open_up_to(path, u64::MAX)
+        let mut reader = Self::open_up_to(path, u64::MAX)?;
+        reader.hint = reader.hint();
+        Ok(reader)
     }
 
     /// Opens a file, of which no more than `in_memory` bytes are read into memory.
@@ -89,11 +94,31 @@ impl Reader {
             size: version.size(),
             version,
             is_settled,
+            hint: None,
         };
         let mut header = [0; 2048];
         reader.read_exact_at(&mut header, 0)?;
         *reader.header = header;
         Ok(reader)
+    }
+
+    /// Which keys may be there; `None` if some table is not.
+    fn hint(&self) -> Option<Hint> {
+        let tables = (0..256).map(|number| self.table(number));
+        let slots: u64 = tables.clone().map(|(_, slots)| u64::from(slots)).sum();
+        // No table is less than half empty, where a program of ours has made it.
+        let mut hint = Hint::new(usize::try_from(slots / 2).ok()?);
+        for (table, slots) in tables {
+            let start = usize::try_from(table).ok()?;
+            let length = usize::try_from(u64::from(slots) * SLOT_BYTES).ok()?;
+            let table = self.memory.as_ref()?.get(start..)?.get(..length)?;
+            for (hash, position) in table.as_chunks().0.iter().map(pair) {
+                if position != 0 {
+                    hint.add(hash);
+                }
+            }
+        }
+        Some(hint)
     }
 
     /// Which version of the file was opened.
@@ -121,6 +146,9 @@ impl Reader {
     /// The file is damaged where the search went (`InvalidData`), cannot be read, or ends too soon (`UnexpectedEof`).
     pub fn find(&self, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
         let hash = hash(key);
+        if self.hint.as_ref().is_some_and(|hint| !hint.may_have(hash)) {
+            return Ok(None);
+        }
         let (table, slots) = self.table(hash & 0xff);
         if slots == 0 {
             return Ok(None);
