@@ -1,11 +1,12 @@
-//! A whole file of rules without a fault: it is compiled to a database in which every rule is found.
+//! A whole file of rules without a fault: it is compiled to a database in which every rule is found, and which differs in
+//! nothing from its source.
 #![no_main]
 
 use std::collections::HashMap;
 use std::os::unix::ffi::OsStrExt;
 
 use libfuzzer_sys::fuzz_target;
-use ucspi_tcp::rules::{Reader, Sets, compile, parse};
+use ucspi_tcp::rules::{Health, Reader, Sets, check, compile, diff, parse};
 
 fuzz_target!(|text: &[u8]| {
     let rules = text.split_inclusive(|&byte| byte == b'\n').map(parse);
@@ -36,4 +37,8 @@ fuzz_target!(|text: &[u8]| {
     for (key, data) in wanted {
         assert_eq!(reader.find(&key).unwrap().as_deref(), Some(&data[..]));
     }
+    let health = check(text, b"rules", &Sets::default(), true, |_| Ok(())).unwrap();
+    assert_ne!(health, Health::Wrong);
+    let differs = diff(&cdb, text, b"rules", &Sets::default(), |line| panic!("{line:?}"));
+    assert!(!differs.unwrap());
 });

@@ -11,7 +11,7 @@ use ucspi_tcp::cli::{
     self, Arguments, CommandLine, During, Error, Opt, Output, PERMANENT, Voice, group, shell,
 };
 use ucspi_tcp::import::{self, Entry};
-use ucspi_tcp::relay::config::{Mistake, Sections};
+use ucspi_tcp::relay::config::{Access, Mistake, Sections};
 use ucspi_tcp::relay::filed;
 use ucspi_tcp::relay::words::{self, Command};
 
@@ -93,14 +93,14 @@ fn run(arguments: &mut Arguments, voice: &mut Voice) -> Result<(), Error> {
 }
 
 /// Who may connect, as rules; empty for everybody.
-fn rules(access: &[words::Permit], file: &[u8]) -> Result<Vec<u8>, Error> {
+fn rules(access: &[Access], file: &[u8]) -> Result<Vec<u8>, Error> {
     if access.is_empty() {
         return Ok(Vec::new());
     }
-    let entry = |&(permits, is_negated, network)| Entry {
-        permits,
-        is_negated,
-        network,
+    let entry = |access: &Access| Entry {
+        permits: access.permits,
+        is_negated: access.is_negated,
+        network: access.network,
     };
     let list: Vec<Entry> = access.iter().map(entry).collect();
     import::admission(&list, file).ok_or_else(|| {

@@ -85,13 +85,15 @@ pub(super) struct Master {
     pub(super) syslog: Syslog,
 }
 
-/// `permit` and `deny`.
+/// One `permit` or `deny`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Access {
-    pub(super) permits: bool,
-    /// It is about all others.
-    pub(super) is_negated: bool,
-    pub(super) network: IpNet,
+pub struct Access {
+    /// It lets in.
+    pub permits: bool,
+    /// It is about all who are not in the network.
+    pub is_negated: bool,
+    /// The network.
+    pub network: IpNet,
 }
 
 /// True when `ip` may connect: everybody, without a list; with one, whom the first entry that matches permits.

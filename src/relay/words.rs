@@ -2,9 +2,7 @@
 //!
 //! It is what [`filed`](super::filed) makes of the same file, as far as one process with one listener can be that.
 
-use ipnet::IpNet;
-
-use super::config::{Config, Keepalive, Listen, Master, Mistake, Remote, Syslog};
+use super::config::{Access, Config, Keepalive, Listen, Master, Mistake, Remote, Syslog};
 use super::filed::{BACKLOG, INSTANCES_MAX, USERS_MAX};
 use crate::dns::literal;
 use crate::service::Overload;
@@ -15,13 +13,10 @@ pub struct Lines {
     /// The command line of each listener.
     pub commands: Vec<Command>,
     /// Who may connect, in order; everybody when it is empty, and who is in none of it may not otherwise.
-    pub access: Vec<Permit>,
+    pub access: Vec<Access>,
     /// What is not as it was, and what has no equal: for each, whether it is that, and a line.
     pub notes: Vec<(bool, Vec<u8>)>,
 }
-
-/// One `permit` or `deny`: whether it lets in, whether it is about all who are not in the network, and the network.
-pub type Permit = (bool, bool, IpNet);
 
 /// A command line of tcprelay.
 #[derive(Debug, PartialEq, Eq)]
@@ -45,11 +40,7 @@ pub fn lines(file: &[u8], config: &Config) -> Result<Lines, Mistake> {
         notes,
     } = config;
     let mut lines = Lines {
-        access: master
-            .access
-            .iter()
-            .map(|access| (access.permits, access.is_negated, access.network))
-            .collect(),
+        access: master.access.clone(),
         notes: notes.iter().map(|note| (false, note.clone())).collect(),
         ..Lines::default()
     };

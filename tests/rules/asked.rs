@@ -275,6 +275,15 @@ proptest! {
     }
 
     #[test]
+    fn any_bytes_are_a_log(log in prop::collection::vec(any::<u8>(), 0..200), ip in ip()) {
+        let line = format!("\ntcpserver: deny 1 :::25 :{ip}::9\n{{\"event\":\"deny\",\"remote\":\"1.2.3.4:5\"");
+        let log = [&log[..], line.as_bytes(), &log].concat();
+        let mut rules = Rules::new("/nonexistent".into(), true);
+        let replayed = replay(&mut rules, &log[..], |_| Ok(())).expect("all can be read");
+        prop_assert!(replayed.differences >= 1 && replayed.differences <= replayed.connections);
+    }
+
+    #[test]
     fn set_is_what_its_lines_are(prefixes in prop::collection::vec((ip(), 0..=128_u8), 0..12), more in ruled(any_rule())) {
         let folder = Folder::new();
         let prefixes = prefixes.into_iter().map(|(ip, length)| {
