@@ -162,6 +162,9 @@ impl Check<'_> {
         if !means_somebody {
             return self.say(1, Kind::NoAddress(&nobody(address)));
         }
+        if let Some(why) = no_name(address) {
+            return self.say(1, Kind::NoAddress(why));
+        }
         match network(address) {
             Some(IpNet::V6(v6)) => {
                 let (first, last) = (v6.network().to_bits(), v6.broadcast().to_bits());
@@ -336,6 +339,23 @@ fn network(text: &[u8]) -> Option<IpNet> {
     }
     let address: IpAddr = str::from_utf8(text).ok()?.parse().ok()?;
     Some(address.into())
+}
+
+/// Why the name in an address, if there is one, is nobody's.
+fn no_name(address: &[u8]) -> Option<&'static str> {
+    let start = memrchr(b'@', address).map_or(0, |at| at + 1);
+    let name = address[start..].strip_prefix(b"=")?;
+    if name.iter().any(u8::is_ascii_uppercase) {
+        Some("names are looked up in lower case")
+    } else if name.iter().any(u8::is_ascii_whitespace) {
+        Some("blanks in it count")
+    } else if name.contains(&b'*') {
+        Some("all names below a domain are =.domain")
+    } else if name.ends_with(b".") {
+        Some("names have no dot at their end")
+    } else {
+        None
+    }
 }
 
 /// Why a text is nobody's address.

@@ -11,9 +11,9 @@ use ucspi_tcp::rules::{Health, Rules, Sets, check, diff, replay};
 
 use super::Folder;
 use super::dice::Dice;
-use super::laws::{ip, rule};
+use super::laws::{ip, rule, v4};
 use super::model::{self, Peer};
-use super::written::{About, HOSTS, USERS};
+use super::written::{About, HOSTS, SUFFIXES, USERS};
 
 /// What rules do: a few things, so that some are the same.
 const DEEDS: [&str; 4] = ["deny", "allow", "allow,A=\"1\"", "allow,A=\"2\""];
@@ -34,6 +34,19 @@ fn any_rule() -> impl Strategy<Value = About> {
             About::any_old(&mut dice)
         }
     })
+}
+
+/// Few rules of names and of addresses that meet, which only deny and allow.
+fn entangled() -> impl Strategy<Value = Vec<Ruled>> {
+    let name = prop_oneof![
+        Just(About::Named),
+        prop::sample::select(&HOSTS[..]).prop_map(About::Host),
+        prop::sample::select(&SUFFIXES[..]).prop_map(About::Suffix),
+        prop::sample::select(&HOSTS[..]).prop_map(|host| About::UserAtHost(USERS[0], host)),
+        v4().prop_map(|ip| About::UserAtV4(USERS[0], ip)),
+    ];
+    let rule = prop_oneof![rule(), name];
+    prop::collection::vec((rule, 0..2_usize), 0..6)
 }
 
 fn text(rules: &[Ruled]) -> String {
@@ -150,7 +163,7 @@ proptest! {
 
     #[test]
     fn differences_of_names_hold_all_whose_verdict_changes(
-        old in ruled(any_rule()), new in ruled(any_rule()), more in prop::collection::vec(ip(), 0..4),
+        old in entangled(), new in entangled(), more in prop::collection::vec(ip(), 0..4),
     ) {
         let found = differences(&Folder::new(), &text(&old), &text(&new));
         let listed: Vec<(IpNet, &str)> = found
@@ -347,6 +360,15 @@ fn each_oddity_has_its_words() {
             ],
         ),
         (
+            "=A.example:deny\n=a.example :deny\n=*.example:deny\njoe@=a.:deny\n=B@10.1.2.3:deny\n=:deny\n:deny\n",
+            vec![
+                "1:1: warning: nobody has this address: names are looked up in lower case",
+                "2:1: warning: nobody has this address: blanks in it count",
+                "3:1: warning: nobody has this address: all names below a domain are =.domain",
+                "4:1: warning: nobody has this address: names have no dot at their end",
+            ],
+        ),
+        (
             "joe@10.:deny\n:deny\n",
             vec!["1:1: warning: nobody has this address: a user is at one address or one host"],
         ),
@@ -505,5 +527,42 @@ fn wrong_lines_of_sets_say_where() {
     let mut sets = define();
     for wrong in ["", "s", "=x", "a=", "a-b=x", "s=again"] {
         assert_eq!(sets.define(wrong.as_bytes()), None, "{wrong}");
+    }
+}
+
+#[test]
+fn turn_of_names_is_told_where_it_counts_and_nowhere_else() {
+    for (names, change) in [
+        ("", None),
+        (
+            "=a.b:allow\n",
+            Some("deny, before names -> deny, before domains"),
+        ),
+        ("joe@=a.b:allow\n", None),
+    ] {
+        let (old, new) = ("10.1.2.3:deny\n", "10.1.2.3/32:deny\n");
+        let found = differences(
+            &Folder::new(),
+            &format!("{old}{names}"),
+            &format!("{new}{names}"),
+        );
+        let expected = change.map(|change| ("10.1.2.3/32".to_owned(), change.to_owned()));
+        assert_eq!(found, Vec::from_iter(expected), "{names}");
+    }
+    for (names, change) in [
+        ("=a.b:allow\n", None),
+        (
+            "=.b:allow\n",
+            Some("deny, before domains -> deny, after names"),
+        ),
+    ] {
+        let (old, new) = ("10.:deny\n:deny\n", ":deny\n");
+        let found = differences(
+            &Folder::new(),
+            &format!("{old}{names}"),
+            &format!("{new}{names}"),
+        );
+        let expected = change.map(|change| ("10.0.0.0/8".to_owned(), change.to_owned()));
+        assert_eq!(found, Vec::from_iter(expected), "{names}");
     }
 }

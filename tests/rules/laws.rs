@@ -10,7 +10,7 @@ use super::written::{self, About};
 use super::{Folder, at, model, setting};
 
 /// Addresses of few bits, which meet.
-fn v4() -> impl Strategy<Value = Ipv4Addr> {
+pub(super) fn v4() -> impl Strategy<Value = Ipv4Addr> {
     prop_oneof![
         (0_u32..8).prop_map(|low| Ipv4Addr::from(0x0a00_0000 | low)),
         any::<Ipv4Addr>(),
