@@ -2,6 +2,7 @@
 
 mod asked;
 mod bytes;
+mod checked;
 mod damaged;
 mod dice;
 mod hostile;
