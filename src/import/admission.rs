@@ -81,7 +81,7 @@ mod tests {
             ),
             (
                 vec![entry(true, false, "::/0")],
-                "# f\n0.0.0.0/0:deny\n::/0:allow\n:deny\n",
+                "# f\n0.0.0.0/0:deny\n:allow\n",
             ),
         ] {
             let rules = admission(&list, b"f").unwrap();
