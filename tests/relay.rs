@@ -21,6 +21,10 @@ mod others;
 mod rules;
 #[path = "relay/signals.rs"]
 mod signals;
+#[path = "relay/soak.rs"]
+mod soak;
+#[path = "relay/streams.rs"]
+mod streams;
 #[path = "support/temp.rs"]
 mod temp;
 #[path = "relay/world.rs"]

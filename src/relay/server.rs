@@ -130,7 +130,9 @@ pub fn run(source: Source, voice: Voice) -> Result<(), Error> {
         })),
         overload: plan.terms.overload,
     };
-    let mask = start.inherited;
+    // A reload that is asked for while the process is replaced must wait for the new one, not kill it. A signal that ends it
+    // may not be blocked: it would stay so.
+    let mask = start.inherited.with(&NEWS);
     start.serve(|stop| async move {
         let house = &plan.house;
         let as_ipv6 = house.reading.as_ipv6;
@@ -222,7 +224,7 @@ async fn places(plan: &Plan, resolver: &Resolver) -> Result<Vec<Wanted>, Error> 
 /// A relay that runs.
 struct Server {
     source: Source,
-    /// The signal mask from before.
+    /// The signal mask for who replaces this process.
     mask: Mask,
     relay: Rc<Relay>,
     /// Each with a descriptor to hand over.

@@ -28,6 +28,12 @@ pub(crate) fn until<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> T {
     }
 }
 
+/// What the variable says, or `small`: a test is quick by itself, and as large as ci/relay wants it.
+pub(crate) fn size(variable: &str, small: usize) -> usize {
+    let text = std::env::var(variable).ok();
+    text.map_or(small, |text| text.parse().expect("a number"))
+}
+
 pub(crate) fn program(name: &str) -> PathBuf {
     Path::new(env!("CARGO_BIN_EXE_tcprelay")).with_file_name(name)
 }
@@ -117,6 +123,16 @@ impl Relay {
     pub(crate) fn ended(&mut self) -> ExitStatus {
         let child = &mut self.child;
         until("it ends", || child.try_wait().expect("it is ours"))
+    }
+
+    /// The memory that it has, in kB.
+    pub(crate) fn resident(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()));
+        let status = status.expect("/proc");
+        let mut lines = status.lines();
+        let line = lines.find_map(|line| line.strip_prefix("VmRSS:"));
+        let number = line.expect("a line").trim_end_matches("kB").trim();
+        number.parse().expect("a number")
     }
 
     /// What the descriptors of the process are.
