@@ -13,7 +13,8 @@ const POLICIES: [&str; 5] = ["least", "order", "rr", "hash", "first"];
 fn arrive(relay: &Relay) -> (String, TcpStream) {
     let mut stream = relay.connect();
     let mut name = [0];
-    stream.read_exact(&mut name).expect("a remote takes it");
+    let read = stream.read_exact(&mut name);
+    assert!(read.is_ok(), "{read:?}: {}", relay.log());
     (String::from_utf8_lossy(&name).into_owned(), stream)
 }
 
@@ -127,7 +128,7 @@ fn remote_that_accepts_and_closes_is_alive() {
 fn dead_remote_comes_back() {
     let (mut a, b) = (Remote::absent("A"), Remote::new("B"));
     let relay = Relay::start(
-        &["--revive=1", "--balance=first"],
+        &["--revive=0.2", "--balance=first"],
         &[&a.operand(), &b.operand()],
     );
     assert_eq!(arrive(&relay).0, "B");
@@ -196,7 +197,7 @@ fn checks_find_out_who_lives() {
     let (mut a, b) = (Remote::new("A"), Remote::new("B"));
     let checked = format!("{}/check=send:x/check=expect:Ax", a.operand());
     let relay = Relay::start(
-        &["--check=1:1:1:1", "--balance=first"],
+        &["--check=0.1:5:1:1", "--balance=first"],
         &[&checked, &b.operand()],
     );
     assert_eq!(arrive(&relay).0, "A");
@@ -209,7 +210,7 @@ fn checks_find_out_who_lives() {
     assert_eq!(arrive(&relay).0, "A");
     // One that says something else is not alive.
     let wrong = format!("{}/check=expect:220", b.operand());
-    let relay = Relay::start(&["--check=1:1:1:1"], &[&wrong]);
+    let relay = Relay::start(&["--check=0.1:0.1:1:1"], &[&wrong]);
     relay.wait_for("tcprelay: dead ", 1);
 }
 
