@@ -25,5 +25,4 @@ mod remotes;
 mod retire;
 pub mod server;
 pub mod source;
-mod sources;
 mod targets;

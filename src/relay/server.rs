@@ -20,7 +20,6 @@ use super::plan::Plan;
 use super::remotes::Remotes;
 use super::retire::{self, Retired};
 use super::source::Source;
-use super::sources::Sources;
 use crate::cli::{Arguments, During, Error, Verbosity, Voice};
 use crate::dns::Resolver;
 use crate::service::{
@@ -137,21 +136,25 @@ pub fn run(source: Source, voice: Voice) -> Result<(), Error> {
         let house = &plan.house;
         let as_ipv6 = house.reading.as_ipv6;
         let anywhere = SocketAddr::from(([0, 0, 0, 0], 0));
+        let mut gate = Gate::new(
+            house.gate.clone(),
+            house.sources.clone(),
+            house.lookups.clone(),
+            as_ipv6,
+            resolver.clone(),
+            anywhere,
+        );
+        if house.gate.rules.is_some() {
+            // A rule may limit them: RELAYMAX.
+            gate.count_sources();
+        }
         let relay = Rc::new(Relay {
             service: Service::new(voice, terms, room),
-            gate: Gate::new(
-                house.gate.clone(),
-                house.sources.clone(),
-                house.lookups.clone(),
-                as_ipv6,
-                resolver.clone(),
-                anywhere,
-            ),
+            gate,
             resolver,
             carriers: Carriers::start(house.threads, log)?,
             log,
             refusals: log::Log::new(voice, as_ipv6),
-            sources: Sources::default(),
             sessions: Cell::new(0),
             carried: Cell::new(0),
             retire: Notify::new(),

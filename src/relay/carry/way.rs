@@ -205,9 +205,9 @@ impl Way {
 pub(super) struct Tools {
     buffer: Box<[u8]>,
     /// Empty ones.
-    pipes: Vec<Pipe>,
+    pub(super) pipes: Vec<Pipe>,
     /// How many more there may be.
-    may_make: usize,
+    pub(super) may_make: usize,
 }
 
 impl Tools {
