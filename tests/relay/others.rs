@@ -161,7 +161,7 @@ fn differences_name_tests_that_are_there() {
     let mut count = 0;
     for (module, name) in names.filter_map(|name| name.split_once("::")) {
         let file = match module {
-            "config" => "src/relay/config.rs".to_owned(),
+            "config" => "src/relay/config/tests.rs".to_owned(),
             module => format!("tests/relay/{module}.rs"),
         };
         assert!(

@@ -224,6 +224,8 @@ impl Remote {
         if let Some(thread) = self.thread.take() {
             thread.join().expect("it ends");
         }
+        // A program that another test starts may hold a copy of the listener until it is executed.
+        until("nobody listens", || TcpStream::connect(self.address).err());
     }
 
     /// Listens again at the same address.
