@@ -13,6 +13,8 @@ mod balance;
 mod bytes;
 #[path = "relay/crowd.rs"]
 mod crowd;
+#[path = "relay/faults.rs"]
+mod faults;
 #[path = "relay/files.rs"]
 mod files;
 #[path = "relay/others.rs"]
@@ -21,6 +23,10 @@ mod others;
 mod rules;
 #[path = "relay/signals.rs"]
 mod signals;
+#[path = "relay/soak.rs"]
+mod soak;
+#[path = "relay/streams.rs"]
+mod streams;
 #[path = "support/temp.rs"]
 mod temp;
 #[path = "relay/world.rs"]

@@ -18,7 +18,6 @@ use tokio::sync::Notify;
 
 use super::carry::{Carrier, Ended, FOREIGN, How, PIPES_MAX, Session};
 use super::log::Log;
-use super::sources::Visit;
 use super::targets::Lease;
 use crate::cli::{During, Error, FAILED};
 use crate::service::{End, Entered, Slot};
@@ -36,7 +35,7 @@ pub(super) struct Cargo {
 }
 
 /// What counts a session, until it is dropped.
-pub(super) type Held = (Slot, Option<Visit>, Option<Box<Entered>>);
+pub(super) type Held = (Slot, Option<Box<Entered>>);
 
 /// The loops.
 pub(super) struct Carriers {
@@ -169,7 +168,7 @@ fn conclude(log: Log, ended: Ended<Cargo>) {
         if how == How::InOrder { 0 } else { FAILED },
         cargo.began.elapsed(),
     );
-    let (_, _, entered) = cargo.held;
+    let (_, entered) = cargo.held;
     if let Some(entered) = entered {
         entered.ended(End {
             status: Some(i32::from(code) << 8),

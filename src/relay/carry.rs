@@ -11,32 +11,31 @@
 //! * A reset is passed on as a reset (RFC 9293 section 3.5).
 //! * Nothing more is read from a side while the other one does not take what was read: a stalled session holds at most
 //!   one buffer or one pipe for each direction.
-//! * No session makes another one wait for more than [`ROUNDS_MAX`] moves.
+//! * No session makes another one wait for more than [`way::ROUNDS_MAX`] moves.
 //!
 //! What it leaves out: who may be carried where, and what is said of it.
 
+mod table;
+#[cfg(test)]
+mod tests;
+mod way;
+
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::io::{self, ErrorKind};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
+pub(super) use table::Place;
+use table::Table;
+use way::{Tools, Way};
+
 use crate::sys::epoll::{News, Room, Set};
-use crate::sys::splice::Pipe;
-use crate::sys::{fd, socket};
-
-/// What is copied at once, in bytes. Up to this size a copy costs less than two splices; measured in docs/decisions.md.
-const BUFFER_BYTES: usize = 16 << 10;
-
-/// How much a pipe holds, in bytes. More brought nothing (docs/decisions.md).
-const PIPE_BYTES: usize = 256 << 10;
+use crate::sys::socket;
 
 /// How many pipes all carriers of a process may have together. Without privileges a user may have 64 MiB in pipes before
 /// the kernel makes new ones small: pipe-user-pages-soft, pipe(7).
 pub(super) const PIPES_MAX: usize = 64;
-
-/// How often a session may move bytes before the others get their turn.
-const ROUNDS_MAX: usize = 8;
 
 /// From so many times that something was heard of it on, a session is taken for one that lasts. A request with its answer,
 /// and the end of both sides, are four.
@@ -108,26 +107,19 @@ impl<T> Carrier<T> {
             settled: Vec::new(),
             watches: BinaryHeap::new(),
             clock: Instant::now(),
-            tools: Tools {
-                buffer: vec![0; BUFFER_BYTES].into(),
-                pipes: Vec::new(),
-                may_make: pipes,
-            },
+            tools: Tools::new(pipes),
         })
     }
 
     /// How many sessions there are.
     pub(super) fn len(&self) -> usize {
-        self.sessions.taken
+        self.sessions.len()
     }
 
     /// The sessions: what was given with each, and the bytes passed on so far.
     pub(super) fn sessions(&self) -> impl Iterator<Item = (&T, [u64; 2])> {
-        let sessions = self.sessions.rows.iter();
-        sessions.filter_map(|row| {
-            let session = row.item.as_ref()?;
-            Some((&session.cargo, session.moved()))
-        })
+        let sessions = self.sessions.iter();
+        sessions.map(|session| (&session.cargo, session.moved()))
     }
 
     /// True when a session has more to move: the set need not tell of it.
@@ -259,7 +251,7 @@ impl<T> Carrier<T> {
 
     /// Ends all sessions at once, by a reset.
     pub(super) fn end_all(&mut self, ended: &mut impl FnMut(Ended<T>)) {
-        for index in 0..u32::try_from(self.sessions.rows.len()).unwrap_or(u32::MAX) {
+        for index in self.sessions.places() {
             self.end(index, How::Asked, ended);
         }
     }
@@ -448,561 +440,4 @@ enum Watched {
     Not,
     Readable,
     Both,
-}
-
-/// One direction of a session.
-#[derive(Debug)]
-struct Way {
-    /// What was read and not written yet.
-    held: Held,
-    /// Bytes that were written.
-    moved: u64,
-    /// Reading may give something.
-    can_read: bool,
-    /// Writing may take something.
-    can_write: bool,
-    /// What there is to read is followed by the end.
-    is_last: bool,
-    /// It goes by splice.
-    is_long: bool,
-    /// The source takes no splice.
-    is_copied: bool,
-    /// The end of the source was read.
-    is_over: bool,
-    /// The end was passed on.
-    is_closed: bool,
-}
-
-impl Way {
-    fn with(can_read: bool) -> Self {
-        Self {
-            held: Held::Nothing,
-            moved: 0,
-            can_read,
-            can_write: true,
-            is_last: false,
-            is_long: false,
-            is_copied: false,
-            is_over: false,
-            is_closed: false,
-        }
-    }
-}
-
-#[derive(Debug)]
-enum Held {
-    Nothing,
-    /// From the second number on.
-    Bytes(Box<(Vec<u8>, usize)>),
-    /// So many bytes in a pipe.
-    Pipe(Box<(Pipe, usize)>),
-}
-
-impl Way {
-    /// Moves what can be moved, in at most [`ROUNDS_MAX`] rounds; true when there may be more. The other direction may be
-    /// closed already.
-    ///
-    /// # Errors
-    /// One of the two is lost.
-    fn carry(
-        &mut self,
-        from: BorrowedFd<'_>,
-        to: BorrowedFd<'_>,
-        is_other_closed: bool,
-        tools: &mut Tools,
-    ) -> io::Result<bool> {
-        let mut spliced = 0;
-        for _ in 0..ROUNDS_MAX {
-            if !self.flush(to, tools)? {
-                return Ok(false);
-            }
-            if self.is_over {
-                if !self.is_closed {
-                    // Closing will do, when it comes at once and nothing is left unread.
-                    if !is_other_closed {
-                        socket::send_no_more(to)?;
-                    }
-                    self.is_closed = true;
-                }
-                return Ok(false);
-            }
-            if !self.can_read {
-                return Ok(false);
-            }
-            match self.is_long.then(|| tools.take_pipe()).flatten() {
-                Some(pipe) => spliced += self.splice(pipe, from, tools)?,
-                None => self.copy(from, to, tools)?,
-            }
-            // It has paused: what comes next may be small.
-            if !self.can_read && spliced < BUFFER_BYTES {
-                self.is_long = false;
-            }
-        }
-        Ok(true)
-    }
-
-    /// Writes what is held; false when that is not all.
-    fn flush(&mut self, to: BorrowedFd<'_>, tools: &mut Tools) -> io::Result<bool> {
-        loop {
-            if !self.can_write {
-                return Ok(matches!(self.held, Held::Nothing));
-            }
-            let (written, is_all) = match &mut self.held {
-                Held::Nothing => return Ok(true),
-                Held::Bytes(held) => {
-                    let (bytes, from) = &mut **held;
-                    let written = socket::send_now(to, &bytes[*from..]);
-                    *from += *written.as_ref().unwrap_or(&0);
-                    (written, *from == bytes.len())
-                }
-                Held::Pipe(held) => {
-                    let (pipe, left) = &mut **held;
-                    let written = pipe.drain(to, *left);
-                    *left -= *written.as_ref().unwrap_or(&0);
-                    (written, *left == 0)
-                }
-            };
-            self.count(written)?;
-            if is_all {
-                tools.put_back(std::mem::replace(&mut self.held, Held::Nothing));
-            }
-        }
-    }
-
-    /// Counts what was written, and learns that nothing more is taken for now.
-    fn count(&mut self, written: io::Result<usize>) -> io::Result<usize> {
-        match written {
-            Ok(bytes) => {
-                self.moved += bytes as u64;
-                Ok(bytes)
-            }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                self.can_write = false;
-                Ok(0)
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Reads at most a buffer, and writes it as far as it is taken.
-    fn copy(
-        &mut self,
-        from: BorrowedFd<'_>,
-        to: BorrowedFd<'_>,
-        tools: &mut Tools,
-    ) -> io::Result<()> {
-        let buffer = &mut tools.buffer;
-        match socket::receive_now(from, buffer) {
-            Ok(0) => self.is_over = true,
-            Ok(length) => {
-                let written = self.count(socket::send_now(to, &buffer[..length]))?;
-                if written < length {
-                    self.held = Held::Bytes(Box::new((buffer[written..length].to_vec(), 0)));
-                }
-                if length == buffer.len() && !self.is_copied {
-                    // splice(2) goes by the descriptor's own mode.
-                    fd::set_nonblocking(from)?;
-                    fd::set_nonblocking(to)?;
-                    self.is_long = true;
-                }
-                // A stream that gives less than was asked for has no more. epoll(7), "Questions and answers", 9
-                self.can_read = length == buffer.len() || self.is_last;
-            }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => self.can_read = false,
-            Err(error) => return Err(error),
-        }
-        Ok(())
-    }
-
-    /// Fills `pipe` and holds it; returns how much is in it.
-    fn splice(&mut self, pipe: Pipe, from: BorrowedFd<'_>, tools: &mut Tools) -> io::Result<usize> {
-        let filled = pipe.fill(from, PIPE_BYTES);
-        let length = *filled.as_ref().unwrap_or(&0);
-        self.held = Held::Pipe(Box::new((pipe, length)));
-        if length == 0 {
-            tools.put_back(std::mem::replace(&mut self.held, Held::Nothing));
-        }
-        match filled {
-            Ok(0) => self.is_over = true,
-            Ok(_) => {}
-            Err(error) if error.kind() == ErrorKind::WouldBlock => self.can_read = false,
-            Err(error) if error.kind() == ErrorKind::InvalidInput => {
-                self.is_copied = true;
-                self.is_long = false;
-            }
-            Err(error) => return Err(error),
-        }
-        Ok(length)
-    }
-}
-
-/// What the sessions of a carrier share.
-#[derive(Debug)]
-struct Tools {
-    buffer: Box<[u8]>,
-    /// Empty ones.
-    pipes: Vec<Pipe>,
-    /// How many more there may be.
-    may_make: usize,
-}
-
-impl Tools {
-    /// An empty pipe; `None` when all are in use, or there are no descriptors for one.
-    fn take_pipe(&mut self) -> Option<Pipe> {
-        if let Some(pipe) = self.pipes.pop() {
-            return Some(pipe);
-        }
-        self.may_make = self.may_make.checked_sub(1)?;
-        let pipe = Pipe::with_room(PIPE_BYTES).ok();
-        if pipe.is_none() {
-            self.may_make += 1;
-        }
-        pipe
-    }
-
-    /// Keeps the pipe of what was held if it is empty.
-    fn put_back(&mut self, held: Held) {
-        match held {
-            Held::Pipe(pipe) if pipe.1 == 0 => self.pipes.push(pipe.0),
-            Held::Pipe(_) => self.may_make += 1,
-            Held::Nothing | Held::Bytes(_) => {}
-        }
-    }
-}
-
-/// A place in a table, and who of those that had it one after the other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Place {
-    index: u32,
-    tenant: u32,
-}
-
-/// Things at numbered places, which are used again.
-#[derive(Debug)]
-struct Table<T> {
-    rows: Vec<Row<T>>,
-    free: Vec<u32>,
-    taken: usize,
-}
-
-#[derive(Debug)]
-struct Row<T> {
-    tenant: u32,
-    item: Option<T>,
-}
-
-impl<T> Default for Table<T> {
-    fn default() -> Self {
-        Self {
-            rows: Vec::new(),
-            free: Vec::new(),
-            taken: 0,
-        }
-    }
-}
-
-impl<T> Table<T> {
-    /// Where the next thing will be put.
-    fn next(&mut self) -> Place {
-        if self.free.is_empty() {
-            // There are fewer descriptors than that.
-            self.free
-                .push(u32::try_from(self.rows.len()).unwrap_or(u32::MAX));
-            self.rows.push(Row {
-                tenant: 0,
-                item: None,
-            });
-        }
-        let index = self.free[self.free.len() - 1];
-        let tenant = self.rows[index as usize].tenant;
-        Place { index, tenant }
-    }
-
-    fn put(&mut self, item: T) {
-        let Place { index, .. } = self.next();
-        self.free.pop();
-        self.taken += 1;
-        self.rows[index as usize].item = Some(item);
-    }
-
-    /// Who has the place `index` now.
-    fn place(&self, index: u32) -> Option<Place> {
-        let tenant = self.rows.get(index as usize)?.tenant;
-        Some(Place { index, tenant })
-    }
-
-    fn at(&mut self, index: u32) -> Option<&mut T> {
-        self.rows.get_mut(index as usize)?.item.as_mut()
-    }
-
-    /// What is at `place`, if it is still the same.
-    fn still(&mut self, place: Place) -> Option<&mut T> {
-        let row = self.rows.get_mut(place.index as usize)?;
-        row.item.as_mut().filter(|_| row.tenant == place.tenant)
-    }
-
-    fn take(&mut self, index: u32) -> Option<T> {
-        let row = self.rows.get_mut(index as usize)?;
-        let item = row.item.take()?;
-        row.tenant = row.tenant.wrapping_add(1);
-        self.free.push(index);
-        self.taken -= 1;
-        Some(item)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::io::{ErrorKind, Read, Write};
-    use std::net::{Shutdown, TcpListener, TcpStream};
-    use std::time::{Duration, Instant};
-
-    use super::{Carrier, Ended, How, PIPES_MAX};
-
-    /// A client and a remote, with a carrier between them.
-    struct World {
-        carrier: Carrier<u32>,
-        ended: Vec<Ended<u32>>,
-    }
-
-    fn pair() -> (TcpStream, TcpStream) {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let one = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let (other, _) = listener.accept().unwrap();
-        (one, other)
-    }
-
-    impl World {
-        fn new() -> Self {
-            Self {
-                carrier: Carrier::new(PIPES_MAX).unwrap(),
-                ended: Vec::new(),
-            }
-        }
-
-        /// A session: its outer ends, the client's and the remote's, non-blocking.
-        fn session(&mut self, idle: Option<Duration>) -> (TcpStream, TcpStream) {
-            let ((client, ours), (remote, theirs)) = (pair(), pair());
-            for socket in [&client, &ours, &remote, &theirs] {
-                socket.set_nonblocking(true).unwrap();
-            }
-            let number = u32::try_from(self.carrier.len()).unwrap();
-            let ended = &mut self.ended;
-            let added = self
-                .carrier
-                .add(ours.into(), theirs.into(), idle, number, &mut |it| {
-                    ended.push(it);
-                });
-            added.unwrap();
-            (client, remote)
-        }
-
-        /// Lets the carrier work until `done`.
-        fn until(&mut self, mut done: impl FnMut(&mut Self) -> bool) {
-            let deadline = Instant::now() + Duration::from_secs(20);
-            while !done(self) {
-                assert!(Instant::now() < deadline, "it does not happen");
-                let ended = &mut self.ended;
-                let turn = self
-                    .carrier
-                    .turn(Some(Duration::from_millis(5)), &mut |it| ended.push(it));
-                turn.unwrap();
-            }
-        }
-
-        /// What `socket` receives, until its end or error.
-        fn receive(&mut self, socket: &mut TcpStream) -> (Vec<u8>, Option<ErrorKind>) {
-            let mut received = Vec::new();
-            let mut error = None;
-            self.until(|_| {
-                let mut buffer = vec![0; 1 << 16];
-                match socket.read(&mut buffer) {
-                    Ok(0) => return true,
-                    Ok(length) => received.extend_from_slice(&buffer[..length]),
-                    Err(why) if why.kind() == ErrorKind::WouldBlock => {}
-                    Err(why) => {
-                        error = Some(why.kind());
-                        return true;
-                    }
-                }
-                false
-            });
-            (received, error)
-        }
-
-        /// Sends all of `bytes`.
-        fn send(&mut self, socket: &mut TcpStream, mut bytes: &[u8]) {
-            self.until(|_| {
-                if let Ok(length) = socket.write(bytes) {
-                    bytes = &bytes[length..];
-                }
-                bytes.is_empty()
-            });
-        }
-    }
-
-    fn pattern(length: usize) -> Vec<u8> {
-        (0..length)
-            .map(|at| u8::try_from((at * 7 + at / 251) % 256).unwrap())
-            .collect()
-    }
-
-    #[test]
-    fn request_and_late_answer_arrive_after_a_half_close() {
-        let mut world = World::new();
-        let (mut client, mut remote) = world.session(None);
-        client.write_all(b"request").unwrap();
-        client.shutdown(Shutdown::Write).unwrap();
-        assert_eq!(world.receive(&mut remote), (b"request".to_vec(), None));
-        let answer = pattern(10 << 20);
-        let sender = answer.clone();
-        let sending = std::thread::spawn(move || {
-            remote.set_nonblocking(false).unwrap();
-            remote.write_all(&sender).unwrap();
-        });
-        let (received, error) = world.receive(&mut client);
-        assert!(received == answer && error.is_none());
-        sending.join().unwrap();
-        world.until(|world| !world.ended.is_empty());
-        let ended = &world.ended[0];
-        assert_eq!((ended.how, ended.moved), (How::InOrder, [7, 10 << 20]));
-        assert_eq!(world.carrier.len(), 0);
-    }
-
-    #[test]
-    fn sizes_around_the_buffer_and_the_pipe_arrive_whole() {
-        for length in [
-            1, 4095, 16383, 16384, 16385, 65536, 262_143, 262_145, 3_000_001,
-        ] {
-            let mut world = World::new();
-            let (client, mut remote) = world.session(None);
-            let bytes = pattern(length);
-            let sender = bytes.clone();
-            let sending = std::thread::spawn(move || {
-                let mut client = client;
-                client.set_nonblocking(false).unwrap();
-                client.write_all(&sender).unwrap();
-            });
-            let (received, error) = world.receive(&mut remote);
-            assert!(received == bytes && error.is_none(), "{length}");
-            sending.join().unwrap();
-        }
-    }
-
-    #[test]
-    fn reset_is_passed_on_from_either_side() {
-        for from_client in [true, false] {
-            let mut world = World::new();
-            let (client, remote) = world.session(None);
-            let (gone, mut left) = if from_client {
-                (client, remote)
-            } else {
-                (remote, client)
-            };
-            crate::sys::socket::reset(gone.into());
-            let (_, error) = world.receive(&mut left);
-            assert_eq!(error, Some(ErrorKind::ConnectionReset), "{from_client}");
-            world.until(|world| !world.ended.is_empty());
-            assert_eq!(world.ended[0].how, How::Reset);
-        }
-    }
-
-    #[test]
-    fn reset_is_passed_on_while_the_other_side_does_not_read() {
-        let mut world = World::new();
-        let (mut client, mut remote) = world.session(None);
-        let bytes = pattern(1 << 20);
-        for _ in 0..64 {
-            let _ = client.write(&bytes);
-            world
-                .carrier
-                .turn(Some(Duration::ZERO), &mut |_| panic!("it goes on"))
-                .unwrap();
-        }
-        crate::sys::socket::reset(client.into());
-        world.until(|world| !world.ended.is_empty());
-        assert_eq!(world.ended[0].how, How::Reset);
-        assert_eq!(
-            world.receive(&mut remote).1,
-            Some(ErrorKind::ConnectionReset)
-        );
-    }
-
-    #[test]
-    fn stalled_reader_stops_the_sender_and_gets_everything_later() {
-        let mut world = World::new();
-        let (mut client, mut remote) = world.session(None);
-        let bytes = pattern(1 << 20);
-        let mut sent = 0;
-        let mut refused = 0;
-        // 64 MiB is far more than both connections' queues hold.
-        while refused < 200 && sent < 64 << 20 {
-            match client.write(&bytes[sent % (1 << 20)..]) {
-                Ok(length) => sent += length,
-                Err(_) => refused += 1,
-            }
-            let none = &mut |_| panic!("it goes on");
-            world
-                .carrier
-                .turn(Some(Duration::from_millis(1)), none)
-                .unwrap();
-        }
-        assert!(sent < 64 << 20, "nothing ever stopped the sender");
-        client.shutdown(Shutdown::Write).unwrap();
-        let (received, error) = world.receive(&mut remote);
-        assert_eq!((received.len(), error), (sent, None));
-        let same = received
-            .chunks(1 << 20)
-            .all(|part| part == &bytes[..part.len()]);
-        assert!(same);
-    }
-
-    #[test]
-    fn pipes_go_back_to_the_pool_and_are_not_needed() {
-        for pipes in [0, 1] {
-            let mut world = World::new();
-            world.carrier = Carrier::new(pipes).unwrap();
-            let mut sessions: Vec<_> = (0..5).map(|_| world.session(None)).collect();
-            let bytes = pattern(100_000);
-            for (client, _) in &mut sessions {
-                world.send(client, &bytes);
-            }
-            for (client, remote) in &mut sessions {
-                client.shutdown(Shutdown::Write).unwrap();
-                assert!(world.receive(remote).0 == bytes);
-            }
-            assert_eq!(world.carrier.tools.pipes.len(), pipes);
-            assert_eq!(world.carrier.tools.may_make, 0);
-        }
-    }
-
-    #[test]
-    fn idle_session_ends_and_a_busy_one_goes_on() {
-        let mut world = World::new();
-        let idle = Some(Duration::from_millis(200));
-        let (mut quiet, _remote) = world.session(idle);
-        let (mut busy, mut other) = world.session(idle);
-        let mut said = 0;
-        world.until(|world| {
-            said += busy.write(b"x").unwrap();
-            !world.ended.is_empty()
-        });
-        assert_eq!((world.ended[0].cargo, world.ended[0].how), (0, How::Idle));
-        assert_eq!(world.receive(&mut quiet), (Vec::new(), None));
-        assert_eq!(world.carrier.len(), 1);
-        world.send(&mut busy, b"y");
-        busy.shutdown(Shutdown::Write).unwrap();
-        assert_eq!(world.receive(&mut other).0.len(), said + 1);
-    }
-
-    #[test]
-    fn all_sessions_can_be_ended() {
-        let mut world = World::new();
-        let sessions: Vec<_> = (0..3).map(|_| world.session(None)).collect();
-        let ended = &mut world.ended;
-        world.carrier.end_all(&mut |it| ended.push(it));
-        assert!(world.ended.iter().all(|it| it.how == How::Asked));
-        assert_eq!((world.ended.len(), world.carrier.len()), (3, 0));
-        drop(sessions);
-    }
 }

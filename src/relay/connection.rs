@@ -13,11 +13,10 @@ use super::carriers::{Cargo, Carriers, Handed};
 use super::config::{Access, permits};
 use super::log::Log;
 use super::remotes::{self, Caller, Remotes, Unreached};
-use super::sources::{Sources, Visit};
 use super::targets::Written;
 use crate::cli::{number, reason};
 use crate::dns::Resolver;
-use crate::service::{Arrival, Overload, Service};
+use crate::service::{Allowance, Arrival, Overload, Service};
 use crate::sys::socket;
 use crate::ucspi::gate::Gate;
 use crate::ucspi::log;
@@ -30,7 +29,6 @@ pub(super) struct Relay {
     pub(super) carriers: Carriers,
     pub(super) log: Log,
     pub(super) refusals: log::Log,
-    pub(super) sources: Sources,
     pub(super) sessions: Cell<u32>,
     /// Sessions since the process began, and the news that they are enough.
     pub(super) carried: Cell<u32>,
@@ -58,7 +56,7 @@ pub(super) struct Current {
 struct Wishes {
     /// `RELAYTO`: this remote and no other.
     to: Option<Vec<u8>>,
-    /// `RELAYMAX`: so many sessions for each address.
+    /// `RELAYMAX`: so many sessions for each source.
     max: Option<u32>,
     /// `RELAYIDLE`: seconds, 0 for ever.
     idle: Option<u32>,
@@ -98,10 +96,14 @@ pub(super) async fn serve(relay: Rc<Relay>, arrival: Arrival) {
         Ok(wishes) => wishes,
         Err(why) => return failed(&why),
     };
-    let visit = match relay.visit(&wishes, ip) {
-        Ok(visit) => visit,
-        Err(why) => return failed(why),
+    let allowance = Allowance {
+        open: wishes.max,
+        ..Allowance::default()
     };
+    let entered = guest.as_ref().and_then(|guest| guest.entered.as_ref());
+    if entered.is_some_and(|entered| entered.hold_to(&allowance).is_err()) {
+        return failed(b"RELAYMAX sessions of this source");
+    }
     let remotes = match current.route(&wishes, &relay.resolver).await {
         Ok(remotes) => remotes,
         Err(why) => return failed(&why),
@@ -131,7 +133,7 @@ pub(super) async fn serve(relay: Rc<Relay>, arrival: Arrival) {
             number: session,
             began,
             lease,
-            held: (slot, visit, entered),
+            held: (slot, entered),
         },
     });
     undecided.served();
@@ -152,17 +154,6 @@ impl Relay {
         self.carried.set(carried);
         if max != 0 && carried >= max {
             self.retire.notify_one();
-        }
-    }
-
-    /// Counts a session of `ip`, if `wishes` limit them.
-    fn visit(&self, wishes: &Wishes, ip: IpAddr) -> Result<Option<Visit>, &'static [u8]> {
-        let Some(max) = wishes.max else {
-            return Ok(None);
-        };
-        match self.sources.enter(ip, max) {
-            Some(visit) => Ok(Some(visit)),
-            None => Err(b"RELAYMAX sessions of this address"),
         }
     }
 }

@@ -11,7 +11,7 @@ use super::check::Check;
 use super::plan::{At, Daemon, House, Plan, REVIVE, Spot, TIMEOUTS, processors};
 use super::remotes::Terms;
 use super::targets::Written;
-use crate::cli::{During, Error, Opt, number};
+use crate::cli::{During, Error, Opt, number, seconds};
 use crate::dns::literal;
 use crate::service::{Manner, Overload};
 use crate::sys::socket::Keepalive;
@@ -280,21 +280,23 @@ fn policy(text: &[u8]) -> Option<Policy> {
 impl Check {
     /// `every[:timeout[:rise:fall]]`: seconds, and numbers of checks.
     fn read(text: &[u8]) -> Option<Self> {
-        let mut parts = text.split(|&byte| byte == b':').map(number);
-        let mut part = |default| match parts.next() {
+        let parts: Vec<&[u8]> = text.split(|&byte| byte == b':').collect();
+        let time = |at: usize, default| match parts.get(at) {
             None => Some(default),
-            Some(part) => part.filter(|&part| part > 0),
+            Some(part) => seconds(part).filter(|time| !time.is_zero()),
         };
-        let seconds = |seconds: u32| Duration::from_secs(seconds.into());
-        let every = part(0)?;
+        let count = |at: usize, default| match parts.get(at) {
+            None => Some(default),
+            Some(part) => number(part).filter(|&count| count > 0),
+        };
+        let every = time(0, Duration::ZERO)?;
         let check = Self {
-            every: seconds(every),
-            timeout: seconds(part(every.min(2))?),
-            rise: part(2)?,
-            fall: part(3)?,
+            every,
+            timeout: time(1, every.min(Duration::from_secs(2)))?,
+            rise: count(2, 2)?,
+            fall: count(3, 3)?,
         };
-        let count = text.split(|&byte| byte == b':').count();
-        matches!(count, 1 | 2 | 4).then_some(check)
+        matches!(parts.len(), 1 | 2 | 4).then_some(check)
     }
 }
 
@@ -307,15 +309,15 @@ mod tests {
     #[test]
     fn checks_are_read_whole_or_not_at_all() {
         let check = |every, timeout, rise, fall| Check {
-            every: Duration::from_secs(every),
-            timeout: Duration::from_secs(timeout),
+            every: Duration::from_millis(every),
+            timeout: Duration::from_millis(timeout),
             rise,
             fall,
         };
-        assert_eq!(Check::read(b"5"), Some(check(5, 2, 2, 3)));
-        assert_eq!(Check::read(b"1"), Some(check(1, 1, 2, 3)));
-        assert_eq!(Check::read(b"5:9"), Some(check(5, 9, 2, 3)));
-        assert_eq!(Check::read(b"5:9:1:7"), Some(check(5, 9, 1, 7)));
+        assert_eq!(Check::read(b"5"), Some(check(5000, 2000, 2, 3)));
+        assert_eq!(Check::read(b"0.5"), Some(check(500, 500, 2, 3)));
+        assert_eq!(Check::read(b"5:9"), Some(check(5000, 9000, 2, 3)));
+        assert_eq!(Check::read(b"5:0.1:1:7"), Some(check(5000, 100, 1, 7)));
         for wrong in [
             "",
             "0",
@@ -325,6 +327,7 @@ mod tests {
             "5:9:1:7:8",
             "x",
             "5:9:0:1",
+            "5:9:1.5:1",
             "5:9:1:0",
         ] {
             assert_eq!(Check::read(wrong.as_bytes()), None, "{wrong}");

@@ -25,6 +25,5 @@ mod remotes;
 mod retire;
 pub mod server;
 pub mod source;
-mod sources;
 mod targets;
 pub mod words;

@@ -70,7 +70,7 @@ fn double(listeners: &[&OwnedFd], mask: Mask) -> io::Result<Retired> {
 }
 
 /// Executes the program of this process as it is in its place by now, with the arguments of this process; returns only with
-/// the reason why not.
+/// the reason why not. Signals that are blocked in `mask` wait for the new process.
 fn execute(listeners: &[&OwnedFd], mask: Mask) -> io::Error {
     let mut ours = None;
     let mut attempt = || -> io::Result<()> {

@@ -20,7 +20,6 @@ use super::plan::Plan;
 use super::remotes::Remotes;
 use super::retire::{self, Retired};
 use super::source::Source;
-use super::sources::Sources;
 use crate::cli::{Arguments, During, Error, Verbosity, Voice};
 use crate::dns::Resolver;
 use crate::service::{
@@ -130,26 +129,32 @@ pub fn run(source: Source, voice: Voice) -> Result<(), Error> {
         })),
         overload: plan.terms.overload,
     };
-    let mask = start.inherited;
+    // A reload that is asked for while the process is replaced must wait for the new one, not kill it. A signal that ends it
+    // may not be blocked: it would stay so.
+    let mask = start.inherited.with(&NEWS);
     start.serve(|stop| async move {
         let house = &plan.house;
         let as_ipv6 = house.reading.as_ipv6;
         let anywhere = SocketAddr::from(([0, 0, 0, 0], 0));
+        let mut gate = Gate::new(
+            house.gate.clone(),
+            house.sources.clone(),
+            house.lookups.clone(),
+            as_ipv6,
+            resolver.clone(),
+            anywhere,
+        );
+        if house.gate.rules.is_some() {
+            // A rule may limit them: RELAYMAX.
+            gate.count_sources();
+        }
         let relay = Rc::new(Relay {
             service: Service::new(voice, terms, room),
-            gate: Gate::new(
-                house.gate.clone(),
-                house.sources.clone(),
-                house.lookups.clone(),
-                as_ipv6,
-                resolver.clone(),
-                anywhere,
-            ),
+            gate,
             resolver,
             carriers: Carriers::start(house.threads, log)?,
             log,
             refusals: log::Log::new(voice, as_ipv6),
-            sources: Sources::default(),
             sessions: Cell::new(0),
             carried: Cell::new(0),
             retire: Notify::new(),
@@ -222,7 +227,7 @@ async fn places(plan: &Plan, resolver: &Resolver) -> Result<Vec<Wanted>, Error> 
 /// A relay that runs.
 struct Server {
     source: Source,
-    /// The signal mask from before.
+    /// The signal mask for who replaces this process.
     mask: Mask,
     relay: Rc<Relay>,
     /// Each with a descriptor to hand over.

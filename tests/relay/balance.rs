@@ -13,7 +13,8 @@ const POLICIES: [&str; 5] = ["least", "order", "rr", "hash", "first"];
 fn arrive(relay: &Relay) -> (String, TcpStream) {
     let mut stream = relay.connect();
     let mut name = [0];
-    stream.read_exact(&mut name).expect("a remote takes it");
+    let read = stream.read_exact(&mut name);
+    assert!(read.is_ok(), "{read:?}: {}", relay.log());
     (String::from_utf8_lossy(&name).into_owned(), stream)
 }
 
@@ -93,50 +94,78 @@ fn remote_that_answers_no_syn_costs_its_time_and_no_more() {
             TcpStream::connect_timeout(&address, std::time::Duration::from_millis(300)).ok()
         })
         .collect();
+    // All policies at once: each waits for its second.
     let live = Remote::new("L");
-    let remotes = [address.to_string(), live.operand()];
-    let relay = Relay::start(
-        &["--connect-timeout=1+0", "--balance=first"],
-        &[&remotes[0], &remotes[1]],
-    );
-    assert_eq!(arrive(&relay).0, "L");
-    assert_eq!(relay.said("timed out"), 2, "{}", relay.log());
-    assert_eq!(arrive(&relay).0, "L");
-    assert_eq!(relay.said("tcprelay: retry "), 1);
+    let relays = POLICIES.map(|policy| {
+        let option = format!("--balance={policy}");
+        let remotes = [address.to_string(), live.operand()];
+        Relay::start(
+            &["--connect-timeout=1+0", &option],
+            &[&remotes[0], &remotes[1]],
+        )
+    });
+    for round in 1..=2 {
+        let clients = relays.each_ref().map(Relay::connect);
+        for (relay, mut client) in relays.iter().zip(clients) {
+            let mut name = [0];
+            let read = client.read_exact(&mut name);
+            assert!(read.is_ok() && name == *b"L", "{round}: {}", relay.log());
+        }
+    }
+    for relay in &relays {
+        // Once at most: then it is dead, and left alone.
+        assert!(relay.said("tcprelay: retry ") <= 1, "{}", relay.log());
+        let dead = relay.said("tcprelay: dead ");
+        assert_eq!(relay.said("timed out"), 2 * dead, "{}", relay.log());
+    }
+    // These two cannot know better.
+    for policy in ["first", "order"] {
+        let place = POLICIES.iter().position(|known| *known == policy);
+        assert_eq!(relays[place.expect("known")].said("tcprelay: dead "), 1);
+    }
 }
 
 #[test]
 fn remote_that_accepts_and_closes_is_alive() {
+    const SESSIONS: usize = 3;
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("it is bound").to_string();
     let thread = std::thread::spawn(move || {
-        for _ in 0..3 {
+        for _ in 0..SESSIONS * POLICIES.len() {
             drop(listener.accept().expect("a connection"));
         }
     });
-    let relay = Relay::start(&[], &[&address]);
-    for count in 1..=3 {
-        assert_eq!(relay.ask(b""), b"");
-        relay.wait_for("tcprelay: end ", count);
+    for policy in POLICIES {
+        let option = format!("--balance={policy}");
+        let relay = Relay::start(&[&option], &[&address]);
+        for count in 1..=SESSIONS {
+            assert_eq!(relay.ask(b""), b"");
+            relay.wait_for("tcprelay: end ", count);
+        }
+        assert_eq!(relay.said("dead"), 0, "{}", relay.log());
     }
-    thread.join().expect("three came");
-    assert_eq!(relay.said("dead"), 0, "{}", relay.log());
+    thread.join().expect("all came");
 }
 
 #[test]
 fn dead_remote_comes_back() {
-    let (mut a, b) = (Remote::absent("A"), Remote::new("B"));
-    let relay = Relay::start(
-        &["--revive=1", "--balance=first"],
-        &[&a.operand(), &b.operand()],
-    );
-    assert_eq!(arrive(&relay).0, "B");
-    assert_eq!(relay.said("tcprelay: dead "), 1);
-    a.come_back();
-    until("A has a session", || {
-        (arrive(&relay).0 == "A").then_some(())
-    });
-    assert_eq!(relay.said("tcprelay: alive "), 1);
+    for policy in POLICIES {
+        let (mut a, b) = (Remote::absent("A"), Remote::new("B"));
+        let option = format!("--balance={policy}");
+        let relay = Relay::start(&["--revive=0.1", &option], &[&a.operand(), &b.operand()]);
+        until("A is found dead", || {
+            assert_eq!(arrive(&relay).0, "B");
+            (policy == "hash" || relay.said("tcprelay: dead ") == 1).then_some(())
+        });
+        a.come_back();
+        // Who is hashed to B stays there.
+        if policy != "hash" {
+            until("A has a session", || {
+                (arrive(&relay).0 == "A").then_some(())
+            });
+            assert_eq!(relay.said("tcprelay: alive "), 1);
+        }
+    }
 }
 
 #[test]
@@ -196,7 +225,7 @@ fn checks_find_out_who_lives() {
     let (mut a, b) = (Remote::new("A"), Remote::new("B"));
     let checked = format!("{}/check=send:x/check=expect:Ax", a.operand());
     let relay = Relay::start(
-        &["--check=1:1:1:1", "--balance=first"],
+        &["--check=0.1:5:1:1", "--balance=first"],
         &[&checked, &b.operand()],
     );
     assert_eq!(arrive(&relay).0, "A");
@@ -209,7 +238,7 @@ fn checks_find_out_who_lives() {
     assert_eq!(arrive(&relay).0, "A");
     // One that says something else is not alive.
     let wrong = format!("{}/check=expect:220", b.operand());
-    let relay = Relay::start(&["--check=1:1:1:1"], &[&wrong]);
+    let relay = Relay::start(&["--check=0.1:0.1:1:1"], &[&wrong]);
     relay.wait_for("tcprelay: dead ", 1);
 }
 

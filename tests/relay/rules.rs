@@ -49,13 +49,13 @@ fn relayto_names_the_only_remote() {
 }
 
 #[test]
-fn relaymax_limits_the_sessions_of_an_address() {
+fn relaymax_limits_the_sessions_of_a_source() {
     let a = Remote::new("A");
     let relay = with_rules("127.:allow,RELAYMAX=\"1\"\n", &[&a.operand()]);
     let mut first = relay.connect();
     first.read_exact(&mut [0]).expect("a remote has it");
     assert_eq!(relay.ask(b""), b"");
-    relay.wait_for("tcprelay: fail 2 RELAYMAX sessions of this address", 1);
+    relay.wait_for("tcprelay: fail 2 RELAYMAX sessions of this source", 1);
     drop(first);
     relay.wait_for("tcprelay: end 1 ", 1);
     assert_eq!(relay.ask(b""), b"A");

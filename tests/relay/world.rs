@@ -28,6 +28,12 @@ pub(crate) fn until<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> T {
     }
 }
 
+/// What the variable says, or `small`: a test is quick by itself, and as large as ci/relay wants it.
+pub(crate) fn size(variable: &str, small: usize) -> usize {
+    let text = std::env::var(variable).ok();
+    text.map_or(small, |text| text.parse().expect("a number"))
+}
+
 pub(crate) fn program(name: &str) -> PathBuf {
     Path::new(env!("CARGO_BIN_EXE_tcprelay")).with_file_name(name)
 }
@@ -119,6 +125,16 @@ impl Relay {
         until("it ends", || child.try_wait().expect("it is ours"))
     }
 
+    /// The memory that it has, in kB.
+    pub(crate) fn resident(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()));
+        let status = status.expect("/proc");
+        let mut lines = status.lines();
+        let line = lines.find_map(|line| line.strip_prefix("VmRSS:"));
+        let number = line.expect("a line").trim_end_matches("kB").trim();
+        number.parse().expect("a number")
+    }
+
     /// What the descriptors of the process are.
     pub(crate) fn descriptors(&self) -> Vec<String> {
         let folder = std::fs::read_dir(format!("/proc/{}/fd", self.pid())).expect("/proc");
@@ -208,6 +224,8 @@ impl Remote {
         if let Some(thread) = self.thread.take() {
             thread.join().expect("it ends");
         }
+        // A program that another test starts may hold a copy of the listener until it is executed.
+        until("nobody listens", || TcpStream::connect(self.address).err());
     }
 
     /// Listens again at the same address.

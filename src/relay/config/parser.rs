@@ -1,0 +1,441 @@
+//! A file of words: the next one, what is expected of it, and what to say when it is something else.
+
+use super::{Keepalive, Mistake, Syslog};
+use crate::cli::number;
+
+/// A file, and one word of it.
+pub(super) struct Parser<'a> {
+    file: &'a [u8],
+    rest: &'a [u8],
+    /// Of the word.
+    pub(super) line: u32,
+    line_of_rest: u32,
+    /// The word, or one of `= , { }`; empty and not quoted at the end.
+    pub(super) text: Vec<u8>,
+    is_quoted: bool,
+    pub(super) is_end: bool,
+    pub(super) notes: &'a mut Vec<Vec<u8>>,
+}
+
+impl Mistake {
+    pub(super) fn new(file: &[u8], line: u32, text: &[u8]) -> Self {
+        Self([file, format!(":{line}: ").as_bytes(), text].concat())
+    }
+}
+
+impl<'a> Parser<'a> {
+    pub(super) fn new(
+        file: &'a [u8],
+        text: &'a [u8],
+        notes: &'a mut Vec<Vec<u8>>,
+    ) -> Result<Self, Mistake> {
+        let mut parser = Self {
+            file,
+            rest: text,
+            line: 1,
+            line_of_rest: 1,
+            text: Vec::new(),
+            is_quoted: false,
+            is_end: false,
+            notes,
+        };
+        parser.next()?;
+        Ok(parser)
+    }
+
+    /// Goes on to the next word.
+    pub(super) fn next(&mut self) -> Result<(), Mistake> {
+        self.text.clear();
+        self.is_quoted = false;
+        loop {
+            self.line = self.line_of_rest;
+            let Some(byte) = self.take() else {
+                self.is_end = true;
+                return Ok(());
+            };
+            match byte {
+                b' ' | b'\t' | b'\r' | b'\n' => {}
+                b'#' => {
+                    while self.rest.first().is_some_and(|&byte| byte != b'\n') {
+                        self.take();
+                    }
+                }
+                b'=' | b',' | b'{' | b'}' => {
+                    self.text.push(byte);
+                    return Ok(());
+                }
+                b'"' | b'\'' => return self.quoted(byte),
+                byte => {
+                    self.push(byte)?;
+                    while let Some(&byte) = self.rest.first()
+                        && !b" \t\r\n=,{}".contains(&byte)
+                    {
+                        self.take();
+                        self.push(byte)?;
+                    }
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    fn take(&mut self) -> Option<u8> {
+        let (&byte, rest) = self.rest.split_first()?;
+        self.rest = rest;
+        self.line_of_rest += u32::from(byte == b'\n');
+        Some(byte)
+    }
+
+    fn push(&mut self, byte: u8) -> Result<(), Mistake> {
+        if self.text.len() == WORD_MAX {
+            return Err(self.mistake(b"Word too long"));
+        }
+        self.text.push(byte);
+        Ok(())
+    }
+
+    /// The rest of a string; a backslash means what it does in C.
+    fn quoted(&mut self, quote: u8) -> Result<(), Mistake> {
+        self.is_quoted = true;
+        loop {
+            let Some(byte) = self.take() else {
+                return Err(self.mistake(b"EOF unexpected"));
+            };
+            match byte {
+                byte if byte == quote => return Ok(()),
+                b'\\' => {
+                    let byte = match self.take() {
+                        Some(b'a') => 7,
+                        Some(b'b') => 8,
+                        Some(b'e') => 27,
+                        Some(b't') => b'\t',
+                        Some(b'n') => b'\n',
+                        Some(b'v') => 11,
+                        Some(b'f') => 12,
+                        Some(b'r') => b'\r',
+                        Some(digit @ b'0'..=b'7') => self.octal(digit),
+                        Some(byte) => byte,
+                        None => return Err(self.mistake(b"EOF unexpected")),
+                    };
+                    self.push(byte)?;
+                }
+                byte => self.push(byte)?,
+            }
+        }
+    }
+
+    fn octal(&mut self, first: u8) -> u8 {
+        let mut byte = first - b'0';
+        for _ in 0..2 {
+            let Some(&digit @ b'0'..=b'7') = self.rest.first() else {
+                break;
+            };
+            self.take();
+            byte = byte.wrapping_mul(8).wrapping_add(digit - b'0');
+        }
+        byte
+    }
+
+    pub(super) fn is(&self, word: &[u8]) -> bool {
+        !self.is_end && !self.is_quoted && self.text == word
+    }
+
+    /// Takes the word as a value.
+    pub(super) fn value(&mut self) -> Result<Vec<u8>, Mistake> {
+        let is_sign = !self.is_quoted && matches!(self.text[..], [b'=' | b',' | b'{' | b'}']);
+        if self.is_end || is_sign {
+            return Err(self.instead_of("a value"));
+        }
+        let value = std::mem::take(&mut self.text);
+        self.next()?;
+        Ok(value)
+    }
+
+    /// Takes `word`, which must be there.
+    pub(super) fn expect(&mut self, word: &'static [u8]) -> Result<(), Mistake> {
+        if !self.is(word) {
+            return Err(self.expected(&[&String::from_utf8_lossy(word)]));
+        }
+        self.next()
+    }
+
+    /// Takes `word` if it is there.
+    pub(super) fn pass(&mut self, word: &[u8]) -> Result<(), Mistake> {
+        if self.is(word) { self.next() } else { Ok(()) }
+    }
+
+    /// Takes a value after an equal sign.
+    pub(super) fn set(&mut self) -> Result<Vec<u8>, Mistake> {
+        self.next()?;
+        self.expect(b"=")?;
+        self.value()
+    }
+
+    /// Takes a value, with or without an equal sign: published samples leave it out.
+    pub(super) fn set_loosely(&mut self) -> Result<Vec<u8>, Mistake> {
+        self.next()?;
+        self.pass(b"=")?;
+        self.value()
+    }
+
+    pub(super) fn number_after_equal(&mut self) -> Result<u32, Mistake> {
+        self.expect(b"=")?;
+        self.number()
+    }
+
+    /// A number, decimal or after `0x`, with `k`, `M` or `G` behind it for 2^10, 2^20, 2^30.
+    pub(super) fn number(&mut self) -> Result<u32, Mistake> {
+        let Some(number) = value_of(&self.text).filter(|_| !self.is_end) else {
+            return Err(self.instead_of("an integer"));
+        };
+        self.next()?;
+        Ok(number)
+    }
+
+    pub(super) fn yes_or_no(&mut self) -> Result<bool, Mistake> {
+        let answer = match &self.text[..] {
+            b"yes" | b"true" | b"permit" => true,
+            b"no" | b"false" | b"deny" => false,
+            _ => return Err(self.expected(&["deny", "false", "no", "permit", "true", "yes"])),
+        };
+        self.next()?;
+        Ok(answer)
+    }
+
+    pub(super) fn yes_or_no_after_equal(&mut self) -> Result<bool, Mistake> {
+        self.next()?;
+        self.expect(b"=")?;
+        self.yes_or_no()
+    }
+
+    /// Takes the words `words`, the first of which is the one that is there.
+    pub(super) fn words(&mut self, words: &[&'static [u8]]) -> Result<(), Mistake> {
+        self.next()?;
+        for word in &words[1..] {
+            self.expect(word)?;
+        }
+        Ok(())
+    }
+
+    /// Takes everything up to the brace that closes.
+    pub(super) fn skip(&mut self) -> Result<(), Mistake> {
+        let mut depth = 1;
+        while depth > 0 {
+            if self.is_end {
+                return Err(self.mistake(b"EOF unexpected"));
+            }
+            if self.is(b"{") {
+                depth += 1;
+            } else if self.is(b"}") {
+                depth -= 1;
+            }
+            self.next()?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn place(&self) -> Vec<u8> {
+        [self.file, format!(":{}", self.line).as_bytes()].concat()
+    }
+
+    pub(super) fn mistake(&self, text: &[u8]) -> Mistake {
+        Mistake::new(self.file, self.line, text)
+    }
+
+    /// `Expected WHAT, but got 'WORD'`
+    pub(super) fn instead_of(&self, what: &str) -> Mistake {
+        let got = if self.is_end {
+            b"the end of the file".to_vec()
+        } else {
+            [b"'", &self.text[..], b"'"].concat()
+        };
+        self.mistake(&[b"Expected ", what.as_bytes(), b", but got ", &got].concat())
+    }
+
+    /// One of `words` was expected, which are sorted.
+    pub(super) fn expected(&self, words: &[&str]) -> Mistake {
+        let quoted: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();
+        let what = match &quoted[..] {
+            [one] => one.clone(),
+            [most @ .., last] => format!("{} or {last}", most.join(", ")),
+            [] => String::new(),
+        };
+        self.instead_of(&what)
+    }
+
+    pub(super) fn note(&mut self, what: &[u8]) {
+        let place = self.place();
+        self.notes
+            .push([&place[..], b": ", what, b" has no effect here"].concat());
+    }
+
+    /// What may stand in each section and outside; false when it is something else.
+    pub(super) fn common(&mut self, syslog: &mut Syslog) -> Result<bool, Mistake> {
+        match &self.text[..] {
+            b"syslog" => self.syslog(syslog)?,
+            b"proctitle" => {
+                self.note(b"proctitle");
+                self.set()?;
+            }
+            b"coredump" => {
+                self.note(b"coredump directory");
+                self.words(&[b"coredump", b"directory"])?;
+                self.expect(b"=")?;
+                self.value()?;
+            }
+            b"debug" | b"trace" => {
+                self.note(b"debug");
+                self.next()?;
+                self.pass(b"redirect")?;
+                self.expect(b"=")?;
+                self.value()?;
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    pub(super) fn syslog(&mut self, syslog: &mut Syslog) -> Result<(), Mistake> {
+        self.next()?;
+        match &self.text[..] {
+            b"ident" => syslog.ident = Some(self.set()?),
+            b"facility" => {
+                self.next()?;
+                self.expect(b"=")?;
+                syslog.facility = Some(self.one_of(&FACILITIES)?);
+            }
+            b"severity" | b"level" => {
+                self.next()?;
+                self.expect(b"=")?;
+                syslog.severity = Some(self.one_of(&SEVERITIES)?);
+            }
+            _ => return Err(self.expected(&["facility", "ident", "severity"])),
+        }
+        Ok(())
+    }
+
+    /// The number of one of `names`, in any case.
+    fn one_of(&mut self, names: &[(&str, u8)]) -> Result<u8, Mistake> {
+        let is_it = |(name, _): &&(&str, u8)| self.text.eq_ignore_ascii_case(name.as_bytes());
+        let Some(&(_, number)) = names.iter().find(is_it) else {
+            let names: Vec<&str> = names.iter().map(|(name, _)| *name).collect();
+            return Err(self.expected(&names));
+        };
+        self.next()?;
+        Ok(number)
+    }
+
+    pub(super) fn keepalive(&mut self, keepalive: &mut Keepalive) -> Result<(), Mistake> {
+        self.next()?;
+        if self.is(b"bufsize") {
+            self.note(b"tcp bufsize");
+            self.next()?;
+            self.pass(b"=")?;
+            self.number()?;
+            return Ok(());
+        }
+        if !self.is(b"keepalive") {
+            return Err(self.expected(&["bufsize", "keepalive"]));
+        }
+        self.next()?;
+        let number = match &self.text[..] {
+            b"count" => &mut keepalive.count,
+            b"idle" => &mut keepalive.idle,
+            b"interval" => &mut keepalive.interval,
+            _ => return Err(self.expected(&["count", "idle", "interval"])),
+        };
+        self.next()?;
+        *number = Some(self.number_after_equal()?);
+        Ok(())
+    }
+
+    /// True when it is switched on.
+    pub(super) fn sticky(&mut self) -> Result<Option<bool>, Mistake> {
+        self.words(&[b"sticky", b"cache"])?;
+        let is_period = self.is(b"period");
+        if !is_period && !self.is(b"size") {
+            return Err(self.expected(&["period", "size"]));
+        }
+        if !is_period {
+            self.note(b"sticky cache size");
+        }
+        self.next()?;
+        let number = self.number_after_equal()?;
+        Ok(is_period.then_some(number != 0))
+    }
+
+    pub(super) fn retry_delay(&mut self) -> Result<u32, Mistake> {
+        self.words(&[b"bind", b"retry", b"delay"])?;
+        self.number_after_equal()
+    }
+
+    /// True for SCTP.
+    pub(super) fn protocol(&mut self) -> Result<bool, Mistake> {
+        self.next()?;
+        self.expect(b"=")?;
+        let is_sctp = match &self.text[..] {
+            b"TCP" | b"tcp" => false,
+            b"SCTP" | b"sctp" => true,
+            _ => return Err(self.expected(&["SCTP", "TCP"])),
+        };
+        self.next()?;
+        Ok(is_sctp)
+    }
+}
+
+/// A number, decimal or after `0x`, with `k`, `M` or `G` behind it for 2^10, 2^20, 2^30.
+pub(super) fn value_of(text: &[u8]) -> Option<u32> {
+    if let Some(digits) = text
+        .strip_prefix(b"0x")
+        .or_else(|| text.strip_prefix(b"0X"))
+    {
+        let digits = std::str::from_utf8(digits).ok()?;
+        return u32::from_str_radix(digits, 16)
+            .ok()
+            .filter(|_| !digits.starts_with('+'));
+    }
+    let (digits, shift) = match text {
+        [digits @ .., b'k' | b'K'] => (digits, 10),
+        [digits @ .., b'm' | b'M'] => (digits, 20),
+        [digits @ .., b'g' | b'G'] => (digits, 30),
+        digits => (digits, 0),
+    };
+    number(digits)?.checked_mul(1 << shift)
+}
+
+/// The longest word, in bytes: the original's.
+const WORD_MAX: usize = 4096;
+
+/// syslog(3)'s, as RFC 3164 numbers them.
+const FACILITIES: [(&str, u8); 20] = [
+    ("auth", 4),
+    ("authpriv", 10),
+    ("cron", 9),
+    ("daemon", 3),
+    ("ftp", 11),
+    ("kern", 0),
+    ("local0", 16),
+    ("local1", 17),
+    ("local2", 18),
+    ("local3", 19),
+    ("local4", 20),
+    ("local5", 21),
+    ("local6", 22),
+    ("local7", 23),
+    ("lpr", 6),
+    ("mail", 2),
+    ("news", 7),
+    ("syslog", 5),
+    ("user", 1),
+    ("uucp", 8),
+];
+const SEVERITIES: [(&str, u8); 8] = [
+    ("alert", 1),
+    ("crit", 2),
+    ("debug", 7),
+    ("emerg", 0),
+    ("err", 3),
+    ("info", 6),
+    ("notice", 5),
+    ("warning", 4),
+];
