@@ -122,7 +122,13 @@ fn run(arguments: &mut Arguments, voice: &mut Voice) -> Result<(), Error> {
         busy: 15,
     };
     arguments.be_like_getopt();
-    arguments.options(&mut [&mut group(&[OPTIONS], &mut asked)])?;
+    // Words among the options mean nothing, as with getopt_long(3).
+    loop {
+        arguments.options(&mut [&mut group(&[OPTIONS], &mut asked)])?;
+        if arguments.operand().is_none() {
+            break;
+        }
+    }
     let busy = Duration::from_secs(asked.busy.into());
     let config = Config {
         entrance: Entrance {

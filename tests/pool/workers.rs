@@ -278,6 +278,93 @@ fn stopped_worker_is_ended_like_one_that_hangs() {
 }
 
 #[test]
+fn worker_may_be_stopped_or_killed_in_each_of_its_states() {
+    let Some(world) = world() else { return };
+    let options = [
+        "--workers=1:2",
+        "--ready=ready",
+        "--busy-timeout=0.6",
+        "--kill=0.2",
+        "--drain=5",
+        "--error=ERR %r",
+        "--queue=9:20",
+    ];
+    for signal in [Signal::SIGSTOP, Signal::SIGKILL] {
+        let pool = Pool::start_with(&world, &options, &["perl", "worker.pl", "ready"]);
+        pool.wait_for("daemon S_AVAILABLE", 1.0);
+        let hit = || {
+            for pid in pool.workers() {
+                // It may have gone.
+                let _ = kill(Pid::from_raw(pid), signal);
+            }
+        };
+        let own_or_error = |heard: &str, own: &str| {
+            assert!(
+                [own, "ERR died\n", "ERR timeout\n"].contains(&heard),
+                "{signal}: {heard:?}"
+            );
+        };
+        // Ready.
+        hit();
+        own_or_error(&pool.ask("a\n"), "answer a\n");
+        assert_eq!(pool.ask("b\n"), "answer b\n");
+        // Busy.
+        let mut busy = pool.asking("nap 0.4 c\n");
+        pool.wait_for("daemon S_BUSY", 1.0);
+        hit();
+        own_or_error(&lossy(&net::receive_all(&mut busy)), "c\n");
+        assert_eq!(pool.ask("d\n"), "answer d\n");
+        // Busy, and to go after its query, and its successor.
+        let mut busy = pool.asking("nap 0.4 e\n");
+        pool.wait_for("daemon S_BUSY", 1.0);
+        let spawns = pool.statistics()["daemon spawns"];
+        pool.signal(Signal::SIGHUP);
+        eventually("the successor is there", || {
+            pool.statistics()["daemon spawns"] > spawns
+        });
+        hit();
+        own_or_error(&lossy(&net::receive_all(&mut busy)), "e\n");
+        // A successor that was stopped before it was ready waits for whoever stopped it.
+        for pid in pool.workers() {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGCONT);
+        }
+        assert_eq!(pool.ask("f\n"), "answer f\n");
+        // On its way out, and deaf.
+        assert_eq!(pool.ask("deaf\n"), "ERR timeout\n");
+        hit();
+        own_or_error(&pool.ask("g\n"), "answer g\n");
+        for pid in pool.workers() {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGCONT);
+        }
+        eventually("all is as before", || pool.ask("h\n") == "answer h\n");
+        pool.wait_for("daemon S_BUSY", 0.0);
+        pool.wait_for("clients now", 0.0);
+        assert_sums(&pool.statistics());
+        let log = pool.terminate();
+        assert!(log.contains("tcppool: status: 0/40\n"), "{log}");
+    }
+}
+
+#[test]
+fn worker_that_is_killed_before_it_is_ready_has_failed_to_start_and_is_started_again() {
+    let Some(world) = world() else { return };
+    world.script(
+        "slow",
+        "#!/bin/sh\nmkdir first 2>/dev/null && exec sleep 1000\nexec perl worker.pl ready\n",
+    );
+    let options = ["--workers=1", "--ready=ready", "--queue=9:20"];
+    let pool = Pool::start_with(&world, &options, &["./slow"]);
+    eventually("the first is there", || world.path("first").exists());
+    let [pid] = pool.workers()[..] else {
+        panic!("one worker")
+    };
+    kill(Pid::from_raw(pid), Signal::SIGKILL).expect("it runs");
+    assert_eq!(pool.ask("a\n"), "answer a\n");
+    assert_eq!(pool.statistics()["daemon spawns"], 2.0);
+    pool.terminate();
+}
+
+#[test]
 fn what_workers_say_on_descriptor_2_is_tagged_where_that_was_asked_for() {
     let Some(world) = world() else { return };
     let pool = Pool::start(&world, &["--workers=1", "--tag-errors"]);
