@@ -171,9 +171,9 @@ impl<W: Clone, Q: Clone> Queue<W, Q> {
         self.give(now);
     }
 
-    /// As [`Self::spoiled`], found before a byte of its query `number` was written: that one is not tried again, but given
-    /// to another for the first time.
-    pub(super) fn unsent(&mut self, id: WorkerId, number: u64, fault: Fault, now: Instant) {
+    /// As [`Self::spoiled`], and it has read nothing of its query `number`: that one is not tried again, but given to another
+    /// for the first time.
+    pub(super) fn unread(&mut self, id: WorkerId, number: u64, fault: Fault, now: Instant) {
         if let Some(worker) = self.workers.get_mut(&id)
             && let Some(at) = worker
                 .flights

@@ -118,10 +118,10 @@ fn worker_that_has_answered_gets_no_query_before_it_is_clean() {
 }
 
 #[test]
-fn query_that_was_not_written_goes_to_another_worker_and_is_no_retry() {
+fn query_that_was_not_read_goes_to_another_worker_and_is_no_retry() {
     let mut play = Play::staffed(terms());
     play.ask();
-    play.queue.unsent(play.ids[&0], 0, Fault::Quit, play.now);
+    play.queue.unread(play.ids[&0], 0, Fault::Quit, play.now);
     let expected = [Action::Pause(PROOF), end(0, End::Close), give(1, 0, 0)];
     assert_eq!(play.actions(), expected);
     assert_eq!(play.queue.counts.retried, 0);
