@@ -10,6 +10,7 @@ use ucspi_tcp::pool::options::Options;
 use ucspi_tcp::pool::reports::Style;
 use ucspi_tcp::pool::server::{self, Config};
 use ucspi_tcp::service::Listening;
+use ucspi_tcp::ucspi::entrance::Entrance;
 use ucspi_tcp::ucspi::names::Lookups;
 
 const COMMAND_LINE: CommandLine = CommandLine {
@@ -121,26 +122,34 @@ fn run(arguments: &mut Arguments, voice: &mut Voice) -> Result<(), Error> {
         busy: 15,
     };
     arguments.be_like_getopt();
-    arguments.options(&mut [&mut group(&[OPTIONS], &mut asked)])?;
+    // Words among the options mean nothing, as with getopt_long(3).
+    loop {
+        arguments.options(&mut [&mut group(&[OPTIONS], &mut asked)])?;
+        if arguments.operand().is_none() {
+            break;
+        }
+    }
     let busy = Duration::from_secs(asked.busy.into());
     let config = Config {
-        host: asked.host(),
-        port: asked.port,
+        entrance: Entrance {
+            host: asked.host(),
+            port: asked.port,
+            listening: Listening {
+                limit: CONNECTIONS,
+                backlog: CONNECTIONS,
+                ..Listening::default()
+            },
+            lookups: Lookups {
+                remote_host: false,
+                ident: false,
+                local_host: Some(Vec::new()),
+                ..Lookups::default()
+            },
+            ..Entrance::default()
+        },
         program: words(&asked.daemon).map(<[u8]>::to_vec).collect(),
-        listening: Listening {
-            limit: CONNECTIONS,
-            backlog: CONNECTIONS,
-            ..Listening::default()
-        },
-        lookups: Lookups {
-            remote_host: false,
-            ident: false,
-            local_host: Some(Vec::new()),
-            ..Lookups::default()
-        },
         pool: Options::of_iotcpd(asked.workers, busy),
         style: Style::Iotcpd,
-        ..Config::default()
     };
     server::run(config, *voice)
 }

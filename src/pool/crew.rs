@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use tokio::time::{sleep_until, timeout};
 
 use super::errors;
-use super::queue::{self, Action, Condition, QueryId, Queue};
+use super::queue::{self, Action, Condition, Fault, QueryId, Queue};
 use super::statistics::{Now, Statistics};
 use super::talk::Talk;
 use super::worker::{News, Protocol, Room, Worker};
@@ -172,7 +172,7 @@ impl Crew {
             } => {
                 if let Err(fault) = worker.give(number, &query) {
                     let mut queue = self.queue.borrow_mut();
-                    queue.unsent(worker.id.get(), number, fault, Instant::now());
+                    queue.unread(worker.id.get(), number, fault, Instant::now());
                 }
             }
             Action::Fail { query, reason } => query.finish(Err(reason)),
@@ -255,6 +255,7 @@ impl Crew {
             News::Answered(number) => return queue.answered(id, number),
             News::Clean => queue.clean(id, now),
             News::Spoiled(fault) => queue.spoiled(id, fault, now),
+            News::Unread(number) => queue.unread(id, number, Fault::Quit, now),
             News::Gone(status) => {
                 queue.ended(id, now);
                 let pid = worker.pid;

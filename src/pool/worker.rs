@@ -47,6 +47,8 @@ pub(super) enum News {
     Clean,
     /// It is not to be used any more.
     Spoiled(Fault),
+    /// It ends, and has read nothing of its query of this number.
+    Unread(u64),
     /// Its process has ended, with this wait status.
     Gone(i32),
 }
@@ -330,6 +332,9 @@ impl Worker {
             let may_end = state.scanner.ends_with_the_stream() && !process::was_killed(status);
             may_end.then(|| self.finish(&mut state)).flatten()
         };
+        if let Some(number) = self.unread() {
+            return tell(News::Unread(number));
+        }
         // One that ends need not have read all.
         if let Some(Heard::Reply(number) | Heard::Early(number)) = replied {
             tell(News::Answered(number));
@@ -356,7 +361,25 @@ impl Worker {
         if let Some(Heard::Reply(number)) = replied {
             tell(News::Answered(number));
         }
-        tell(News::Spoiled(Fault::Quit));
+        tell(match self.unread() {
+            Some(number) => News::Unread(number),
+            None => News::Spoiled(Fault::Quit),
+        });
+    }
+
+    /// Its query, when it has read nothing of that, and so cannot have done anything with it.
+    fn unread(&self) -> Option<u64> {
+        let state = self.state.borrow();
+        let [(number, talk)] = &state.talks[..] else {
+            return None;
+        };
+        if self.protocol.is_numbered || talk.is_streamed || state.scanner.has_begun() {
+            return None;
+        }
+        let stdin = self.stdin.borrow();
+        let unread = fd::unread(stdin.as_ref()?.get_ref()).ok()?;
+        let length = talk.with_query(<[u8]>::len);
+        (unread + state.unsent.len() == length).then_some(*number)
     }
 
     fn fall_silent(&self, tell: &impl Fn(News)) {

@@ -1,6 +1,7 @@
 //! The contract between the network and a program: the connection on two descriptors, its facts in the environment.
 //!
-//! A server reads in this order: [`server`] is what is set up once; `connection` is what happens to one connection, of
+//! A server reads in this order: [`server`] is what is set up once, and [`entrance`] as much of that as other servers have
+//! too; `connection` is what happens to one connection, of
 //! which [`gate`] has what comes before the verdict; `children` makes the processes and learns how they ended; `record` is
 //! what is known of a connection, and `log` says it. Source: tcpserver(1) and tcpclient(1) of the original, and observed
 //! runs. This room asks the rules for a verdict and knows nothing of how they are stored.
@@ -12,6 +13,7 @@ pub(crate) mod children;
 pub mod client;
 pub(crate) mod connect;
 mod connection;
+pub mod entrance;
 pub mod environ;
 pub(crate) mod facts;
 pub mod gate;

@@ -1,12 +1,13 @@
 //! The small programs with real programs of others at the other end, each test in a network of its own.
 //!
-//! Debian's packages: efingerd, micro-httpd, xinetd, openbsd-inetd, swaks, nsd. Where one is not installed its tests say that
+//! Debian's packages: efingerd, micro-httpd, xinetd, openbsd-inetd, postfix, swaks, nsd. Where one is not installed its tests say that
 //! they were skipped; with `UCSPI_COMPONENTS_REQUIRED=1` they fail instead. They are looked for in `$PATH`, /usr/sbin and
 //! /usr/bin.
 
 mod clocks;
 mod mail;
 mod pages;
+mod policy;
 
 use crate::support::trials::{Trial, Verdict};
 
@@ -14,7 +15,7 @@ use crate::support::trials::{Trial, Verdict};
 type Test = fn() -> Result<(), String>;
 
 pub(crate) fn trials() -> Vec<Trial> {
-    let tests = [pages::TESTS, clocks::TESTS, mail::TESTS].concat();
+    let tests = [pages::TESTS, clocks::TESTS, mail::TESTS, policy::TESTS].concat();
     let trial = |(name, test): (&str, Test)| {
         let run = move || match test() {
             Ok(()) => Verdict::Passed,

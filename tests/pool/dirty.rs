@@ -142,8 +142,10 @@ fn whatever_clients_and_workers_do_everybody_gets_his_own_answer_or_none() {
     ];
     let pool = Pool::start(&world, &options);
     const CLIENTS: usize = 8;
-    const TURNS: usize = 600;
-    let left = AtomicUsize::new(TURNS);
+    // ci/soak sets it, to a hundred thousand.
+    let turns =
+        std::env::var("UCSPI_POOL_TURNS").map_or(600, |turns| turns.parse().expect("a number"));
+    let left = AtomicUsize::new(turns);
     let stop = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         let clients: Vec<_> = (0..CLIENTS)
@@ -181,7 +183,7 @@ fn whatever_clients_and_workers_do_everybody_gets_his_own_answer_or_none() {
     });
     let statistics = pool.statistics();
     assert!(
-        statistics["queries total"] >= TURNS as f64,
+        statistics["queries total"] >= turns as f64,
         "{statistics:?}"
     );
     assert_sums(&statistics);

@@ -1,6 +1,7 @@
 //! `examples/pool`, and the programs that it is made for.
 
 use crate::pool::house::Pool;
+use crate::pool::iotcpd::Iotcpd;
 use crate::support::net;
 use crate::world::{self, World, lossy};
 
@@ -109,33 +110,41 @@ fn squidguard_rewrites_urls_for_the_pool_and_for_iotcpd() {
     );
     world.write("adblock.conf", config);
     let query = |url: &str| format!("{url} 127.0.1.1/10.129.23.1 - GET myip=- myport=3127\n");
-    let pool = Pool::start_with(
-        &world,
-        &["--queue=99:20"],
-        &["squidGuard", "-c", "adblock.conf"],
-    );
-    let blocked = [
-        query("http://www.wowomg.com/foo.html"),
-        query("http://bar.baaz.foo/test.html"),
+    let options = ["--queue=99:20"];
+    let pool = Pool::start_with(&world, &options, &["squidGuard", "-c", "adblock.conf"]);
+    // Two words of a long option, as its read-me has them.
+    let daemon = [
+        "--num-daemons",
+        "8",
+        "--daemon",
+        "squidGuard -c adblock.conf",
     ];
-    for query in &blocked {
-        let answer = pool.ask(query);
-        assert!(
-            answer.contains("http://foo.bar?found=adblock"),
-            "{answer:?}"
-        );
-        assert!(
-            answer.ends_with('\n') && answer.matches('\n').count() == 1,
-            "{answer:?}"
-        );
-    }
-    for number in 0..20 {
-        let answer = pool.ask(query(&format!("http://clean_url/baz/{number}")));
-        assert!(
-            !answer.contains("foo.bar") && answer.ends_with('\n'),
-            "{answer:?}"
-        );
+    let iotcpd = Iotcpd::start(&world, &daemon);
+    let asks: [&dyn Fn(&str) -> String; 2] = [&|query| pool.ask(query), &|query| iotcpd.ask(query)];
+    for ask in asks {
+        for url in [
+            "http://www.wowomg.com/foo.html",
+            "http://bar.baaz.foo/test.html",
+        ] {
+            let answer = ask(&query(url));
+            assert!(
+                answer.contains("http://foo.bar?found=adblock"),
+                "{answer:?}"
+            );
+            assert!(
+                answer.ends_with('\n') && answer.matches('\n').count() == 1,
+                "{answer:?}"
+            );
+        }
+        for number in 0..20 {
+            let answer = ask(&query(&format!("http://clean_url/baz/{number}")));
+            assert!(
+                !answer.contains("foo.bar") && answer.ends_with('\n'),
+                "{answer:?}"
+            );
+        }
     }
     assert_eq!(pool.statistics()["daemon spawns"], 4.0);
     pool.terminate();
+    iotcpd.interrupt();
 }

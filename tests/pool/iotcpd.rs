@@ -11,14 +11,14 @@ use crate::support::process::Process;
 use crate::world::{World, eventually, lossy};
 
 /// An iotcpd that listens at a port that was held for it.
-struct Iotcpd {
+pub(crate) struct Iotcpd {
     process: Process,
     port: u16,
     _holder: OwnedFd,
 }
 
 impl Iotcpd {
-    fn start(world: &World, args: &[&str]) -> Self {
+    pub(crate) fn start(world: &World, args: &[&str]) -> Self {
         let (holder, port) = net::reserve_port(Ipv4Addr::LOCALHOST);
         let port_text = port.to_string();
         let args = args.iter().copied().chain(["-p", &port_text]);
@@ -38,10 +38,18 @@ impl Iotcpd {
         })
     }
 
-    fn ask(&self, query: &str) -> String {
+    pub(crate) fn ask(&self, query: &str) -> String {
         let mut client = self.connect().expect("it listens");
         net::send(&mut client, query.as_bytes());
         lossy(&net::receive_all(&mut client))
+    }
+
+    /// Ends it by SIGINT.
+    pub(crate) fn interrupt(self) {
+        self.process.signal(Signal::SIGINT);
+        let outcome = self.process.outcome();
+        assert_eq!(outcome.status.code(), Some(0));
+        assert_eq!(lossy(&outcome.stderr), "");
     }
 
     /// What it prints on descriptor 1 after `signal`, up to the second line with a cut mark.
@@ -74,10 +82,7 @@ fn queries_of_its_test_script_are_answered_at_once() {
     assert_eq!(statistics["queries replied"], 3.0);
     assert_eq!(statistics["daemon S_AVAILABLE"], 8.0);
     assert!(report.contains("\nversion  "), "{report}");
-    server.process.signal(Signal::SIGINT);
-    let outcome = server.process.outcome();
-    assert_eq!(outcome.status.code(), Some(0));
-    assert_eq!(lossy(&outcome.stderr), "");
+    server.interrupt();
 }
 
 #[test]
@@ -109,8 +114,7 @@ fn its_state_lines_come_at_usr2() {
     ];
     assert_eq!(names, expected);
     assert!(report.contains("d[1].status = 1\n"), "{report}");
-    server.process.signal(Signal::SIGINT);
-    assert_eq!(server.process.outcome().status.code(), Some(0));
+    server.interrupt();
 }
 
 #[test]
@@ -142,8 +146,15 @@ fn query_waits_half_a_second_behind_any_number_of_others() {
     for client in &mut others {
         assert_eq!(lossy(&net::receive_all(client)), "ERR\n");
     }
-    server.process.signal(Signal::SIGINT);
-    assert_eq!(server.process.outcome().status.code(), Some(0));
+    server.interrupt();
+}
+
+#[test]
+fn words_among_its_options_mean_nothing() {
+    let Some(world) = world() else { return };
+    let server = Iotcpd::start(&world, &["start", "-n", "1", "now", "--daemon", "cat"]);
+    assert_eq!(server.ask("a\n"), "a\n");
+    server.interrupt();
 }
 
 #[test]
@@ -153,8 +164,7 @@ fn more_than_64_daemons_may_run() {
     assert_eq!(server.ask("a\n"), "a\n");
     let report = server.report(Signal::SIGUSR1, " --- statistics ---- 8< -------", 1);
     assert_eq!(statistics_of(&report)["daemon spawns"], 70.0);
-    server.process.signal(Signal::SIGINT);
-    assert_eq!(server.process.outcome().status.code(), Some(0));
+    server.interrupt();
 }
 
 #[test]

@@ -35,6 +35,23 @@ fn one_may_wait_and_the_next_may_not() {
 }
 
 #[test]
+fn queries_behind_one_another_wait_in_their_connection_and_not_in_the_queue() {
+    let Some(world) = world() else { return };
+    let options = ["--workers=1", "--queue=0", "--queries=0", "--error=ERR %r"];
+    let pool = Pool::start(&world, &options);
+    let mut client = pool.asking("nap 0.1 a\nb\nc\n".to_owned() + &"d\n".repeat(100));
+    net::half_close(&client);
+    let answers = "a\nanswer b\nanswer c\n".to_owned() + &"answer d\n".repeat(100);
+    assert_eq!(lossy(&net::receive_all(&mut client)), answers);
+    let statistics = pool.statistics();
+    assert_eq!(
+        (statistics["queue max"], statistics["queries failed"]),
+        (0.0, 0.0)
+    );
+    pool.terminate();
+}
+
+#[test]
 fn who_waits_is_answered_in_the_order_of_coming() {
     let Some(world) = world() else { return };
     let pool = Pool::start(&world, &["--workers=1", "--queue=9:20"]);

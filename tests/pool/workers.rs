@@ -255,6 +255,29 @@ fn worker_killed_from_outside_is_replaced_and_its_query_fails() {
 }
 
 #[test]
+fn query_that_an_ending_worker_has_not_read_goes_to_another() {
+    let Some(world) = world() else { return };
+    // The first reads nothing, and ends when it has been given a query.
+    let script =
+        "#!/bin/sh\nif mkdir first 2>/dev/null; then sleep 0.5; exit; fi\nexec perl worker.pl\n";
+    world.script("worker", script);
+    let options = ["--workers=1", "--queue=9:20", "--error=ERR %r"];
+    let pool = Pool::start_with(&world, &options, &["./worker"]);
+    assert_eq!(pool.ask("a\n"), "answer a\n");
+    let statistics = pool.statistics();
+    assert_eq!(
+        (statistics["queries retried"], statistics["queries failed"]),
+        (0.0, 0.0)
+    );
+    // It had not started at all.
+    let log = pool.terminate();
+    assert!(
+        log.contains("within a second of its start; no other for 1 s"),
+        "{log}"
+    );
+}
+
+#[test]
 fn stopped_worker_is_ended_like_one_that_hangs() {
     let Some(world) = world() else { return };
     let options = [
@@ -274,6 +297,88 @@ fn stopped_worker_is_ended_like_one_that_hangs() {
     assert_eq!(pool.ask("a\n"), "ERR timeout\n");
     assert_eq!(pool.ask("a\n"), "answer a\n");
     pool.log().wait_for(" end status 9 queries 1", 1);
+    pool.terminate();
+}
+
+#[test]
+fn worker_may_be_stopped_or_killed_in_each_of_its_states() {
+    let Some(world) = world() else { return };
+    let options = [
+        "--workers=1:2",
+        "--ready=ready",
+        "--busy-timeout=0.6",
+        "--kill=0.2",
+        "--drain=5",
+        "--error=ERR %r",
+        "--queue=9:20",
+    ];
+    for signal in [Signal::SIGSTOP, Signal::SIGKILL] {
+        let pool = Pool::start_with(&world, &options, &["perl", "worker.pl", "ready"]);
+        pool.wait_for("daemon S_AVAILABLE", 1.0);
+        let hit = |workers: &[i32]| {
+            for &pid in workers {
+                // It may have gone.
+                let _ = kill(Pid::from_raw(pid), signal);
+            }
+        };
+        let own_or_error = |heard: &str, own: &str| {
+            assert!(
+                [own, "ERR died\n", "ERR timeout\n"].contains(&heard),
+                "{signal}: {heard:?}"
+            );
+        };
+        // Ready.
+        hit(&pool.workers());
+        own_or_error(&pool.ask("a\n"), "answer a\n");
+        assert_eq!(pool.ask("b\n"), "answer b\n");
+        // Busy.
+        let mut busy = pool.asking("nap 0.4 c\n");
+        pool.wait_for("daemon S_BUSY", 1.0);
+        hit(&pool.workers());
+        own_or_error(&lossy(&net::receive_all(&mut busy)), "c\n");
+        assert_eq!(pool.ask("d\n"), "answer d\n");
+        // Busy, and to go after its query.
+        let those = pool.workers();
+        let mut busy = pool.asking("nap 0.4 e\n");
+        pool.wait_for("daemon S_BUSY", 1.0);
+        let spawns = pool.statistics()["daemon spawns"];
+        pool.signal(Signal::SIGHUP);
+        eventually("the successor is there", || {
+            pool.statistics()["daemon spawns"] > spawns
+        });
+        hit(&those);
+        own_or_error(&lossy(&net::receive_all(&mut busy)), "e\n");
+        assert_eq!(pool.ask("f\n"), "answer f\n");
+        // On its way out, and deaf.
+        let those = pool.workers();
+        own_or_error(&pool.ask("deaf\n"), "");
+        hit(&those);
+        own_or_error(&pool.ask("g\n"), "answer g\n");
+        eventually("all is as before", || pool.ask("h\n") == "answer h\n");
+        pool.wait_for("daemon S_BUSY", 0.0);
+        pool.wait_for("clients now", 0.0);
+        assert_sums(&pool.statistics());
+        let log = pool.terminate();
+        assert!(log.contains("tcppool: status: 0/40\n"), "{log}");
+    }
+}
+
+#[test]
+fn worker_that_is_killed_before_it_is_ready_has_failed_to_start_and_is_started_again() {
+    let Some(world) = world() else { return };
+    world.script(
+        "slow",
+        "#!/bin/sh\nmkdir first 2>/dev/null && exec sleep 1000\nexec perl worker.pl ready\n",
+    );
+    let options = ["--workers=1", "--ready=ready", "--queue=9:20"];
+    let pool = Pool::start_with(&world, &options, &["./slow"]);
+    eventually("the first is there", || world.path("first").exists());
+    let [pid] = pool.workers()[..] else {
+        panic!("one worker")
+    };
+    kill(Pid::from_raw(pid), Signal::SIGKILL).expect("it runs");
+    assert_eq!(pool.ask("a\n"), "answer a\n");
+    assert_eq!(pool.statistics()["daemon spawns"], 2.0);
     pool.terminate();
 }
 
