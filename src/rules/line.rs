@@ -122,6 +122,12 @@ pub fn parse(line: &[u8]) -> Result<Option<Rule<'_>>, Fault> {
         return Err(Fault::at(colon + 1, expected));
     };
     let mut data = Cow::Borrowed(action);
+    if !settings.is_empty() {
+        // An instruction is no longer than what it is written as.
+        let mut room = Vec::with_capacity(action.len() + settings.len());
+        room.extend_from_slice(action);
+        data = Cow::Owned(room);
+    }
     let mut remarks = Vec::new();
     while !settings.is_empty() {
         let start = line.len() - settings.len();
