@@ -58,6 +58,12 @@ struct Flight {
     news: Notify,
 }
 
+/// True for an operand that spells IPv4 addresses.
+fn is_address(operand: &[u8]) -> bool {
+    let has_mark = operand.iter().any(|byte| b".[]".contains(byte));
+    has_mark && literal::addresses(operand).is_some()
+}
+
 impl Resolver {
     /// A resolver whose every question takes at most `limit`. Nothing is read before the first question.
     pub fn new(limit: Duration) -> Self {
@@ -80,8 +86,10 @@ impl Resolver {
     /// # Errors
     /// It could not be found out now: a file cannot be read, no server answers, or the name is too long (EPROTO).
     pub async fn host(&self, operand: &[u8], families: Families) -> io::Result<Vec<IpAddr>> {
-        let has_mark = operand.iter().any(|byte| b".[]".contains(byte));
-        let is_address = has_mark && literal::addresses(operand).is_some();
+        if let Some(found) = self.spelled(operand)? {
+            return Ok(found);
+        }
+        let is_address = is_address(operand);
         let mut found = Vec::new();
         if !is_address && !config::is_given_a_cache() {
             // A hosts file that cannot be read is none: without it the name servers are asked, as the original always does.
@@ -103,6 +111,28 @@ impl Resolver {
         random::shuffle(&mut found);
         found.sort_by_key(IpAddr::is_ipv6);
         Ok(found)
+    }
+
+    /// The addresses of an operand that spells them, in random order, as long as no rule makes it a name; `None` where
+    /// something has to be looked up. Nothing is waited for.
+    ///
+    /// # Errors
+    /// A file cannot be read.
+    pub fn spelled(&self, operand: &[u8]) -> io::Result<Option<Vec<IpAddr>>> {
+        if !is_address(operand) {
+            return Ok(None);
+        }
+        for name in config::rules(true)?.qualify(operand) {
+            let Some(addresses) = literal::addresses(&name) else {
+                return Ok(None);
+            };
+            if !addresses.is_empty() {
+                let mut found: Vec<_> = addresses.into_iter().map(IpAddr::V4).collect();
+                random::shuffle(&mut found);
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
     }
 
     /// The addresses of the full name `name`, of one family or of both. Where one family cannot be found out now, the

@@ -1,5 +1,6 @@
 //! The one thread that waits for several things at once.
 
+use std::cell::OnceCell;
 use std::io;
 
 use tokio::runtime::Builder;
@@ -27,5 +28,26 @@ impl Runtime {
     /// Runs `work` to its end, and the tasks beside it.
     pub fn wait<T>(&self, work: impl Future<Output = T>) -> T {
         self.tasks.block_on(&self.runtime, work)
+    }
+}
+
+/// A runtime that is made when there is something to wait for.
+#[derive(Debug, Default)]
+pub struct Late(OnceCell<Runtime>);
+
+impl Late {
+    /// Runs `work` to its end, and the tasks beside it.
+    ///
+    /// # Errors
+    /// As [`Runtime::new`].
+    pub fn wait<T>(&self, work: impl Future<Output = T>) -> io::Result<T> {
+        let runtime = match self.0.get() {
+            Some(runtime) => runtime,
+            None => {
+                let runtime = Runtime::new()?;
+                self.0.get_or_init(|| runtime)
+            }
+        };
+        Ok(runtime.wait(work))
     }
 }

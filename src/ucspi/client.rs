@@ -1,22 +1,20 @@
 //! tcpclient: connect to one of a host's addresses, describe the connection, become the program.
 
 use std::io::ErrorKind;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
-
-use super::connect::connect;
+use super::connect::connect_alone;
 use super::environ::Changes;
 use super::facts::{self, Facts, Order};
 use super::host::{Reading, WRONG_FAMILY};
-use super::names::{Lookups, look_up};
+use super::names::{Lookups, Names, look_up};
 use super::port;
 
 use crate::cli::{During, Error, FAILED, Opt, Voice, exec, number, reason};
 use crate::dns::{Resolver, literal};
-use crate::sys::runtime::Runtime;
+use crate::sys::runtime::Late;
 use crate::sys::signal::{self, Signal};
 use crate::sys::{fd, process};
 
@@ -165,14 +163,10 @@ pub fn dial(host: Vec<u8>, port: &[u8], voice: Voice) -> Result<OwnedFd, Error> 
     Ok(open(&config, voice)?.0)
 }
 
-/// Makes the connection, and the changes to the environment that describe it. The runtime, and its descriptors, are gone
-/// afterwards.
+/// Makes the connection, and the changes to the environment that describe it. Where nothing has to be looked up there is
+/// no runtime; where there was one, it and its descriptors are gone afterwards.
 fn open(config: &Config, voice: Voice) -> Result<(OwnedFd, Changes), Error> {
-    let runtime = Runtime::new().during("start")?;
-    runtime.wait(connection(config, voice))
-}
-
-async fn connection(config: &Config, voice: Voice) -> Result<(OwnedFd, Changes), Error> {
+    let runtime = Late::default();
     let resolver = Resolver::new(config.lookups.limit());
     let host = &config.host[..];
     let operand = if matches!(host, b"" | b"0") {
@@ -180,8 +174,14 @@ async fn connection(config: &Config, voice: Voice) -> Result<(OwnedFd, Changes),
     } else {
         host
     };
-    let addresses = config.reading.addresses(operand, host, &resolver).await?;
-    let connection = first_that_connects(config, addresses, voice).await?;
+    let addresses = match config.reading.spelled(operand, host, &resolver)? {
+        Some(addresses) => addresses,
+        None => {
+            let addresses = config.reading.addresses(operand, host, &resolver);
+            runtime.wait(addresses).during("start")??
+        }
+    };
+    let connection = first_that_connects(config, addresses, voice)?;
     if config.connecting.no_delay {
         // As the original: a socket that does not take the option is used without it.
         let _ = connection.set_nodelay(true);
@@ -190,14 +190,14 @@ async fn connection(config: &Config, voice: Voice) -> Result<(OwnedFd, Changes),
     let remote = connection.peer_addr().during("get remote address")?;
     let shown = shown(remote, config);
     voice.tell(&[format!("connected to {shown}").as_bytes()]);
-    let names = look_up(&config.lookups, &resolver, local, remote).await;
+    let names = if config.lookups.are_needed() {
+        let names = look_up(&config.lookups, &resolver, local, remote);
+        runtime.wait(names).during("start")?
+    } else {
+        Names::given(&config.lookups)
+    };
     let facts = Facts::of(local, remote, names, config.reading.as_ipv6);
-    let connection = connection.into_std().and_then(|connection| {
-        connection.set_nonblocking(false)?;
-        Ok(connection.into())
-    });
-    let connection = connection.during("set up descriptor 6")?;
-    Ok((connection, facts.changes(Order::PortFirst)))
+    Ok((connection.into(), facts.changes(Order::PortFirst)))
 }
 
 /// An address and a port, as messages have them.
@@ -209,7 +209,7 @@ fn shown(address: SocketAddr, config: &Config) -> String {
 /// Tries the addresses in turn; those that were too slow get a second, longer try. A single address gets the time of
 /// both at once. Addresses of a family that cannot be used, because of `-4` or of the address behind `-i` (of which `::`
 /// is any), are passed over.
-async fn first_that_connects(
+fn first_that_connects(
     config: &Config,
     addresses: Vec<SocketAddr>,
     voice: Voice,
@@ -252,7 +252,7 @@ async fn first_that_connects(
         let mut slow = Vec::new();
         for mut remote in candidates {
             remote.set_port(config.port);
-            match connect(remote, local, limit).await.during("bind socket")? {
+            match connect_alone(remote, local, limit).during("bind socket")? {
                 Ok(connection) => return Ok(connection),
                 Err(error) if error.kind() == ErrorKind::TimedOut && !is_last => slow.push(remote),
                 Err(error) => unable(remote, reason(&error)),

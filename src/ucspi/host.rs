@@ -2,6 +2,7 @@
 //!
 //! IPv6 addresses may stand in brackets and may name an interface: `[fe80::1%eth0]`.
 
+use std::io;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 
 use crate::cli::{During, Error, Opt, reason};
@@ -81,29 +82,47 @@ impl Reading {
         shown: &[u8],
         resolver: &Resolver,
     ) -> Result<Vec<SocketAddr>, Error> {
-        let named = self.interface.as_deref();
-        if let Some((address, zone)) = literal::ipv6(operand) {
-            let scope = scope(zone.or(named))?;
-            return Ok(vec![scoped(address.into(), scope)]);
+        if let Some(found) = self.spelled(operand, shown, resolver)? {
+            return Ok(found);
         }
         let families = if self.ipv4_only {
             Families::V4
         } else {
             Families::Both
         };
-        let found = resolver.host(operand, families).await.map_err(|error| {
-            let text = [
-                b"temporarily unable to figure out IP address for ",
-                shown,
-                b": ",
-            ];
-            Error::fatal([&text.concat(), reason(&error).as_bytes()].concat())
-        })?;
+        let found = resolver.host(operand, families).await;
+        let found = found.map_err(|error| not_now(shown, &error))?;
         if found.is_empty() {
             return Err(Error::fatal([b"no IP address for ", shown].concat()));
         }
-        let scope = scope(named)?;
-        Ok(found.into_iter().map(|ip| scoped(ip, scope)).collect())
+        self.scoped(found)
+    }
+
+    /// As [`addresses`](Self::addresses), without waiting, where the operand spells them; `None` where they have to be
+    /// looked up.
+    ///
+    /// # Errors
+    /// As those of `addresses`.
+    pub(super) fn spelled(
+        &self,
+        operand: &[u8],
+        shown: &[u8],
+        resolver: &Resolver,
+    ) -> Result<Option<Vec<SocketAddr>>, Error> {
+        if let Some((address, zone)) = literal::ipv6(operand) {
+            let scope = scope(zone.or(self.interface.as_deref()))?;
+            return Ok(Some(vec![scoped(address.into(), scope)]));
+        }
+        let found = resolver.spelled(operand);
+        let found = found.map_err(|error| not_now(shown, &error))?;
+        found.map(|found| self.scoped(found)).transpose()
+    }
+
+    /// `addresses` with the interface that was given.
+    fn scoped(&self, addresses: Vec<IpAddr>) -> Result<Vec<SocketAddr>, Error> {
+        let scope = scope(self.interface.as_deref())?;
+        let scoped = |ip| scoped(ip, scope);
+        Ok(addresses.into_iter().map(scoped).collect())
     }
 
     /// False for an IPv6 address under `-4`.
@@ -120,6 +139,16 @@ impl Reading {
         address.set_port(port);
         Ok(address)
     }
+}
+
+/// What is said when the addresses of what is called `shown` cannot be found out now.
+fn not_now(shown: &[u8], error: &io::Error) -> Error {
+    let text = [
+        b"temporarily unable to figure out IP address for ",
+        shown,
+        b": ",
+    ];
+    Error::fatal([&text.concat(), reason(error).as_bytes()].concat())
 }
 
 /// The number of the interface called `name`; 0 for none.

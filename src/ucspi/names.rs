@@ -149,6 +149,16 @@ pub(super) struct Names {
     pub(super) remote_info: Option<Vec<u8>>,
 }
 
+impl Names {
+    /// What is known without a look-up.
+    pub(super) fn given(lookups: &Lookups) -> Self {
+        Self {
+            local_host: lookups.local_host.clone(),
+            ..Self::default()
+        }
+    }
+}
+
 /// Finds out what `lookups` asks for. What takes longer than the limit is not known.
 pub(super) async fn look_up(
     lookups: &Lookups,
