@@ -1,4 +1,4 @@
-//! The entrance: what all servers have alike that let guests in by the [gate](super::gate), whatever they do with them
+//! The entrance: what all servers have alike that let guests in by the `gate`, whatever they do with them
 //! then. It is one part of their command lines, and what is set up from it before the first connection.
 
 use std::path::PathBuf;
