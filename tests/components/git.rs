@@ -9,7 +9,11 @@ const COMMITS: usize = 1200;
 
 /// A world with a repository of many commits, `repos/project`; `None` without git and its daemon.
 fn repository() -> Option<World> {
-    let world = world::with(&["git"])?;
+    filled(world::with(&["git"])?)
+}
+
+/// The same in a world that is there.
+fn filled(world: World) -> Option<World> {
     let folder = lossy(&world.succeed(world.program("git", ["--exec-path"])));
     if !std::path::Path::new(folder.trim_end())
         .join("git-daemon")
@@ -192,4 +196,35 @@ fn git_client_behind_tcpclient_is_served_or_refused_by_its_address() {
         end.is_some_and(|line| line.ends_with(" status 25600")),
         "{log}"
     );
+}
+
+#[test]
+fn line_of_the_overview_serves_the_repositories_of_another_user() {
+    let Some(world) = world::with_root_and(&["git"]).and_then(filled) else {
+        return;
+    };
+    let root = env!("CARGO_MANIFEST_DIR");
+    let page = std::fs::read_to_string(format!("{root}/man/ucspi-tcp.7")).expect("it is there");
+    let (_, section) = page.split_once(".Ss Git\n").expect("it is about git");
+    let (_, line) = section
+        .split_once(".Bd -literal -offset indent\n")
+        .expect("it has an example");
+    let (line, _) = line.split_once(".Ed").expect("the example ends");
+    let line = line
+        .replace("\\(aq", "'")
+        .replace("\\e", "\\")
+        .replace("/srv/git", &world.name("repos"))
+        .replace(
+            "-v -RHl0 -u nobody 0 git",
+            "-1v -RHl0 -u nobody 127.0.0.1 0",
+        );
+    let server = Server::on(world.start(world.program("sh", ["-c", &format!("exec env {line}")])));
+    world::success(
+        clone(&world, &[], server.port, "clone").outcome(),
+        "the clone",
+    );
+    assert_complete(&world, "clone");
+    server.log().wait_for(" end ", 1);
+    let log = server.terminate();
+    assert!(log.contains(" status 0\n"), "{log}");
 }
