@@ -12,6 +12,6 @@ const COMMAND_LINE: CommandLine = CommandLine {
     purpose: "put a carriage return before each line feed",
 };
 
-fn main() -> ExitCode {
+pub(crate) fn main() -> ExitCode {
     cli::main_without_options(&COMMAND_LINE, |_, _| stream(carriage_return::add, |_| {}))
 }

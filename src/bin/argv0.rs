@@ -12,7 +12,7 @@ const COMMAND_LINE: CommandLine = CommandLine {
     purpose: "run a program with a given 0th argument",
 };
 
-fn main() -> ExitCode {
+pub(crate) fn main() -> ExitCode {
     cli::main_without_options(&COMMAND_LINE, run)
 }
 

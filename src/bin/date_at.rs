@@ -12,7 +12,7 @@ const COMMAND_LINE: CommandLine = CommandLine {
     purpose: "show what time it is on a host",
 };
 
-fn main() -> ExitCode {
+pub(crate) fn main() -> ExitCode {
     cli::main_without_options(&COMMAND_LINE, |arguments, voice| {
         let host = arguments.operand().unwrap_or(b"0".to_vec());
         converse(host, b"13", b"", &mut Show::default(), voice)

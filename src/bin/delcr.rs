@@ -13,7 +13,7 @@ const COMMAND_LINE: CommandLine = CommandLine {
     purpose: "drop the carriage return before each line feed",
 };
 
-fn main() -> ExitCode {
+pub(crate) fn main() -> ExitCode {
     cli::main_without_options(&COMMAND_LINE, |_, _| {
         let delete = RefCell::new(Delete::default());
         stream(

@@ -12,7 +12,7 @@ const COMMAND_LINE: CommandLine = CommandLine {
     purpose: "put a carriage return before each line feed without one, in a program's input and output",
 };
 
-fn main() -> ExitCode {
+pub(crate) fn main() -> ExitCode {
     cli::main_without_options(&COMMAND_LINE, |arguments, _| {
         wrap(&arguments.program()?, |_| Fix::default())
     })

@@ -108,7 +108,7 @@ impl Asked {
     }
 }
 
-fn main() -> ExitCode {
+pub(crate) fn main() -> ExitCode {
     cli::main(&COMMAND_LINE, run)
 }
 

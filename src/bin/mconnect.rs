@@ -14,7 +14,7 @@ const COMMAND_LINE: CommandLine = CommandLine {
     purpose: "talk to a mail server, or another one that is line-based",
 };
 
-fn main() -> ExitCode {
+pub(crate) fn main() -> ExitCode {
     cli::main_without_options(&COMMAND_LINE, |arguments, voice| {
         let host = arguments.operand().unwrap_or(b"0".to_vec());
         let port = arguments.operand().unwrap_or(b"25".to_vec());

@@ -14,7 +14,7 @@ const COMMAND_LINE: CommandLine = CommandLine {
     purpose: "talk to a line-based server on descriptors 6 and 7",
 };
 
-fn main() -> ExitCode {
+pub(crate) fn main() -> ExitCode {
     cli::main_without_options(&COMMAND_LINE, |_, _| {
         signal::ignore(Signal::SIGPIPE);
         // As the original: who cannot speak may still hear, and without a network there is nothing to do.

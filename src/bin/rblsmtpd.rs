@@ -96,7 +96,7 @@ const OPTIONS: &[Opt<Session>] = &[
     Opt::flag("W", "wait as long as $GREETDELAY says", Session::wait),
 ];
 
-fn main() -> ExitCode {
+pub(crate) fn main() -> ExitCode {
     cli::main(&COMMAND_LINE, run)
 }
 

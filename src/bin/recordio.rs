@@ -12,7 +12,7 @@ const COMMAND_LINE: CommandLine = CommandLine {
     purpose: "record the input and output of a program",
 };
 
-fn main() -> ExitCode {
+pub(crate) fn main() -> ExitCode {
     cli::main_without_options(&COMMAND_LINE, |arguments: &mut Arguments, _: &mut Voice| {
         wrap(&arguments.program()?, Recorder::new)
     })

@@ -13,7 +13,7 @@ const COMMAND_LINE: CommandLine = CommandLine {
     purpose: "relay as a configuration file of event-driven-servers says",
 };
 
-fn main() -> ExitCode {
+pub(crate) fn main() -> ExitCode {
     cli::main(&COMMAND_LINE, run)
 }
 

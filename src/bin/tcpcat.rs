@@ -12,7 +12,7 @@ const COMMAND_LINE: CommandLine = CommandLine {
     purpose: "show all that a server sends",
 };
 
-fn main() -> ExitCode {
+pub(crate) fn main() -> ExitCode {
     cli::main_without_options(&COMMAND_LINE, |arguments, voice| {
         let host = arguments.operand().unwrap_or(b"0".to_vec());
         let port = arguments.operand().unwrap_or(b"17".to_vec());

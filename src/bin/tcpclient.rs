@@ -18,7 +18,7 @@ const COMMAND_LINE: CommandLine = CommandLine {
 
 const IDENT_TIMEOUT: &[Opt<Lookups>] = &[Lookups::ident_timeout("timeoutinfo")];
 
-fn main() -> ExitCode {
+pub(crate) fn main() -> ExitCode {
     cli::main(&COMMAND_LINE, run)
 }
 

@@ -22,7 +22,7 @@ const OPTIONS: &[Opt<Form>] = &[Opt::flag("json", "answer for programs, in JSON"
 /// How long a web request may take, from end to end.
 const HTTP_LIMIT: Duration = Duration::from_secs(30);
 
-fn main() -> ExitCode {
+pub(crate) fn main() -> ExitCode {
     cli::main(&COMMAND_LINE, run)
 }
 

@@ -13,7 +13,7 @@ const COMMAND_LINE: CommandLine = CommandLine {
     purpose: "copy between descriptors 0 and 1 and a connection on 6 and 7",
 };
 
-fn main() -> ExitCode {
+pub(crate) fn main() -> ExitCode {
     cli::main_without_options(&COMMAND_LINE, |_, _| {
         signal::ignore(Signal::SIGPIPE);
         filter::io().during("copy")

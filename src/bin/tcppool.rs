@@ -14,7 +14,7 @@ const COMMAND_LINE: CommandLine = CommandLine {
     purpose: "accept TCP connections, and have workers answer their queries",
 };
 
-fn main() -> ExitCode {
+pub(crate) fn main() -> ExitCode {
     cli::main(&COMMAND_LINE, run)
 }
 

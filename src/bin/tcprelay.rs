@@ -23,7 +23,7 @@ const COMMAND_LINE: CommandLine = CommandLine {
 
 const IDENT_TIMEOUT: &[Opt<Lookups>] = &[Lookups::ident_timeout("timeout")];
 
-fn main() -> ExitCode {
+pub(crate) fn main() -> ExitCode {
     cli::main(&COMMAND_LINE, run)
 }
 

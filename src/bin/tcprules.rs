@@ -49,7 +49,7 @@ const OPTIONS: &[Opt<Config>] = &[
 /// Exit code of `--check` with findings, and of `--diff` with differences.
 const FOUND: u8 = 1;
 
-fn main() -> ExitCode {
+pub(crate) fn main() -> ExitCode {
     cli::main(&COMMAND_LINE, run)
 }
 

@@ -52,7 +52,7 @@ const OPTIONS: &[Opt<Config>] = &[
     ),
 ];
 
-fn main() -> ExitCode {
+pub(crate) fn main() -> ExitCode {
     cli::main(&COMMAND_LINE, run)
 }
 

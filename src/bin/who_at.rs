@@ -12,7 +12,7 @@ const COMMAND_LINE: CommandLine = CommandLine {
     purpose: "show who is logged in on a host",
 };
 
-fn main() -> ExitCode {
+pub(crate) fn main() -> ExitCode {
     cli::main_without_options(&COMMAND_LINE, |arguments, voice| {
         let host = arguments.operand().unwrap_or(b"0".to_vec());
         converse(host, b"11", b"", &mut Show::default(), voice)

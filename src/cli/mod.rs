@@ -7,6 +7,7 @@
 mod error;
 mod exec;
 mod json;
+mod one;
 mod options;
 mod output;
 mod say;
@@ -18,6 +19,7 @@ use std::process::ExitCode;
 pub use error::{During, Error, FAILED, PERMANENT};
 pub use exec::exec;
 pub use json::Json;
+pub use one::one_of;
 pub use options::{Arguments, Group, Opt, Value, group, number, seconds, size};
 pub use output::Output;
 pub use say::{Format, Syslog, Verbosity, Voice};

@@ -27,6 +27,18 @@ pub fn invoked_as() -> Option<Vec<u8>> {
     std::env::args_os().next().map(OsString::into_vec)
 }
 
+/// The path by which the program's file was executed, whatever argv\[0\] is. AT_EXECFN, getauxval(3).
+pub fn executed_as() -> Option<Vec<u8>> {
+    // SAFETY: takes a number.
+    let path = unsafe { libc::getauxval(libc::AT_EXECFN) } as *const c_char;
+    if path.is_null() {
+        return None;
+    }
+    // SAFETY: it is not null, so the address of the NUL-terminated path that the kernel has put above the stack, where it
+    // stays, and where nobody writes.
+    Some(unsafe { CStr::from_ptr(path) }.to_bytes().to_vec())
+}
+
 /// The value of an environment variable, as bytes.
 pub fn variable(name: &str) -> Option<Vec<u8>> {
     std::env::var_os(OsStr::from_bytes(name.as_bytes())).map(OsString::into_vec)

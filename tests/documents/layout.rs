@@ -78,7 +78,7 @@ fn files_of_a_room_make_no_circle() {
 #[test]
 fn what_a_file_shows_is_used_outside_it() {
     let sources = sources();
-    let others: Vec<Source> = ["tests", "fuzz/fuzz_targets"]
+    let others: Vec<Source> = ["tests", "fuzz/fuzz_targets", "package"]
         .map(below)
         .into_iter()
         .flatten()

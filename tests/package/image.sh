@@ -6,10 +6,12 @@ mkdir "$image"
 # The lines after FROM scratch are all that an engine would do.
 sed '1,/^FROM scratch$/d' $dockerfile > /mnt/steps
 words() { sed -n "s/^$1 //p" /mnt/steps | tr -d '[],"'; }
-equal "$(words COPY)" "--from=build /ucspi-tcp/command/ /bin/"
+equal "$(words COPY)" "--from=build /ucspi-tcp/command/ /bin/
+--from=build /bin/busybox /bin/cat"
 mkdir "$image/bin"
 cp command/* "$image/bin/"
-equal "$(find "$image" -type f | wc -l)" "$(echo "$names" | wc -l)"
+cp /bin/busybox "$image/bin/cat"
+equal "$(find "$image" -type f | wc -l)" "$(printf '%s\ncat\n' "$names" | wc -l)"
 
 # As engines do: in a container, every port is for everybody.
 echo 0 > /proc/sys/net/ipv4/ip_unprivileged_port_start
@@ -20,7 +22,9 @@ eventually grep 'status: 0/40' /mnt/log || fail "$(cat /mnt/log)"
 equal "$(chroot "$image" /bin/tcpclient -RHl0 127.0.0.1 7 /bin/argv0 /bin/tcprules x 2>&1 || :)" \
   "tcprules: usage: tcprules rules.cdb rules.tmp"
 PATH=$here/command:$PATH
-equal "$(says hello 127.0.0.1 7)" hello
+printf 'all\r\nbytes\n\0' > /mnt/sent
+tcpclient -RHl0 127.0.0.1 7 tcpio < /mnt/sent > /mnt/echoed
+cmp /mnt/sent /mnt/echoed || fail "what comes back is not what was sent"
 equal "$(stat -c %u "/proc/$server")" 65534
 kill "$server"
 exits 0 wait "$server"

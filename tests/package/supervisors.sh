@@ -65,25 +65,31 @@ try() {
   ok "$supervisor: stops"
 }
 
+# What stands in the table for a supervisor.
+install_commands() { sed -n "s/^| $1 | \`\([^\`]*\)\` |.*/\1/p" "$here/examples/run/README.md"; }
+rm -rf /etc/service /etc/sv /run/service
+mkdir -p /etc/service /etc/sv /run/service
+
 for supervisor in daemontools runit s6; do
-  mkdir "$supervisor"
-  cp -R "$here/examples/run/$supervisor" "$supervisor/echo"
-  cp "$here/examples/run/rules" "$supervisor/echo/"
-  service=$PWD/$supervisor/echo
+  (cd "$here/examples/run" && eval "$(install_commands "$supervisor")")
+  case $supervisor in
+    runit) service=/etc/sv/echo ;;
+    *) service=/etc/echo ;;
+  esac
   case $supervisor in
     daemontools)
-      svscan "$supervisor" > /dev/null 2> "$supervisor.log" &
+      svscan /etc/service > /dev/null 2> "$supervisor.log" &
       above=$!
       try "$service" "svc -t $service" "svc -t $service" "svc -dx $service $service/log"
       ;;
     runit)
-      runsvdir -P "$supervisor" > /dev/null 2> "$supervisor.log" &
+      runsvdir -P /etc/service > /dev/null 2> "$supervisor.log" &
       above=$!
-      export SVDIR="$PWD/$supervisor"
+      export SVDIR=/etc/service
       try "$service" "sv term echo" "sv restart echo" "sv exit echo"
       ;;
     s6)
-      s6-svscan "$supervisor" > /dev/null 2> "$supervisor.log" &
+      s6-svscan /run/service > /dev/null 2> "$supervisor.log" &
       above=$!
       eventually s6-svwait -U -t 20000 "$service"
       ok "s6: knows when the server is ready"
@@ -92,6 +98,7 @@ for supervisor in daemontools runit s6; do
       ;;
   esac
   kill "$above"
+  rm -rf /etc/service/echo /etc/echo
 done
 
 if command -v systemd-analyze > /dev/null; then
@@ -103,8 +110,11 @@ if command -v systemd-analyze > /dev/null; then
   exits 0 systemd-analyze security --offline=true --threshold=20 ./echo-tcpserver.service
   ok "systemd: the unit is valid, and $(sed -n 's/.*Overall exposure.*: \([0-9.]*\).*/exposed by \1 of 10/p' said)"
   # What an engine does for ExecStartPre and ExecStart, without its protection.
-  mkdir -p /run/echo-tcpserver /etc/tcp
-  cp "$here/examples/run/rules" /etc/tcp/echo.rules
+  systemctl() { echo "systemctl $*"; }
+  equal "$(cd "$here/examples/run" && eval "$(install_commands systemd)")" "systemctl daemon-reload
+systemctl enable --now echo-tcpserver"
+  test -f /etc/systemd/system/echo-tcpserver.service || fail "the unit is not there"
+  mkdir -p /run/echo-tcpserver
   start() { sed -n "s/^$1=//p" echo-tcpserver.service; }
   $(start ExecStartPre) < /etc/tcp/echo.rules
   $(start ExecStart) < /etc/tcp/echo.rules 2> systemd.log &
@@ -114,12 +124,15 @@ if command -v systemd-analyze > /dev/null; then
   tcpclient -RHl0 127.0.0.1 7 sh -c 'echo connected >&7; exec cat <&6 > heard' &
   client=$!
   eventually grep connected heard
+  echo ':deny' > /etc/tcp/echo.rules
+  $(start ExecReload) < /etc/tcp/echo.rules
+  equal "$(says hello 127.0.0.1 7 2> /dev/null || :)" ""
   kill "$server"
   eventually grep 'tcpserver: draining [1-9]' systemd.log
   kill "$client"
   kill "$server"
   wait "$server" || fail "status $?"
-  ok "systemd: its commands serve, and drain"
+  ok "systemd: its commands serve, reload the rules, and drain"
 else
   echo "skipped $name: systemd-analyze is not here"
 fi
