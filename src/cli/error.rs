@@ -107,6 +107,11 @@ impl Error {
         }
     }
 
+    /// True if the command line is wrong.
+    pub(super) fn is_about_usage(&self) -> bool {
+        matches!(self.0, Kind::Usage(_) | Kind::Option(_))
+    }
+
     /// What went wrong, without the program's name; for those who go on and only tell.
     pub fn text(&self) -> &[u8] {
         match &self.0 {

@@ -177,11 +177,13 @@ impl Voice {
         if is_event && let Some(text) = error.fatal_text() {
             return say(&Json::event("fatal").text("text", text).line());
         }
-        say(&error.lines(
-            self.name,
-            &program.usage(),
-            self.verbosity == Verbosity::Quiet,
-        ));
+        let quiet = self.verbosity == Verbosity::Quiet;
+        let mut lines = error.lines(self.name, &program.usage(), quiet);
+        // To a person only: in a log, lines are the original's.
+        if error.is_about_usage() && !lines.is_empty() && log::is_terminal() {
+            lines.extend_from_slice(&self.line(&[b"try ", self.name.as_bytes(), b" --help"]));
+        }
+        say(&lines);
     }
 }
 

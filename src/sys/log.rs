@@ -6,7 +6,7 @@
 //!
 //! What this leaves out: room that another process takes between the two calls. Then the write waits for the next room.
 
-use std::io;
+use std::io::{self, IsTerminal as _};
 use std::os::fd::{BorrowedFd, RawFd};
 use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
 
@@ -34,6 +34,11 @@ pub fn wait_no_more() {
 /// `events` are about to be closed, and the descriptor may soon be another's.
 pub(super) fn forget(events: RawFd) {
     let _ = BESIDE.compare_exchange(events, NOTHING, Relaxed, Relaxed);
+}
+
+/// True if a person reads along: descriptor 2 is a terminal. isatty(3)
+pub fn is_terminal() -> bool {
+    io::stderr().is_terminal()
 }
 
 /// Waits until the log takes a line. False when it does not, and there is no time to wait. Where nothing is waited for

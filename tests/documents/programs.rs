@@ -7,6 +7,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -82,11 +83,14 @@ fn every_program_is_installed_under_its_name() {
     assert_eq!(installed.len(), names.len(), "a name stands there twice");
 }
 
+fn program(name: &str) -> PathBuf {
+    let one = Path::new(env!("CARGO_BIN_EXE_tcpserver"));
+    one.with_file_name(name.replace('@', "_at").replace('-', "_"))
+}
+
 /// What `name` prints when `option` is its only argument.
 fn answer(name: &str, option: &str) -> String {
-    let folder = Path::new(env!("CARGO_BIN_EXE_tcpserver"));
-    let program = folder.with_file_name(name.replace('@', "_at").replace('-', "_"));
-    let outcome = Command::new(program)
+    let outcome = Command::new(program(name))
         .arg(option)
         .stdin(Stdio::null())
         .output()
@@ -109,6 +113,38 @@ fn every_program_answers_a_lone_help_and_version() {
         }
         let version = format!("{name} (ucspi-tcp) {}\n", env!("CARGO_PKG_VERSION"));
         assert_eq!(answer(&name, "--version"), version);
+    }
+}
+
+/// What `name` says of an option that it does not have, or of no operand, on a terminal or through a pipe.
+fn complaint(name: &str, is_on_terminal: bool) -> String {
+    let (reader, writer): (OwnedFd, OwnedFd) = if is_on_terminal {
+        let pair = nix::pty::openpty(None, None).expect("there are terminals");
+        (pair.master, pair.slave)
+    } else {
+        nix::unistd::pipe().expect("there are descriptors")
+    };
+    let option = if name == "rblsmtpd" { "-Z" } else { "--no-such-option" };
+    let mut child = Command::new(program(name))
+        .args([option].iter().take(usize::from(name != "argv0")))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(writer)
+        .spawn()
+        .expect("cargo has built it");
+    assert_eq!(child.wait().expect("it ends").code(), Some(100), "{name}");
+    let mut said = vec![0; 1 << 12];
+    let length = nix::unistd::read(&reader, &mut said).expect("it has said something");
+    String::from_utf8_lossy(&said[..length]).replace("\r\n", "\n")
+}
+
+#[test]
+fn usage_error_ends_with_a_hint_on_a_terminal_only() {
+    for name in ["argv0", "tcpserver", "rblsmtpd", "tcprulescheck", "time@", "tcpctl"] {
+        let logged = complaint(name, false);
+        assert!(logged.contains(&format!("usage: {name} ")), "{logged}");
+        let hint = format!("{name}: try {name} --help\n");
+        assert_eq!(complaint(name, true), logged + &hint);
     }
 }
 
