@@ -3,6 +3,7 @@
 //! The pages are `man/<program>.<section>`. What the programs say is their `--help`; for those without options, the usage
 //! line in `src/bin`. How examples are run is written in `man/examples.rs`.
 
+mod commands;
 mod completions;
 mod examples;
 mod page;
@@ -185,9 +186,37 @@ fn pages_are_clean() {
 }
 
 #[test]
+fn no_line_of_a_page_is_wider_than_a_terminal() {
+    const COLUMNS: usize = 80;
+    for page in Page::all() {
+        let file = format!("man/{}", page.file);
+        let arguments = ["-T", "ascii", &file].map(str::to_owned);
+        let Some(outcome) = programs::run("mandoc", &arguments) else {
+            return programs::skip("UCSPI_MAN_REQUIRED", "mandoc is not here");
+        };
+        for line in outcome.text().lines() {
+            // Bold and underlined letters are struck twice: each backspace takes one back.
+            let width = line.len() - 2 * line.matches('\u{8}').count();
+            assert!(width <= COLUMNS, "{file}: {width} columns:\n{line}");
+        }
+    }
+}
+
+#[test]
 fn every_example_does_what_it_says() {
     let failures: Vec<String> = Page::all().iter().filter_map(examples::failure).collect();
     assert!(failures.is_empty(), "\n{}", failures.join("\n"));
+}
+
+#[test]
+fn every_command_line_is_one_that_its_program_takes() {
+    let faults = commands::faults();
+    assert!(faults.is_empty(), "\n{}", faults.join("\n"));
+}
+
+#[test]
+fn every_file_of_the_examples_is_in_a_test() {
+    assert_eq!(commands::nobody_runs(), [""; 0]);
 }
 
 #[test]

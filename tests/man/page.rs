@@ -149,6 +149,17 @@ impl Page {
         }
         blocks
     }
+
+    /// The lines that are displayed between sentences, without their macros.
+    pub(crate) fn displayed(&self) -> Vec<String> {
+        let lines = self.lines.iter();
+        let lines =
+            lines.filter_map(|line| line.strip_prefix(".Dl ").or(line.strip_prefix(".D1 ")));
+        let words = lines.map(|line| line.split(' ').filter(|word| !["Ar", "Li"].contains(word)));
+        words
+            .map(|words| words.collect::<Vec<_>>().join(" ").replace("Fl ", "-"))
+            .collect()
+    }
 }
 
 /// `c Ar limit` or `-drain Ns = Ns Ar seconds`, as what follows `Fl`.

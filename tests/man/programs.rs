@@ -144,6 +144,17 @@ pub(crate) fn usage_operands(name: &str) -> Vec<String> {
         .collect()
 }
 
+/// The operands that a program does not do without.
+pub(crate) fn needed_operands(name: &str) -> Vec<String> {
+    let mut depth = 0;
+    let usage = usage(name);
+    let words = usage.split_ascii_whitespace().filter(|word| {
+        depth += i32::from(*word == "[") - i32::from(*word == "]");
+        depth == 0 && !matches!(*word, "]" | "...")
+    });
+    words.map(str::to_owned).collect()
+}
+
 /// What follows the name in the usage line.
 fn usage(name: &str) -> String {
     let source = source(name);

@@ -1,0 +1,394 @@
+//! What is written to be typed: each command line in README.md, in `docs`, `examples`, `package` and in the manual.
+//!
+//! Most of them are run by a test: README's blocks by `documents/readme.rs` and `ci/paste`, the examples of a page by
+//! `man/examples.rs`, the files of `examples` by those that [`nobody_runs`] looks for. The others are looked at here: a line
+//! of ours must have options that exist, with their values, and enough operands; so must the program that it runs, if that
+//! is ours, too. A script of the repository must be there, and what is neither must be in [`OTHERS`].
+//!
+//! What this leaves out: a command in running text need not have its operands; `tcpserver ::` is said there of an address.
+
+use std::fs;
+use std::path::Path;
+
+use super::page::Page;
+use super::programs;
+
+/// What a line may begin with that is not ours: of the shell, of Rust, of the systems that run services.
+const OTHERS: [&str; 19] = [
+    "cargo",
+    "cat",
+    "cp",
+    "do",
+    "done",
+    "echo",
+    "export",
+    "for",
+    "kill",
+    "ln",
+    "mkdir",
+    "mkfifo",
+    "mv",
+    "printf",
+    "read",
+    "sh",
+    "systemctl",
+    "docker",
+    "while",
+];
+
+/// A piece of text that is to be typed, and where it stands.
+struct Typed {
+    place: String,
+    text: String,
+    /// A block of its own, so whole; not a few words in a sentence.
+    is_block: bool,
+}
+
+/// What is wrong with the command lines, one line each.
+pub(super) fn faults() -> Vec<String> {
+    let typed = documents().into_iter().chain(pages());
+    typed.flat_map(|typed| typed.faults()).collect()
+}
+
+/// The programs and files of `examples` that no test names.
+pub(super) fn nobody_runs() -> Vec<String> {
+    let mut tests = Vec::new();
+    let folders = ["tests", "ci"].map(|folder| programs::root().join(folder));
+    for folder in folders {
+        files(&folder, &mut tests);
+    }
+    let tests: Vec<String> = tests
+        .iter()
+        .filter_map(|file| fs::read_to_string(file).ok())
+        .collect();
+    let mut examples = Vec::new();
+    files(&programs::root().join("examples"), &mut examples);
+    let names = examples.iter().map(|file| relative(file));
+    // By its whole path, by that below `examples`, or by its name where the folder stands beside it.
+    let is_named = |name: &String| {
+        let below = name.strip_prefix("examples/").unwrap_or(name);
+        let (folder, file) = below.rsplit_once('/').unwrap_or(("", below));
+        tests.iter().any(|test| {
+            test.contains(name)
+                || !folder.is_empty() && test.contains(below)
+                || test.contains(&format!("examples/{folder}"))
+                    && test.contains(&format!("\"{file}\""))
+        })
+    };
+    names
+        .filter(|name| !name.ends_with(".md") && !is_named(name))
+        .collect()
+}
+
+fn documents() -> Vec<Typed> {
+    let mut found = Vec::new();
+    for folder in ["docs", "examples", "package"] {
+        files(&programs::root().join(folder), &mut found);
+    }
+    let names = found.iter().map(|file| relative(file));
+    let names = names.filter(|name| name.ends_with(".md"));
+    ["README.md", "CONTRIBUTING.md"]
+        .map(str::to_owned)
+        .into_iter()
+        .chain(names)
+        .flat_map(|name| typed_in(&name, &programs::read(&name)))
+        .collect()
+}
+
+/// The examples of the pages, and the lines that are displayed elsewhere in them.
+fn pages() -> Vec<Typed> {
+    let mut found = Vec::new();
+    for page in Page::all() {
+        let place = format!("man/{}", page.file);
+        let blocks = page.examples().into_iter().filter_map(|block| {
+            let kind = block.kind.split(' ').next().unwrap_or_default();
+            let prompted = |line: &str| line.starts_with("$ ") || line.starts_with("> ");
+            match kind {
+                "file" => None,
+                "server" => Some(block.text),
+                _ => Some(
+                    block
+                        .text
+                        .lines()
+                        .filter(|line| prompted(line))
+                        .fold(String::new(), |text, line| text + &line[2..] + "\n"),
+                ),
+            }
+        });
+        for text in blocks.chain(page.displayed()) {
+            found.push(Typed {
+                place: place.clone(),
+                text,
+                is_block: true,
+            });
+        }
+    }
+    found
+}
+
+/// Fenced blocks of the shell, indented ones, and code in sentences and tables.
+fn typed_in(place: &str, text: &str) -> Vec<Typed> {
+    let mut found = Vec::new();
+    let mut add = |text: &str, is_block| {
+        found.push(Typed {
+            place: place.to_owned(),
+            text: text.to_owned(),
+            is_block,
+        });
+    };
+    let (mut block, mut prose, mut fence) = (String::new(), String::new(), None);
+    let mut is_after_blank = true;
+    for line in text.lines() {
+        let indented = line.strip_prefix("    ");
+        match (fence, line.strip_prefix("```"), indented) {
+            (None, Some(kind), _) => fence = Some(kind),
+            (Some(kind), Some(_), _) => {
+                if kind == "sh" {
+                    add(&block, true);
+                }
+                block.clear();
+                fence = None;
+            }
+            (Some(_), None, _) => block = block + line + "\n",
+            (None, None, Some(line)) if is_after_blank || !block.is_empty() => {
+                block = block + line + "\n";
+            }
+            _ => {
+                if !block.is_empty() {
+                    add(&block, true);
+                    block.clear();
+                }
+                prose = prose + line + "\n";
+            }
+        }
+        is_after_blank = line.is_empty();
+    }
+    for code in prose.split('`').skip(1).step_by(2) {
+        add(code, false);
+    }
+    found
+}
+
+impl Typed {
+    fn faults(&self) -> Vec<String> {
+        let lines = commands(&self.text);
+        let wrong = lines.iter().filter_map(|words| self.fault(words));
+        wrong
+            .map(|fault| format!("{}: {fault}, in\n{}", self.place, self.text))
+            .collect()
+    }
+
+    /// What is wrong with a command, if anything.
+    fn fault(&self, words: &[String]) -> Option<String> {
+        let words = command(words);
+        let first = words.first()?;
+        if programs::names().contains(first) {
+            // Three dots stand for what everybody has of his own.
+            let is_whole = self.is_block && !words.iter().any(|word| word == "...");
+            return taken(first, &words[1..], is_whole).err();
+        }
+        let is_ours = ["package/", "ci/", "examples/"]
+            .iter()
+            .any(|folder| first.starts_with(folder));
+        if is_ours && words.len() > 1 || is_ours && self.is_block {
+            let is_there = programs::root().join(first).is_file();
+            return (!is_there).then(|| format!("{first} is not there"));
+        }
+        let is_known = OTHERS.contains(&first.as_str()) || first.starts_with('/');
+        (self.is_block && !is_known).then(|| format!("{first} is unknown"))
+    }
+}
+
+/// Goes through the options and operands of a program of ours, and those of the program that it runs.
+fn taken(name: &str, words: &[String], is_whole: bool) -> Result<(), String> {
+    let options = programs::options(name);
+    let mut words = words.iter();
+    let mut operands: Vec<String> = Vec::new();
+    while let Some(word) = words.next() {
+        let is_end = word == "--";
+        if let Some(long) = word
+            .strip_prefix("--")
+            .filter(|_| !is_end && operands.is_empty())
+        {
+            let (long, value) = long
+                .split_once('=')
+                .map_or((long, None), |(name, value)| (name, Some(value)));
+            let known = ["help", "version"].contains(&long)
+                || options.iter().any(|option| {
+                    option.name == long && option.key().1.is_some() == value.is_some()
+                });
+            if !known {
+                return Err(format!("{name} has no {word}"));
+            }
+        } else if let Some(letters) = word
+            .strip_prefix('-')
+            .filter(|_| operands.is_empty() && !options.is_empty())
+        {
+            let mut letters = letters.chars();
+            while let Some(letter) = letters.next() {
+                let option = options
+                    .iter()
+                    .find(|option| option.name == letter.to_string());
+                let Some(option) = option else {
+                    return Err(format!("{name} has no -{letter}"));
+                };
+                if option.key().1.is_some() {
+                    let value = letters.as_str();
+                    if value.is_empty() && words.next().is_none() && is_whole {
+                        return Err(format!("{name} -{letter} needs a value"));
+                    }
+                    break;
+                }
+            }
+        } else if !is_end {
+            operands.push(word.clone());
+            operands.extend(words.by_ref().cloned());
+        }
+    }
+    let needed = programs::needed_operands(name);
+    // One or two operands may be a file of event-driven-servers, too.
+    let is_enough = operands.len() >= needed.len() || name == "tcprelay" && !operands.is_empty();
+    let asks = operands.is_empty() && options.is_empty();
+    if is_whole && !is_enough && !asks {
+        return Err(format!("{name} needs {needed:?}"));
+    }
+    let runs = |operand: &String| operand == "program" || operand == "smtpd";
+    let program = needed
+        .iter()
+        .position(runs)
+        .and_then(|at| operands.get(at..));
+    match program {
+        Some([program, words @ ..]) if programs::names().contains(program) => {
+            taken(program, words, is_whole)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The command proper: without settings before it, and what only runs it.
+fn command(words: &[String]) -> &[String] {
+    let is_before = |word: &String| {
+        let is_setting = word.split_once('=').is_some_and(|(name, _)| {
+            !name.is_empty()
+                && name
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        });
+        is_setting || ["exec", "env", "!", "if", "until"].contains(&word.as_str())
+    };
+    let start = words.iter().position(|word| !is_before(word));
+    &words[start.unwrap_or(words.len())..]
+}
+
+/// The simple commands of a text for the shell, each as its words, without redirections.
+fn commands(text: &str) -> Vec<Vec<String>> {
+    let mut all = vec![Vec::new()];
+    let mut word: Option<String> = None;
+    let mut letters = text.chars().peekable();
+    while let Some(letter) = letters.next() {
+        let is_between = word.is_none();
+        match letter {
+            '\\' => match letters.next() {
+                Some('\n') | None => {}
+                Some(next) => word.get_or_insert_default().push(next),
+            },
+            '\'' | '"' => {
+                let word = word.get_or_insert_default();
+                while let Some(next) = letters.next_if(|&next| next != letter) {
+                    word.push(next);
+                }
+                letters.next();
+            }
+            '#' if is_between => while letters.next_if(|&next| next != '\n').is_some() {},
+            '\n' | ';' | '|' | '&' | '<' | '>' | ' ' | '\t' => {
+                if let Some(word) = word.take() {
+                    // `2` of `2>&1` is none.
+                    let is_number = word.bytes().all(|byte| byte.is_ascii_digit());
+                    if !(is_number && matches!(letter, '<' | '>')) {
+                        all.last_mut().expect("never empty").push(word);
+                    }
+                }
+                match letter {
+                    '<' | '>' => {
+                        // To where: `&1`, or a word that is no argument.
+                        letters.next_if_eq(&'&');
+                        while letters.next_if(|next| " >".contains(*next)).is_some() {}
+                        while letters
+                            .next_if(|next| !" \t\n;|&)".contains(*next))
+                            .is_some()
+                        {}
+                    }
+                    ' ' | '\t' => {}
+                    _ => all.push(Vec::new()),
+                }
+            }
+            _ => word.get_or_insert_default().push(letter),
+        }
+    }
+    if let Some(word) = word {
+        all.last_mut().expect("never empty").push(word);
+    }
+    all.retain(|words| !words.is_empty());
+    all
+}
+
+/// All files below a folder.
+fn files(folder: &Path, found: &mut Vec<std::path::PathBuf>) {
+    for entry in fs::read_dir(folder).expect("the folder is there") {
+        let path = entry.expect("a folder that can be read").path();
+        if path.is_dir() {
+            files(&path, found);
+        } else {
+            found.push(path);
+        }
+    }
+}
+
+fn relative(path: &Path) -> String {
+    let path = path.strip_prefix(programs::root()).expect("it is below");
+    path.to_string_lossy().into_owned()
+}
+
+#[test]
+fn a_text_for_the_shell_is_taken_apart() {
+    let words = |text: &str| {
+        commands(text)
+            .iter()
+            .map(|words| command(words).join("|"))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        words(
+            "A=b exec tcpserver -v \\\n  0 25 sh -c 'echo \"x y\" >&7' 2>&1 | multilog t ./log &\n# no\ntcprules a b <c && x"
+        ),
+        [
+            "tcpserver|-v|0|25|sh|-c|echo \"x y\" >&7",
+            "multilog|t|./log",
+            "tcprules|a|b",
+            "x"
+        ]
+    );
+}
+
+#[test]
+fn a_wrong_line_is_found() {
+    let typed = |text: &str, is_block| Typed {
+        place: "here".to_owned(),
+        text: text.to_owned(),
+        is_block,
+    };
+    for (text, is_block, count) in [
+        ("tcpserver -v 0 25 recordio cat", true, 0),
+        ("tcpserver -v 0 25", true, 1),
+        ("tcpserver -v 0 25", false, 0),
+        ("tcpserver -Z 0 25 cat", false, 1),
+        ("tcpserver --drain 0 25 cat", false, 1),
+        ("tcpserver --drain=3 0 25 rblsmtpd -Z cat", true, 1),
+        ("tcpserver ...", true, 0),
+        ("package/nothing", true, 1),
+        ("nothing", true, 1),
+        ("nothing", false, 0),
+    ] {
+        assert_eq!(typed(text, is_block).faults().len(), count, "{text}");
+    }
+}
