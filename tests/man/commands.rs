@@ -1,7 +1,7 @@
 //! What is written to be typed: each command line in README.md, in `docs`, `examples`, `package` and in the manual.
 //!
 //! Most of them are run by a test: README's blocks by `documents/readme.rs` and `ci/paste`, the examples of a page by
-//! `man/examples.rs`, the files of `examples` by those that [`nobody_runs`] looks for. The others are looked at here: a line
+//! `man/examples.rs`, the scripts of `examples` by tests that [`nobody_runs`] looks for. All are looked at here: a line
 //! of ours must have options that exist, with their values, and enough operands; so must the program that it runs, if that
 //! is ours, too. A script of the repository must be there, and what is neither must be in [`OTHERS`].
 //!
@@ -13,35 +13,26 @@ use std::path::Path;
 use super::page::Page;
 use super::programs;
 
-/// What a line may begin with that is not ours: of the shell, of Rust, of the systems that run services.
-const OTHERS: [&str; 19] = [
-    "cargo",
-    "cat",
-    "cp",
-    "do",
-    "done",
-    "echo",
-    "export",
-    "for",
-    "kill",
-    "ln",
-    "mkdir",
-    "mkfifo",
-    "mv",
-    "printf",
-    "read",
-    "sh",
-    "systemctl",
-    "docker",
-    "while",
+/// What a line in a block may begin with that is not ours: what the shell and Rust have, and `smtp`, in a line for inetd.
+const OTHERS: [&str; 8] = [
+    "cargo", "echo", "export", "kill", "mkfifo", "printf", "read", "smtp",
 ];
 
 /// A piece of text that is to be typed, and where it stands.
 struct Typed {
     place: String,
     text: String,
-    /// A block of its own, so whole; not a few words in a sentence.
-    is_block: bool,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// A few words of a sentence or a table.
+    Words,
+    /// Whole, and run by another test.
+    Example,
+    /// Whole, and only looked at.
+    Block,
 }
 
 /// What is wrong with the command lines, one line each.
@@ -50,33 +41,25 @@ pub(super) fn faults() -> Vec<String> {
     typed.flat_map(|typed| typed.faults()).collect()
 }
 
-/// The programs and files of `examples` that no test names.
+/// What stands in `examples` that no test, and no example, names by its path.
 pub(super) fn nobody_runs() -> Vec<String> {
-    let mut tests = Vec::new();
-    let folders = ["tests", "ci"].map(|folder| programs::root().join(folder));
-    for folder in folders {
-        files(&folder, &mut tests);
+    let mut found = Vec::new();
+    for folder in ["tests", "ci", "examples"] {
+        files(&programs::root().join(folder), &mut found);
     }
-    let tests: Vec<String> = tests
+    let texts: Vec<String> = found
         .iter()
         .filter_map(|file| fs::read_to_string(file).ok())
         .collect();
-    let mut examples = Vec::new();
-    files(&programs::root().join("examples"), &mut examples);
-    let names = examples.iter().map(|file| relative(file));
-    // By its whole path, by that below `examples`, or by its name where the folder stands beside it.
-    let is_named = |name: &String| {
-        let below = name.strip_prefix("examples/").unwrap_or(name);
-        let (folder, file) = below.rsplit_once('/').unwrap_or(("", below));
-        tests.iter().any(|test| {
-            test.contains(name)
-                || !folder.is_empty() && test.contains(below)
-                || test.contains(&format!("examples/{folder}"))
-                    && test.contains(&format!("\"{file}\""))
+    let entries = fs::read_dir(programs::root().join("examples")).expect("it is there");
+    entries
+        .map(|entry| entry.expect("a folder that can be read").file_name())
+        .map(|name| name.to_string_lossy().into_owned())
+        .filter(|name| {
+            let names = [format!("examples/{name}"), format!("\"{name}/")];
+            let is_named = |text: &String| names.iter().any(|name| text.contains(name));
+            !texts.iter().any(is_named)
         })
-    };
-    names
-        .filter(|name| !name.ends_with(".md") && !is_named(name))
         .collect()
 }
 
@@ -119,7 +102,7 @@ fn pages() -> Vec<Typed> {
             found.push(Typed {
                 place: place.clone(),
                 text,
-                is_block: true,
+                kind: Kind::Example,
             });
         }
     }
@@ -129,11 +112,11 @@ fn pages() -> Vec<Typed> {
 /// Fenced blocks of the shell, indented ones, and code in sentences and tables.
 fn typed_in(place: &str, text: &str) -> Vec<Typed> {
     let mut found = Vec::new();
-    let mut add = |text: &str, is_block| {
+    let mut add = |text: &str, kind| {
         found.push(Typed {
             place: place.to_owned(),
             text: text.to_owned(),
-            is_block,
+            kind,
         });
     };
     let (mut block, mut prose, mut fence) = (String::new(), String::new(), None);
@@ -144,7 +127,7 @@ fn typed_in(place: &str, text: &str) -> Vec<Typed> {
             (None, Some(kind), _) => fence = Some(kind),
             (Some(kind), Some(_), _) => {
                 if kind == "sh" {
-                    add(&block, true);
+                    add(&block, Kind::Block);
                 }
                 block.clear();
                 fence = None;
@@ -155,7 +138,7 @@ fn typed_in(place: &str, text: &str) -> Vec<Typed> {
             }
             _ => {
                 if !block.is_empty() {
-                    add(&block, true);
+                    add(&block, Kind::Block);
                     block.clear();
                 }
                 prose = prose + line + "\n";
@@ -164,7 +147,7 @@ fn typed_in(place: &str, text: &str) -> Vec<Typed> {
         is_after_blank = line.is_empty();
     }
     for code in prose.split('`').skip(1).step_by(2) {
-        add(code, false);
+        add(code, Kind::Words);
     }
     found
 }
@@ -184,80 +167,65 @@ impl Typed {
         let first = words.first()?;
         if programs::names().contains(first) {
             // Three dots stand for what everybody has of his own.
-            let is_whole = self.is_block && !words.iter().any(|word| word == "...");
+            let is_whole = self.kind != Kind::Words && !words.iter().any(|word| word == "...");
             return taken(first, &words[1..], is_whole).err();
         }
-        let is_ours = ["package/", "ci/", "examples/"]
+        let is_script = ["package/", "ci/", "examples/"]
             .iter()
             .any(|folder| first.starts_with(folder));
-        if is_ours && words.len() > 1 || is_ours && self.is_block {
-            let is_there = programs::root().join(first).is_file();
+        if is_script {
+            let is_there = programs::root().join(first).exists();
             return (!is_there).then(|| format!("{first} is not there"));
         }
-        let is_known = OTHERS.contains(&first.as_str()) || first.starts_with('/');
-        (self.is_block && !is_known).then(|| format!("{first} is unknown"))
+        let is_known = OTHERS.contains(&first.as_str());
+        (self.kind == Kind::Block && !is_known).then(|| format!("{first} is unknown"))
     }
 }
 
 /// Goes through the options and operands of a program of ours, and those of the program that it runs.
 fn taken(name: &str, words: &[String], is_whole: bool) -> Result<(), String> {
     let options = programs::options(name);
+    let takes_value = |found: &str| {
+        let option = options.iter().find(|option| option.name == found);
+        let option = option.ok_or_else(|| format!("{name} has no option {found}"))?;
+        Ok::<bool, String>(option.key().1.is_some())
+    };
     let mut words = words.iter();
-    let mut operands: Vec<String> = Vec::new();
-    while let Some(word) = words.next() {
-        let is_end = word == "--";
-        if let Some(long) = word
-            .strip_prefix("--")
-            .filter(|_| !is_end && operands.is_empty())
-        {
-            let (long, value) = long
-                .split_once('=')
-                .map_or((long, None), |(name, value)| (name, Some(value)));
-            let known = ["help", "version"].contains(&long)
-                || options.iter().any(|option| {
-                    option.name == long && option.key().1.is_some() == value.is_some()
-                });
-            if !known {
-                return Err(format!("{name} has no {word}"));
-            }
-        } else if let Some(letters) = word
-            .strip_prefix('-')
-            .filter(|_| operands.is_empty() && !options.is_empty())
-        {
-            let mut letters = letters.chars();
-            while let Some(letter) = letters.next() {
-                let option = options
-                    .iter()
-                    .find(|option| option.name == letter.to_string());
-                let Some(option) = option else {
-                    return Err(format!("{name} has no -{letter}"));
-                };
-                if option.key().1.is_some() {
-                    let value = letters.as_str();
-                    if value.is_empty() && words.next().is_none() && is_whole {
-                        return Err(format!("{name} -{letter} needs a value"));
-                    }
+    while let Some(word) = words.as_slice().first() {
+        let mut needs_value = false;
+        if ["--help", "--version"].contains(&word.as_str()) {
+            return Ok(());
+        } else if options.is_empty() || !word.starts_with('-') || word == "-" {
+            break;
+        } else if word == "--" {
+            words.next();
+            break;
+        } else if let Some(long) = word.strip_prefix("--") {
+            let (long, value) = long.split_once('=').unwrap_or((long, ""));
+            needs_value = takes_value(long)? && value.is_empty() && !word.ends_with('=');
+        } else {
+            for (at, letter) in word.char_indices().skip(1) {
+                if takes_value(&letter.to_string())? {
+                    needs_value = at + letter.len_utf8() == word.len();
                     break;
                 }
             }
-        } else if !is_end {
-            operands.push(word.clone());
-            operands.extend(words.by_ref().cloned());
+        }
+        words.next();
+        if needs_value && words.next().is_none() && is_whole {
+            return Err(format!("{name} {word} needs a value"));
         }
     }
+    let operands = words.as_slice();
     let needed = programs::needed_operands(name);
-    // One or two operands may be a file of event-driven-servers, too.
-    let is_enough = operands.len() >= needed.len() || name == "tcprelay" && !operands.is_empty();
-    let asks = operands.is_empty() && options.is_empty();
-    if is_whole && !is_enough && !asks {
+    // A file of event-driven-servers may be all.
+    let needs = if name == "tcprelay" { 1 } else { needed.len() };
+    if is_whole && operands.len() < needs {
         return Err(format!("{name} needs {needed:?}"));
     }
     let runs = |operand: &String| operand == "program" || operand == "smtpd";
-    let program = needed
-        .iter()
-        .position(runs)
-        .and_then(|at| operands.get(at..));
-    match program {
+    let at = needed.iter().position(runs);
+    match at.and_then(|at| operands.get(at..)) {
         Some([program, words @ ..]) if programs::names().contains(program) => {
             taken(program, words, is_whole)
         }
@@ -372,23 +340,22 @@ fn a_text_for_the_shell_is_taken_apart() {
 
 #[test]
 fn a_wrong_line_is_found() {
-    let typed = |text: &str, is_block| Typed {
-        place: "here".to_owned(),
-        text: text.to_owned(),
-        is_block,
-    };
-    for (text, is_block, count) in [
-        ("tcpserver -v 0 25 recordio cat", true, 0),
-        ("tcpserver -v 0 25", true, 1),
-        ("tcpserver -v 0 25", false, 0),
-        ("tcpserver -Z 0 25 cat", false, 1),
-        ("tcpserver --drain 0 25 cat", false, 1),
-        ("tcpserver --drain=3 0 25 rblsmtpd -Z cat", true, 1),
-        ("tcpserver ...", true, 0),
-        ("package/nothing", true, 1),
-        ("nothing", true, 1),
-        ("nothing", false, 0),
+    use Kind::{Block, Example, Words};
+    for (text, kind, count) in [
+        ("tcpserver -v 0 25 recordio cat", Block, 0),
+        ("tcpserver -v 0 25", Example, 1),
+        ("tcpserver -v 0 25", Words, 0),
+        ("tcpserver -Z 0 25 cat", Words, 1),
+        ("tcpserver -c", Block, 1),
+        ("tcpserver --drain 0 25 cat", Block, 1),
+        ("tcpserver --drain=3 0 25 rblsmtpd -Z cat", Block, 1),
+        ("tcpserver ...", Block, 0),
+        ("package/nothing", Words, 1),
+        ("nothing", Block, 1),
+        ("nothing", Words, 0),
     ] {
-        assert_eq!(typed(text, is_block).faults().len(), count, "{text}");
+        let (place, text) = ("here".to_owned(), text.to_owned());
+        let typed = Typed { place, text, kind };
+        assert_eq!(typed.faults().len(), count, "{}", typed.text);
     }
 }
