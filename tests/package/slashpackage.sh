@@ -6,7 +6,11 @@ unpack "$old" 0.0.9
 unpack "$new" "$version"
 PATH=$bin:$PATH
 
+rmdir /usr/local/share/man/man7 2> /dev/null || :
+echo 'not ours' > "$bin/tcpserver"
 exits 0 "$old/package/install"
+grep -qx "upgrade: replacing $bin/tcpserver, which is somebody else's" said || fail "said $(cat said)"
+equal "$(grep -c replacing said)" 1
 equal "$(readlink /package/net/ucspi-tcp)" ucspi-tcp-0.0.9
 for program in $names; do
   equal "$(readlink "$bin/$program")" "/package/net/ucspi-tcp/command/$program"
@@ -94,6 +98,7 @@ exits 0 "$new/package/uninstall"
 for program in $names; do test "$program" = who@ || gone "$bin/$program" || fail "$program is left"; done
 gone /package/net/ucspi-tcp || fail "the link is left"
 gone /usr/local/share/man/man1/tcpserver.1 || fail "a page is left"
+gone /usr/local/share/man/man7 || fail "a folder is left that was not there before"
 equal "$(cat "$bin/who@" /usr/local/share/man/man1/who@.1)" "mine
 mine"
 test -x "$old/command/tcpserver" || fail "the old version is gone"
