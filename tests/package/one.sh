@@ -1,6 +1,7 @@
 # All programs in one file. target/package/one has it, see ci/package.
 tree=/mnt/tree
 unpack "$tree" "$version"
+unpack /mnt/separate "$version"
 rm -r "$tree/command"
 cp -R target/package/one "$tree/command"
 cd /mnt
@@ -39,6 +40,10 @@ exits 0 "$tree/package/uninstall"
 gone "$PREFIX" || fail "left: $(find "$PREFIX")"
 ok "package/uninstall leaves nothing"
 
+exits 0 "$tree/package/deb" --one /mnt
+equal "$(dpkg-deb -c /mnt/*.deb | grep -c ' -> ucspi-tcp$')" "$(echo "$names" | wc -l)"
+ok "as a Debian package, too"
+
 slash=/package/net/ucspi-tcp-$version
 mkdir -p "${slash%/*}"
 mv "$tree" "$slash"
@@ -49,6 +54,6 @@ exits 0 "$slash/package/uninstall"
 gone /usr/local/bin/delcr || fail "a link is left"
 ok "as a slashpackage, too"
 
-unpack "$tree" "$version"
-exits 111 "$tree/package/install" --one
+exits 111 /mnt/separate/package/install --one
+grep -q 'are not one file$' said || fail "$(cat said)"
 ok "separate programs without their source cannot become one file"

@@ -7,6 +7,20 @@ case $(uname -sm) in
       case $headers in *.symtab*) fail "$program is not stripped" ;; esac
     done
     ok "the programs are static and stripped"
+
+    # In kB, give or take a tenth: what, as README.md has it, and files.
+    as_said() {
+      said=$(sed -n "s/.*$1 \([0-9]*\)[,.].*/\1/p" README.md)
+      shift
+      found=$(($(cat "$@" | wc -c) / 1000))
+      test "$((found * 10))" -ge "$((said * 9))" && test "$((found * 10))" -le "$((said * 11))" ||
+        fail "README.md says $said kB, not $found: $*"
+    }
+    as_said 'all of them' command/*
+    as_said 'tcpserver alone' command/tcpserver
+    as_said 'addcr alone' command/addcr
+    as_said 'as one file' target/package/one/ucspi-tcp
+    ok "the programs are as large as README.md says"
     ;;
 esac
 
