@@ -26,8 +26,10 @@ pub fn shuffle<T>(items: &mut [T]) {
 fn bytes<const N: usize>() -> io::Result<[u8; N]> {
     let mut bytes = [0; N];
     super::fd::retry(|| {
+        // By its number: the function of that name is weak in Rust's library, and so a static program that is optimized as a
+        // whole has none where the C library is musl.
         // SAFETY: pointer and length are of the same array, which the call fills.
-        let filled = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), N, 0) };
+        let filled = unsafe { libc::syscall(libc::SYS_getrandom, bytes.as_mut_ptr(), N, 0) };
         if usize::try_from(filled) == Ok(N) {
             Ok(bytes)
         } else {

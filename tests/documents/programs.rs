@@ -88,6 +88,18 @@ fn program(name: &str) -> PathBuf {
     one.with_file_name(name.replace('@', "_at").replace('-', "_"))
 }
 
+#[test]
+fn every_program_is_in_the_one_file() {
+    let text = fs::read_to_string(file("package/one.rs")).expect("it is there");
+    let rows = text.lines().map(str::trim).filter(|line| line.starts_with('"'));
+    let rows: BTreeSet<String> = rows.map(str::to_owned).collect();
+    let needed = expected().into_iter().map(|name| {
+        let target = name.replace('@', "_at").replace('-', "_");
+        format!("\"{name}\" {target} \"../src/bin/{target}.rs\";")
+    });
+    assert_eq!(rows, needed.collect());
+}
+
 /// What `name` prints when `option` is its only argument.
 fn answer(name: &str, option: &str) -> String {
     let outcome = Command::new(program(name))
