@@ -37,6 +37,7 @@ programs! {
     "tcpio" tcpio "../src/bin/tcpio.rs";
     "tcppool" tcppool "../src/bin/tcppool.rs";
     "tcprelay" tcprelay "../src/bin/tcprelay.rs";
+    "tcprelay-conf" tcprelay_conf "../src/bin/tcprelay_conf.rs";
     "tcprules" tcprules "../src/bin/tcprules.rs";
     "tcprulescheck" tcprulescheck "../src/bin/tcprulescheck.rs";
     "tcpserver" tcpserver "../src/bin/tcpserver.rs";

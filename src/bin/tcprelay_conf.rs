@@ -45,7 +45,7 @@ const OPTIONS: &[Opt<Sections>] = &[
 /// Exit code when something has no equal.
 const LEFT_OUT: u8 = 1;
 
-fn main() -> ExitCode {
+pub(crate) fn main() -> ExitCode {
     cli::main(&COMMAND_LINE, run)
 }
 

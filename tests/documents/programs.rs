@@ -91,7 +91,10 @@ fn program(name: &str) -> PathBuf {
 #[test]
 fn every_program_is_in_the_one_file() {
     let text = fs::read_to_string(file("package/one.rs")).expect("it is there");
-    let rows = text.lines().map(str::trim).filter(|line| line.starts_with('"'));
+    let rows = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| line.starts_with('"'));
     let rows: BTreeSet<String> = rows.map(str::to_owned).collect();
     let needed = expected().into_iter().map(|name| {
         let target = name.replace('@', "_at").replace('-', "_");
@@ -136,7 +139,11 @@ fn complaint(name: &str, is_on_terminal: bool) -> String {
     } else {
         nix::unistd::pipe().expect("there are descriptors")
     };
-    let option = if name == "rblsmtpd" { "-Z" } else { "--no-such-option" };
+    let option = if name == "rblsmtpd" {
+        "-Z"
+    } else {
+        "--no-such-option"
+    };
     let mut child = Command::new(program(name))
         .args([option].iter().take(usize::from(name != "argv0")))
         .stdin(Stdio::null())
@@ -152,7 +159,14 @@ fn complaint(name: &str, is_on_terminal: bool) -> String {
 
 #[test]
 fn usage_error_ends_with_a_hint_on_a_terminal_only() {
-    for name in ["argv0", "tcpserver", "rblsmtpd", "tcprulescheck", "time@", "tcpctl"] {
+    for name in [
+        "argv0",
+        "tcpserver",
+        "rblsmtpd",
+        "tcprulescheck",
+        "time@",
+        "tcpctl",
+    ] {
         let logged = complaint(name, false);
         assert!(logged.contains(&format!("usage: {name} ")), "{logged}");
         let hint = format!("{name}: try {name} --help\n");
