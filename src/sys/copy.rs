@@ -12,7 +12,7 @@ use std::arch::asm;
 /// `length` bytes can be read at `from` and written at `to`, and the two do not overlap.
 #[cfg(target_env = "musl")]
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, length: usize) -> *mut u8 {
+pub(super) unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, length: usize) -> *mut u8 {
     // SAFETY: what this asks for is what the caller promised.
     unsafe { copy(to, from, length) };
     to
@@ -24,7 +24,7 @@ pub unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, length: usize) -> 
 /// `length` bytes can be read at `from` and written at `to`.
 #[cfg(target_env = "musl")]
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn memmove(to: *mut u8, from: *const u8, length: usize) -> *mut u8 {
+pub(super) unsafe extern "C" fn memmove(to: *mut u8, from: *const u8, length: usize) -> *mut u8 {
     // SAFETY: what this asks for is what the caller promised.
     unsafe { shift(to, from, length) };
     to

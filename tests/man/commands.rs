@@ -218,8 +218,9 @@ fn taken(name: &str, words: &[String], is_whole: bool) -> Result<(), String> {
     }
     let operands = words.as_slice();
     let needed = programs::needed_operands(name);
-    // A file of event-driven-servers may be all.
-    let needs = if name == "tcprelay" { 1 } else { needed.len() };
+    // These have ways that the usage line does not show: a file of event-driven-servers, rules to look at.
+    let has_more_ways = ["tcprelay", "tcprules"].contains(&name);
+    let needs = if has_more_ways { 1 } else { needed.len() };
     if is_whole && operands.len() < needs {
         return Err(format!("{name} needs {needed:?}"));
     }
