@@ -12,7 +12,7 @@ macro_rules! programs {
             mod $module;
         )*
 
-        const PROGRAMS: &[(&str, fn() -> ExitCode)] = &[$(($name, $module::main)),*];
+        const PROGRAMS: &[(&str, cli::Main)] = &[$(($name, $module::main)),*];
     };
 }
 

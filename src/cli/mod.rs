@@ -19,7 +19,7 @@ use std::process::ExitCode;
 pub use error::{During, Error, FAILED, PERMANENT};
 pub use exec::exec;
 pub use json::Json;
-pub use one::one_of;
+pub use one::{Main, one_of};
 pub use options::{Arguments, Group, Opt, Value, group, number, seconds, size};
 pub use output::Output;
 pub use say::{Format, Syslog, Verbosity, Voice};

@@ -5,11 +5,14 @@ use std::process::ExitCode;
 use super::{PERMANENT, Voice};
 use crate::sys::process;
 
+/// The `main` of a program.
+pub type Main = fn() -> ExitCode;
+
 /// Runs one of `programs`, each a name and its `main`: the one under whose name this file was executed. Where the file has
 /// a name of its own, argv\[0\] counts; before that it does not, so that who runs a program may choose its argv\[0\].
 ///
 /// No such name: says which there are, exit code 100.
-pub fn one_of(programs: &[(&str, fn() -> ExitCode)]) -> ExitCode {
+pub fn one_of(programs: &[(&str, Main)]) -> ExitCode {
     let names = [process::executed_as(), process::invoked_as()];
     match chosen(programs, names.iter().flatten().map(Vec::as_slice)) {
         Some(main) => main(),
