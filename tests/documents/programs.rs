@@ -32,7 +32,8 @@ const ORIGINAL: [&str; 17] = [
 ];
 
 /// What is ours alone.
-const ADDED: [&str; 9] = [
+const ADDED: [&str; 14] = [
+    "https@",
     "inetd2tcp",
     "iotcpd",
     "spawnd",
@@ -42,6 +43,10 @@ const ADDED: [&str; 9] = [
     "tcprelay",
     "tcprelay-conf",
     "time@",
+    "tlsc",
+    "tlsclient",
+    "tlsd",
+    "tlsserver",
 ];
 
 fn expected() -> BTreeSet<String> {
