@@ -24,6 +24,7 @@ programs! {
     "finger@" finger_at "../src/bin/finger_at.rs";
     "fixcrio" fixcrio "../src/bin/fixcrio.rs";
     "http@" http_at "../src/bin/http_at.rs";
+    "https@" https_at "../src/bin/https_at.rs";
     "inetd2tcp" inetd2tcp "../src/bin/inetd2tcp.rs";
     "iotcpd" iotcpd "../src/bin/iotcpd.rs";
     "mconnect" mconnect "../src/bin/mconnect.rs";
@@ -42,6 +43,10 @@ programs! {
     "tcprulescheck" tcprulescheck "../src/bin/tcprulescheck.rs";
     "tcpserver" tcpserver "../src/bin/tcpserver.rs";
     "time@" time_at "../src/bin/time_at.rs";
+    "tlsc" tlsc "../src/bin/tlsc.rs";
+    "tlsclient" tlsclient "../src/bin/tlsclient.rs";
+    "tlsd" tlsd "../src/bin/tlsd.rs";
+    "tlsserver" tlsserver "../src/bin/tlsserver.rs";
     "who@" who_at "../src/bin/who_at.rs";
 }
 

@@ -9,6 +9,7 @@
 //! * [`import`]: the way over from other super-servers
 //! * [`pool`]: workers that answer: tcppool, iotcpd
 //! * [`smtp`]: mail that nobody wants: rblsmtpd
+//! * [`tls`]: TLS for any program: tlsserver, tlsd, tlsclient, tlsc
 //! * [`ucspi`]: the contract: listening, a connection's life, children, connecting, ident
 //! * [`service`]: a listening process: accepting, slots, sources, what one can ask it, the end
 //! * [`rules`]: what does the administrator say about this peer?
@@ -28,4 +29,5 @@ pub mod rules;
 pub mod service;
 pub mod smtp;
 pub mod sys;
+pub mod tls;
 pub mod ucspi;

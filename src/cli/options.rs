@@ -142,10 +142,34 @@ impl<G> Group for Bound<'_, G> {
     }
 }
 
+/// Several groups as one.
+impl<const N: usize> Group for [&mut dyn Group; N] {
+    fn spelling(&self, at: usize) -> Option<Spelling> {
+        let rows = self.iter().map(|group| &**group).flat_map(rows);
+        rows.map(|(_, spelling)| spelling).nth(at)
+    }
+
+    fn apply(&mut self, mut at: usize, value: &Value) -> Result<(), Error> {
+        for group in self {
+            let length = rows(&**group).count();
+            if at < length {
+                return group.apply(at, value);
+            }
+            at -= length;
+        }
+        Ok(())
+    }
+}
+
+/// All rows of `group`, each with its place.
+fn rows(group: &dyn Group) -> impl Iterator<Item = (usize, Spelling)> {
+    (0..).map_while(move |row| Some((row, group.spelling(row)?)))
+}
+
 /// All spellings of `groups`, each with its place.
 fn spellings(groups: &[&mut dyn Group]) -> impl Iterator<Item = ((usize, usize), Spelling)> {
-    groups.iter().enumerate().flat_map(|(group, rows)| {
-        (0..).map_while(move |row| Some(((group, row), rows.spelling(row)?)))
+    groups.iter().enumerate().flat_map(|(number, group)| {
+        rows(&**group).map(move |(row, spelling)| ((number, row), spelling))
     })
 }
 

@@ -10,6 +10,7 @@ use crate::cli::{During, Error, FAILED, Voice};
 use crate::filter::carriage_return::Delete;
 use crate::sys::fd::{self, PollFd, PollFlags};
 use crate::sys::socket;
+use crate::tls;
 use crate::ucspi::client;
 
 /// The size of a read.
@@ -48,6 +49,30 @@ pub fn converse(
     let exchanged = exchange(connection.as_fd(), request, answer);
     let ended = answer.end().map_err(|_| Error::silent(FAILED));
     exchanged.and(ended)
+}
+
+/// The same over TLS, as `tlsclient -RHl0` does, with its messages; the server is verified.
+///
+/// # Errors
+/// As [`converse`], and 111 when the server is not who it should be, or cuts its answer short.
+pub fn converse_privately(
+    host: Vec<u8>,
+    port: &[u8],
+    request: &[u8],
+    answer: &mut impl Answer,
+    voice: &mut Voice,
+) -> Result<(), Error> {
+    *voice = Voice::new("tlsclient");
+    let connection = client::dial(host.clone(), port, *voice)?;
+    let asked = tls::client::ask(
+        connection,
+        &host,
+        request,
+        |piece| answer.piece(piece),
+        *voice,
+    );
+    let ended = answer.end().map_err(|_| Error::silent(FAILED));
+    asked.and(ended)
 }
 
 /// Sends and receives at the same time, until the server closes. A server that does not want to hear all of the request
@@ -129,6 +154,28 @@ fn visible(text: &[u8]) -> io::Result<()> {
         }
     }
     fd::write_all(fd::STDOUT, &out)
+}
+
+/// What asks the server called `host`, at `port`, for a page. RFC 1945 section 5
+pub fn page_request(host: &[u8], page: &[u8], port: &[u8]) -> Vec<u8> {
+    let is_bare_ipv6 = host.contains(&b':') && host.first() != Some(&b'[');
+    let (open, close): (&[u8], &[u8]) = if is_bare_ipv6 {
+        (b"[", b"]")
+    } else {
+        (b"", b"")
+    };
+    let parts = [
+        b"GET /",
+        page,
+        b" HTTP/1.0\r\nHost: ",
+        open,
+        host,
+        close,
+        b":",
+        port,
+        b"\r\n\r\n",
+    ];
+    parts.concat()
 }
 
 /// The body of an HTTP answer: what follows the first empty line, without the CRs before LFs, and ended by an LF.

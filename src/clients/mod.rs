@@ -7,5 +7,5 @@ pub mod clocks;
 mod converse;
 mod mconnect;
 
-pub use converse::{Answer, Body, Raw, Show, converse};
+pub use converse::{Answer, Body, Raw, Show, converse, converse_privately, page_request};
 pub use mconnect::mconnect;

@@ -16,7 +16,7 @@ use super::pace::Pace;
 use super::rate::Rate;
 use super::room::Room;
 use super::signals::Signals;
-use super::slots::{Count, Slots};
+use super::slots::{Count, Counted, Slots};
 use crate::cli::{During, Error, Json, Voice};
 use crate::sys::log;
 use crate::sys::process::{self, Fork};
@@ -73,6 +73,8 @@ pub(crate) struct Service {
     slots: Slots,
     /// Connections of which it is not decided yet what becomes of them.
     undecided: Count,
+    /// Connections that need this process, or a copy of it, as long as they are open.
+    carried: Count,
     stages: Stages,
     /// Somebody who is no signal says that it shall end.
     told_to_end: Notify,
@@ -103,6 +105,7 @@ impl Service {
             pace: terms.rate.map(Pace::new),
             slots: Slots::new(terms.limit, voice),
             undecided: Count::default(),
+            carried: Count::default(),
             stages: Stages::default(),
             told_to_end: Notify::new(),
             is_ending: Cell::new(false),
@@ -140,7 +143,7 @@ impl Service {
         self.last.borrow_mut().push(Box::new(work));
     }
 
-    fn finish(&self) {
+    pub(crate) fn finish(&self) {
         for work in self.last.take() {
             work();
         }
@@ -153,6 +156,12 @@ impl Service {
         }
     }
 
+    /// Counts a connection that this process carries: until what is given is dropped, a copy of the process stays with it
+    /// when nobody asked to wait for connections.
+    pub(crate) fn carry(&self) -> Counted {
+        self.carried.enter()
+    }
+
     /// The stages of the end, for one connection.
     pub(crate) fn stages(&self) -> &Stages {
         &self.stages
@@ -162,8 +171,8 @@ impl Service {
     /// closes the listener at once and ends: at once, or, if that was asked for, when all connections have ended. A second
     /// signal ends it at once.
     ///
-    /// This returns in one process. Where connections are still being decided, and nobody asked to wait for them, that is a
-    /// copy, which finishes them; the process that was told to stop ends with status 0.
+    /// This returns in one process. Where connections are still being decided or carried, and nobody asked to wait for them,
+    /// that is a copy, which finishes them; the process that was told to stop ends with status 0.
     ///
     /// # Errors
     /// 111: the runtime cannot watch the descriptors.
@@ -281,10 +290,10 @@ impl Service {
     }
 
     /// Ends this process at once. What is undecided goes on in a copy of it that nobody waits for, as long as a decision
-    /// may take: a peer that does not read its banner has no limit of its own. A supervisor starts the next server as soon
-    /// as this one has ended, so nobody who is slow may hold it.
+    /// may take: a peer that does not read its banner has no limit of its own. What is carried goes on there to its end. A
+    /// supervisor starts the next server as soon as this one has ended, so nobody who is slow may hold it.
     async fn part(&self) {
-        if self.undecided.now() == 0 {
+        if self.undecided.now() + self.carried.now() == 0 {
             return;
         }
         // Not in both, and this process may be gone in a moment.
@@ -301,6 +310,7 @@ impl Service {
         }
         let limit = self.terms.decision + GRACE;
         let _ = timeout(limit, self.undecided.below(|| 1)).await;
+        self.carried.below(|| 1).await;
     }
 
     /// Waits until all connections have ended, at most as long as was asked for; what is left then is ended, if that was

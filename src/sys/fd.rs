@@ -97,6 +97,30 @@ pub fn inherit_none() {
     }
 }
 
+/// Closes every descriptor from 3 on that is not `kept`, whoever owns it. For a process that does nothing any more but with
+/// that one. close_range(2), or one by one on a kernel without it (before 5.9).
+pub fn keep_only(kept: BorrowedFd<'_>) {
+    const FIRST: RawFd = 3;
+    let kept = kept.as_raw_fd();
+    let close = |first: RawFd, last: RawFd| {
+        // SAFETY: takes no pointer. Who owns one of them does not use it any more, as the caller promises.
+        first > last || unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) } == 0
+    };
+    if close(FIRST, kept - 1) && close(FIRST.max(kept + 1), RawFd::MAX) {
+        return;
+    }
+    let open = std::fs::read_dir("/proc/self/fd").into_iter().flatten();
+    let numbers: Vec<RawFd> = open
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect();
+    for number in numbers {
+        if number >= FIRST && number != kept {
+            close_inherited(number);
+        }
+    }
+}
+
 /// A descriptor as a stream. Unlike the standard library's stdin and stdout, a closed one is an error (EBADF).
 #[derive(Debug)]
 pub struct Stream<'fd>(pub BorrowedFd<'fd>);

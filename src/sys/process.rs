@@ -208,6 +208,18 @@ pub fn keep_others_out() -> io::Result<()> {
     Ok(())
 }
 
+/// Ends this process as another has ended: with its exit code, or by its signal. wait(2)
+pub fn end_like(ended: Ended) -> ! {
+    if libc::WIFSIGNALED(ended.status)
+        && let Ok(signal) = Signal::try_from(libc::WTERMSIG(ended.status))
+    {
+        super::signal::set_default(signal);
+        let _ = super::signal::unblock(&[signal]);
+        let _ = send(id(), signal);
+    }
+    exit_now(libc::WEXITSTATUS(ended.status))
+}
+
 /// Ends the process at once, without destructors or buffers. _exit(2).
 pub fn exit_now(status: c_int) -> ! {
     // SAFETY: the call takes no pointer and does not return.

@@ -10,7 +10,7 @@ use std::os::unix::fs::FileTypeExt;
 
 use nix::sys::socket::{
     self as nix_socket, AddressFamily, SockFlag, SockType, SockaddrLike, SockaddrStorage,
-    setsockopt, sockopt,
+    getsockopt, setsockopt, sockopt,
 };
 
 use super::{check, fd};
@@ -323,6 +323,57 @@ pub fn receive_now(socket: impl AsFd, room: &mut [u8]) -> io::Result<usize> {
         };
         usize::try_from(received).map_err(|_| io::Error::last_os_error())
     })
+}
+
+/// Two sockets that are connected with each other, for a stream of bytes. socketpair(2)
+pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    connected_pair(SockType::Stream)
+}
+
+/// Two sockets that are connected with each other, for messages: one write(2) is one message, one read(2) gives one, and 0
+/// bytes when the other end is gone. socketpair(2), SOCK_SEQPACKET in unix(7).
+pub fn pair_for_messages() -> io::Result<(OwnedFd, OwnedFd)> {
+    connected_pair(SockType::SeqPacket)
+}
+
+fn connected_pair(kind: SockType) -> io::Result<(OwnedFd, OwnedFd)> {
+    let flags = SockFlag::SOCK_CLOEXEC;
+    Ok(nix_socket::socketpair(
+        AddressFamily::Unix,
+        kind,
+        None,
+        flags,
+    )?)
+}
+
+/// True when `fd` is a socket for a stream of bytes. SO_TYPE, socket(7).
+pub fn is_stream(fd: impl AsFd) -> bool {
+    getsockopt(&fd, sockopt::SockType).is_ok_and(|kind| kind == SockType::Stream)
+}
+
+/// Drops what has come as long as it does not begin with `first`; gives how many bytes that were. recv(2), MSG_PEEK
+pub fn discard_until(socket: impl AsFd, first: u8) -> usize {
+    let mut dropped = 0;
+    let mut room = [0_u8; 4096];
+    loop {
+        // SAFETY: pointer and length are of the same array, which the call fills.
+        let seen = unsafe {
+            libc::recv(
+                socket.as_fd().as_raw_fd(),
+                room.as_mut_ptr().cast(),
+                room.len(),
+                libc::MSG_DONTWAIT | libc::MSG_PEEK,
+            )
+        };
+        let seen = &room[..usize::try_from(seen).unwrap_or(0)];
+        let wrong = seen.iter().position(|&byte| byte == first);
+        let wrong = wrong.unwrap_or(seen.len());
+        if wrong == 0 {
+            return dropped;
+        }
+        dropped += wrong;
+        let _ = receive_now(&socket, &mut room[..wrong]);
+    }
 }
 
 /// Ends what this end sends; the other end may go on. shutdown(2).

@@ -33,6 +33,23 @@ pub fn writable<T: Descriptor>(fd: T) -> io::Result<AsyncFd<T>> {
     register(fd, Interest::WRITABLE)
 }
 
+/// `fd`, of which only the end is waited for: that nobody holds its other end any more. What comes from there wakes nobody.
+/// Must be called inside the runtime.
+///
+/// # Errors
+/// The runtime cannot watch it: a regular file, or no memory.
+pub fn end<T: Descriptor>(fd: T) -> io::Result<AsyncFd<T>> {
+    register(fd, Interest::PRIORITY)
+}
+
+/// `fd`, waited for in both directions. Must be called inside the runtime.
+///
+/// # Errors
+/// The runtime cannot watch it: a regular file, or no memory.
+pub fn both<T: Descriptor>(fd: T) -> io::Result<AsyncFd<T>> {
+    register(fd, Interest::READABLE | Interest::WRITABLE)
+}
+
 fn register<T: Descriptor>(fd: T, interest: Interest) -> io::Result<AsyncFd<T>> {
     // SAFETY: the descriptor must stay open and the same as long as it is registered: `Descriptor` is sealed, and its
     // types own or borrow one descriptor that their `as_raw_fd` always gives.

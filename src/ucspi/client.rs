@@ -12,7 +12,9 @@ use super::host::{Reading, WRONG_FAMILY};
 use super::names::{Lookups, Names, look_up};
 use super::port;
 
-use crate::cli::{During, Error, FAILED, Opt, Voice, exec, number, reason};
+use crate::cli::{
+    Arguments, During, Error, FAILED, Group, Opt, Verbosity, Voice, exec, group, number, reason,
+};
 use crate::dns::{Resolver, literal};
 use crate::sys::runtime::Late;
 use crate::sys::signal::{self, Signal};
@@ -48,6 +50,35 @@ impl Default for Config {
                 ..Lookups::default()
             },
         }
+    }
+}
+
+const IDENT_TIMEOUT: &[Opt<Lookups>] = &[Lookups::ident_timeout("timeoutinfo")];
+
+impl Config {
+    /// Reads a command line: options, `more` among them, host, port and program. How much is said goes to `voice`.
+    ///
+    /// # Errors
+    /// Usage, 100.
+    pub fn read(
+        arguments: &mut Arguments,
+        more: &mut dyn Group,
+        voice: &mut Voice,
+    ) -> Result<Self, Error> {
+        let mut config = Self::default();
+        let mut verbosity = voice.verbosity;
+        arguments.options(&mut [
+            &mut group(&[Reading::OPTIONS], &mut config.reading),
+            &mut group(&[Connecting::OPTIONS], &mut config.connecting),
+            &mut group(&[Lookups::OPTIONS, IDENT_TIMEOUT], &mut config.lookups),
+            more,
+            &mut group(&[Verbosity::OPTIONS], &mut verbosity),
+        ])?;
+        voice.verbosity = verbosity;
+        config.host = arguments.operand().ok_or_else(Error::usage)?;
+        config.port = port::port(&arguments.operand().ok_or_else(Error::usage)?)?;
+        config.program = arguments.program()?;
+        Ok(config)
     }
 }
 
@@ -120,9 +151,9 @@ pub(crate) fn timeouts(text: &[u8]) -> Option<[Duration; 2]> {
 }
 
 /// The descriptor from which the program reads the connection.
-const READ: i32 = 6;
+pub(crate) const READ: i32 = 6;
 /// The descriptor to which the program writes.
-const WRITE: i32 = 7;
+pub(crate) const WRITE: i32 = 7;
 
 /// Closes what was inherited on the program's two descriptors. Called first, as the original does: the other end of an
 /// inherited connection does not wait for this one.
@@ -165,7 +196,10 @@ pub fn dial(host: Vec<u8>, port: &[u8], voice: Voice) -> Result<OwnedFd, Error> 
 
 /// Makes the connection, and the changes to the environment that describe it. Where nothing has to be looked up there is
 /// no runtime; where there was one, it and its descriptors are gone afterwards.
-fn open(config: &Config, voice: Voice) -> Result<(OwnedFd, Changes), Error> {
+///
+/// # Errors
+/// As [`run`], but for the program's.
+pub(crate) fn open(config: &Config, voice: Voice) -> Result<(OwnedFd, Changes), Error> {
     let runtime = Late::default();
     let resolver = Resolver::new(config.lookups.limit());
     let host = &config.host[..];

@@ -20,7 +20,7 @@ pub fn with(inherited: &[CString], name: &str, value: &[u8]) -> Vec<CString> {
 /// Changes to make, in order: each removes every entry of its name, and a setting is put last. An entry that is removed
 /// is filled with the last one, as in the original.
 #[derive(Debug, Default)]
-pub(super) struct Changes(Vec<CString>);
+pub(crate) struct Changes(Vec<CString>);
 
 impl Changes {
     /// Sets `name` to `value`, which ends at a NUL.
@@ -37,12 +37,30 @@ impl Changes {
     }
 
     /// Makes the change `name=value`.
-    pub(super) fn setting(&mut self, setting: &[u8]) {
+    pub(crate) fn setting(&mut self, setting: &[u8]) {
         self.0.push(c_string(setting));
     }
 
+    /// Settings of the connection that `inherited` describes: what there begins with `TCP`.
+    pub(crate) fn inherited(inherited: &[CString]) -> Self {
+        let is_told = |entry: &&CString| entry.to_bytes().starts_with(b"TCP");
+        Self(inherited.iter().filter(is_told).cloned().collect())
+    }
+
+    /// Calls the connection `protocol`: that is `PROTO`, and each change of a name that begins with `TCP` is made to one that
+    /// begins so too, but for those of IPv6.
+    pub(crate) fn call(&mut self, protocol: &str) {
+        let copy = |change: &CString| {
+            let rest = change.to_bytes().strip_prefix(b"TCP")?;
+            (!rest.starts_with(b"6")).then(|| c_string(&[protocol.as_bytes(), rest].concat()))
+        };
+        let copies: Vec<CString> = self.0.iter().filter_map(copy).collect();
+        self.set("PROTO", protocol.as_bytes());
+        self.0.extend(copies);
+    }
+
     /// `inherited` with the changes made, as entries of their own.
-    pub(super) fn made(&self, inherited: &[CString]) -> Vec<CString> {
+    pub(crate) fn made(&self, inherited: &[CString]) -> Vec<CString> {
         self.apply(inherited).into_iter().map(Into::into).collect()
     }
 

@@ -153,6 +153,8 @@ pub(crate) enum Refusal {
     Unable(Vec<u8>, io::Error),
     /// The server ends before that is known.
     Late,
+    /// The layer of this name does not get on with the peer, and why.
+    Unmet(&'static str, String),
 }
 
 impl Gate {

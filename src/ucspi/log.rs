@@ -201,6 +201,11 @@ impl Log {
                 self.gave_up(record, b"unable to decide about it: the server ends");
                 FAILED
             }
+            Refusal::Unmet(layer, why) => {
+                self.tally.dropped();
+                self.layered(layer, number, format!("failed {why}").as_bytes());
+                FAILED
+            }
         };
         if is_told {
             let status = i32::from(code) << 8;
@@ -255,6 +260,25 @@ impl Log {
             };
             event.text("reason", b"error").text("text", why)
         });
+    }
+
+    /// `LAYER NUMBER WORDS`: what a layer has to say of a connection.
+    pub(super) fn layered(&self, layer: &str, number: Pid, words: &[u8]) {
+        self.tell(self.layer_line(layer, words, number), number);
+    }
+
+    /// The same, to be written by the process of the connection.
+    pub(super) fn of_layer(&self, layer: &str, words: &[u8]) -> PidLine {
+        self.layer_line(layer, words, "\0")
+    }
+
+    fn layer_line(&self, layer: &str, words: &[u8], number: impl std::fmt::Display) -> PidLine {
+        if self.voice.is_json() {
+            let event = Json::event(layer).value("number", number);
+            return PidLine::new(event.text("text", words).line());
+        }
+        let before = format!("{layer} ");
+        self.line(before.as_bytes(), &[b" ", words].concat())
     }
 
     /// A connection is let in: what is known of `guest` is kept where somebody may ask for it later.

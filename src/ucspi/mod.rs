@@ -19,6 +19,7 @@ pub(crate) mod facts;
 pub mod gate;
 pub mod host;
 pub mod ident;
+pub(crate) mod layer;
 mod limits;
 pub(crate) mod log;
 pub mod names;

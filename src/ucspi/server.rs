@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::children::Children;
 use super::connection::{self, Server};
 use super::entrance::{Admission, Door, Entrance};
+use super::layer::Layer;
 use super::tree::Lifetime;
 use crate::cli::{During, Error, FAILED, Voice};
 use crate::service::{Start, make_room};
@@ -31,8 +32,20 @@ pub struct Config {
 /// # Errors
 /// Whatever keeps the server from starting: 100 for a wrong operand, 111 otherwise, with the original's messages.
 pub fn run(config: Config, voice: Voice) -> Result<(), Error> {
-    let limits = descriptors(&config.entrance, voice)?;
-    let start = Start::new(&[], voice)?;
+    run_with(config, None, voice)
+}
+
+/// The same, with a layer between connections and programs.
+///
+/// # Errors
+/// As [`run`], and what the layer cannot go on after.
+pub(crate) fn run_with(
+    config: Config,
+    layer: Option<Rc<dyn Layer>>,
+    voice: Voice,
+) -> Result<(), Error> {
+    let limits = descriptors(&config.entrance, layer.is_some(), voice)?;
+    let start = Start::new(layer.as_ref().map_or(&[], |layer| layer.signals()), voice)?;
     let drain = config.entrance.drain;
     let kill = drain.and_then(|drain| drain.kill);
     // What a program starts is ended with it.
@@ -42,7 +55,8 @@ pub fn run(config: Config, voice: Voice) -> Result<(), Error> {
         time,
         patience: kill.unwrap_or(PATIENCE),
     });
-    let appetite = config.entrance.lookups.appetite();
+    let mut appetite = config.entrance.lookups.appetite();
+    appetite.undecided += layer.as_ref().map_or(0, |layer| layer.appetite());
     let door = Door::open(config.entrance, &start, appetite, voice)?;
     start.serve(|stop| async move {
         let children = Rc::new(Children::new(spawner, lifetime));
@@ -60,6 +74,7 @@ pub fn run(config: Config, voice: Voice) -> Result<(), Error> {
             children,
             environment: process::environment(),
             program: config.program[0].clone(),
+            layer: layer.clone(),
         });
         let ending = Rc::clone(&server);
         service.at_the_end(move || {
@@ -67,7 +82,17 @@ pub fn run(config: Config, voice: Voice) -> Result<(), Error> {
             ending.children.tidy();
         });
         let serve = move |arrival| connection::serve(Rc::clone(&server), arrival);
-        service.run(listener, stop, serve).await
+        let serving = Rc::clone(&service).run(listener, stop, serve);
+        let Some(layer) = layer else {
+            return serving.await;
+        };
+        tokio::select! {
+            served = serving => served,
+            error = layer.work() => {
+                service.finish();
+                Err(error)
+            }
+        }
     })
 }
 
@@ -79,8 +104,12 @@ const DESCRIPTORS_PER_CONNECTION: u64 = 4;
 
 /// Makes room for the server, and for connections that wait. A connection that is served at once holds a descriptor for a
 /// moment only, and needs no room but that.
-fn descriptors(entrance: &Entrance, voice: Voice) -> Result<Option<Descriptors>, Error> {
-    let waits = entrance.lookups.are_needed() || !entrance.gate.banner.is_empty();
+fn descriptors(
+    entrance: &Entrance,
+    is_layered: bool,
+    voice: Voice,
+) -> Result<Option<Descriptors>, Error> {
+    let waits = is_layered || entrance.lookups.are_needed() || !entrance.gate.banner.is_empty();
     let each = if waits { DESCRIPTORS_PER_CONNECTION } else { 1 };
     let least = u64::from(entrance.gate.rules.is_some()) + each;
     let limit = entrance.listening.limit;

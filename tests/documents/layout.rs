@@ -10,21 +10,22 @@ use std::path::{Path, PathBuf};
 use crate::support::code::{code_only, word};
 
 /// A room, and the rooms that it may name.
-const ROOMS: [(&str, &[&str]); 14] = [
+const ROOMS: [(&str, &[&str]); 15] = [
     (
         "bin",
         &[
-            "relay", "import", "clients", "control", "filter", "smtp", "pool", "ucspi", "service",
-            "rules", "dns", "cli", "sys",
+            "relay", "import", "clients", "control", "filter", "smtp", "pool", "tls", "ucspi",
+            "service", "rules", "dns", "cli", "sys",
         ],
     ),
     ("relay", &["service", "ucspi", "rules", "dns", "cli", "sys"]),
     ("import", &["rules", "cli"]),
     ("pool", &["ucspi", "service", "rules", "dns", "cli", "sys"]),
     ("smtp", &["dns", "cli", "sys"]),
-    ("clients", &["ucspi", "filter", "dns", "cli", "sys"]),
+    ("clients", &["tls", "ucspi", "filter", "dns", "cli", "sys"]),
     ("control", &["cli", "sys"]),
     ("filter", &["cli", "sys"]),
+    ("tls", &["ucspi", "cli", "sys"]),
     ("ucspi", &["service", "rules", "dns", "cli", "sys"]),
     ("service", &["cli", "sys"]),
     ("rules", &["cli", "sys"]),
@@ -34,18 +35,28 @@ const ROOMS: [(&str, &[&str]); 14] = [
 ];
 
 /// Crates, each with the rooms that may name it. System calls stand in sys; tokio where somebody waits.
-const CRATES: [(&str, &[&str]); 8] = [
+const CRATES: [(&str, &[&str]); 16] = [
     ("nix", &["sys"]),
     ("libc", &["sys"]),
     (
         "tokio",
-        &["relay", "clients", "pool", "ucspi", "service", "dns", "sys"],
+        &[
+            "relay", "clients", "pool", "tls", "ucspi", "service", "dns", "sys",
+        ],
     ),
     ("hickory_proto", &["dns"]),
     ("cdb", &["rules"]),
     ("dlmalloc", &["sys"]),
     ("ipnet", &["relay", "import", "rules", "service"]),
     ("memchr", &["relay", "filter", "pool", "rules"]),
+    ("rustls", &["tls"]),
+    ("aes", &["tls"]),
+    ("cbc", &["tls"]),
+    ("des", &["tls"]),
+    ("md5", &["tls"]),
+    ("pem", &["tls"]),
+    ("pkcs8", &["tls"]),
+    ("zeroize", &["tls"]),
 ];
 
 /// The only room that may hold `unsafe` code.

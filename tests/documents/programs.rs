@@ -33,7 +33,8 @@ const ORIGINAL: [&str; 17] = [
 ];
 
 /// What is ours alone.
-const ADDED: [&str; 9] = [
+const ADDED: [&str; 14] = [
+    "https@",
     "inetd2tcp",
     "iotcpd",
     "spawnd",
@@ -43,6 +44,10 @@ const ADDED: [&str; 9] = [
     "tcprelay",
     "tcprelay-conf",
     "time@",
+    "tlsc",
+    "tlsclient",
+    "tlsd",
+    "tlsserver",
 ];
 
 fn expected() -> BTreeSet<String> {

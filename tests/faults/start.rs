@@ -11,7 +11,7 @@ use crate::support::process::{Outcome, describe};
 use crate::world::{self, Server, lossy};
 
 /// Each program, with arguments for something that ends by itself. Nobody listens where the clients ask.
-const DEEDS: [(&str, &[&str]); 26] = [
+const DEEDS: [(&str, &[&str]); 31] = [
     ("addcr", &[]),
     ("argv0", &["/bin/cat", "lion"]),
     ("date@", &["127.0.0.1"]),
@@ -19,6 +19,7 @@ const DEEDS: [(&str, &[&str]); 26] = [
     ("finger@", &["127.0.0.1"]),
     ("fixcrio", &["/bin/cat"]),
     ("http@", &["127.0.0.1", "page", "1"]),
+    ("https@", &["127.0.0.1", "page", "1"]),
     ("inetd2tcp", &["nosuch"]),
     ("iotcpd", &["-p", "no such port"]),
     ("mconnect", &["127.0.0.1", "1"]),
@@ -37,6 +38,13 @@ const DEEDS: [(&str, &[&str]); 26] = [
     ("tcprulescheck", &["rules.cdb"]),
     ("tcpserver", &["0", "no such port", "true"]),
     ("time@", &["--version"]),
+    ("tlsc", &["true"]),
+    (
+        "tlsclient",
+        &["-HRl0", "--no-verify", "127.0.0.1", "1", "true"],
+    ),
+    ("tlsd", &["true"]),
+    ("tlsserver", &["0", "no such port", "true"]),
     ("who@", &["127.0.0.1"]),
 ];
 

@@ -167,6 +167,14 @@ fn every_variable_of_a_connection_is_described() {
             variables.extend(ends.map(|fact| format!("{tcp}{end}{fact}")));
         }
     }
+    let tls = [
+        "PROTOCOL",
+        "CIPHER",
+        "TLS_SNI_SERVERNAME",
+        "PEER_CERT_HASH",
+        "PEER_CERT_SUBJECT",
+    ];
+    variables.extend(tls.map(|name| format!("SSL_{name}")));
     let mut described = page.described_variables();
     described.sort();
     variables.sort();

@@ -1,0 +1,23 @@
+//! `https@ [ host [ page [ port ] ] ]`: shows a page over TLS (RFC 1945, RFC 2818).
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use ucspi_tcp::cli::{self, CommandLine};
+use ucspi_tcp::clients::{Body, converse_privately, page_request};
+
+const COMMAND_LINE: CommandLine = CommandLine {
+    name: "https@",
+    synopsis: "[ host [ page [ port ] ] ]",
+    purpose: "show a page of a web server, over TLS",
+};
+
+pub(crate) fn main() -> ExitCode {
+    cli::main_without_options(&COMMAND_LINE, |arguments, voice| {
+        let host = arguments.operand().unwrap_or(b"0".to_vec());
+        let page = arguments.operand().unwrap_or_default();
+        let port = arguments.operand().unwrap_or(b"443".to_vec());
+        let request = page_request(&host, &page, &port);
+        converse_privately(host, &port, &request, &mut Body::default(), voice)
+    })
+}

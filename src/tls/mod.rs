@@ -1,0 +1,32 @@
+//! TLS for any program: sessions, and private keys that the process with the network does not have.
+//!
+//! Read in this order: `session` is TLS without any input or output; `carry` gives its bytes to a connection and to a
+//! program. `vault` starts the key process, which is `keys`, and asks it (`message`) for certificates and signatures;
+//! `material` and `unlock` read the files there. `chooser` finds the certificate for a name. [`server`] is tlsserver,
+//! [`single`] tlsd, [`client`] tlsclient and tlsc. This room alone knows rustls.
+#![forbid(unsafe_code)]
+
+mod beside;
+mod carry;
+mod chooser;
+pub mod client;
+mod der;
+mod facts;
+mod keys;
+pub mod material;
+mod message;
+pub mod options;
+pub mod server;
+mod session;
+pub mod single;
+mod unlock;
+mod vault;
+
+use std::sync::Arc;
+
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+
+/// The cryptography under rustls. docs/decisions.md has what decided it.
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(aws_lc_rs::default_provider())
+}
