@@ -207,6 +207,7 @@ fn drain_waits_for_sessions() {
     server.wait_for("draining 1", 1);
     assert_eq!(say(session, b"still"), b"still");
     assert_eq!(server.process.wait().code(), Some(0));
+    server.wait_for(" end ", 1);
     assert_eq!(server.said(" end "), ["tlsserver: end status"]);
 }
 
