@@ -52,13 +52,13 @@ fn program_that_only_closes_its_output_still_gets_input() {
     // Descriptors 0 and 1 are one socket, so that shutdown(2) alone closes its output.
     let script =
         "$| = 1; print qq(go\\n); shutdown STDOUT, 1; open F, q(>), q(got); print F <STDIN>";
-    let server = Server::start(&["--tls-timeout=0.3"], &["perl", "-e", script]);
+    let server = Server::start(&["--tls-timeout=1.5"], &["perl", "-e", script]);
     let mut session = server.session();
     let mut answer = String::new();
     session.read_to_string(&mut answer).expect("an orderly end");
     assert_eq!(answer, "go\n");
     // It takes longer than a client that stays after the end may.
-    std::thread::sleep(std::time::Duration::from_millis(600));
+    std::thread::sleep(std::time::Duration::from_millis(2000));
     session.write_all(b"late").expect("the program is there");
     close(&mut session);
     server.wait_for("end ", 1);
@@ -67,7 +67,7 @@ fn program_that_only_closes_its_output_still_gets_input() {
 
 #[test]
 fn client_that_stays_after_the_end_holds_no_slot() {
-    let server = Server::start(&["-c1", "--tls-timeout=0.3"], &["echo", "bye"]);
+    let server = Server::start(&["-c1", "--tls-timeout=1.5"], &["echo", "bye"]);
     let mut first = server.session();
     assert_eq!(line(&mut first), "bye\n");
     // It does not close. The next one gets the only slot all the same.
