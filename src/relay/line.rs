@@ -16,6 +16,7 @@ use crate::dns::literal;
 use crate::service::{Manner, Overload};
 use crate::sys::socket::Keepalive;
 use crate::ucspi::client;
+use crate::ucspi::proxy::Version;
 
 /// A relay on the command line: `host port remote ...`.
 #[derive(Debug, Default)]
@@ -46,6 +47,7 @@ impl Line {
             idle,
             local,
             overload,
+            proxy,
             ..
         } = self.relaying;
         let threads = self
@@ -79,6 +81,7 @@ impl Line {
                 },
                 timeouts,
                 local,
+                proxy,
                 overload,
                 are_checked: self.relaying.check.is_some(),
             },
@@ -126,6 +129,7 @@ pub struct Relaying {
     timeouts: [Duration; 2],
     idle: Duration,
     local: Option<IpAddr>,
+    proxy: Option<Version>,
     overload: Overload,
     check: Option<Check>,
     retire: u32,
@@ -145,6 +149,7 @@ impl Default for Relaying {
             timeouts: TIMEOUTS,
             idle: Duration::ZERO,
             local: None,
+            proxy: None,
             overload: Overload::default(),
             check: None,
             retire: 0,
@@ -257,6 +262,15 @@ impl Relaying {
             "connect to remotes from this address",
             |it, value| {
                 it.local = Some(value.parse("an IP address", literal::address)?);
+                Ok(())
+            },
+        ),
+        Opt::value(
+            "send-proxy",
+            "version",
+            "begin each connection to a remote with a PROXY header, 1 or 2",
+            |it, value| {
+                it.proxy = Some(value.parse(Version::FORM, Version::parse)?);
                 Ok(())
             },
         ),

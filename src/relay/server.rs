@@ -86,7 +86,7 @@ pub fn run(source: Source, voice: Voice) -> Result<(), Error> {
     let limit = house.listening.limit;
     make_room(4, u64::from(limit) * 2, &format!("{limit} sessions"), voice)?;
     let memory = resolver.clone();
-    let room = Room::new(house.lookups.appetite(), move || memory.forget())?;
+    let room = Room::new(house.gate.appetite(&house.lookups), move || memory.forget())?;
     let mut listeners = Vec::new();
     let mut waiting = Vec::new();
     let mut failed = None;
@@ -121,7 +121,7 @@ pub fn run(source: Source, voice: Voice) -> Result<(), Error> {
     let terms = Terms {
         limit: house.listening.limit,
         rate: house.listening.rate,
-        decision: house.lookups.limit(),
+        decision: house.gate.limit(&house.lookups),
         // Sessions are all that a relay has: they are waited for, without a limit if none was given.
         drain: Some(house.drain.unwrap_or(Drain {
             wait: Duration::MAX,

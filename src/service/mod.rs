@@ -32,7 +32,7 @@ pub(crate) use list::{List, Listed, Row};
 pub(crate) use listener::{Listener, Manner, Place};
 pub(crate) use penalty::End;
 pub use penalty::{Penalties, Penalty};
-pub use prefix::Lengths;
+pub use prefix::{Lengths, Networks};
 pub use rate::Rate;
 pub(crate) use room::{Appetite, Room};
 pub use serve::Overload;

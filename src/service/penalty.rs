@@ -7,9 +7,7 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use ipnet::IpNet;
-
-use super::prefix::prefix;
+use super::prefix::Networks;
 use super::rate::Moment;
 use crate::cli::{number, seconds};
 
@@ -23,7 +21,7 @@ pub struct Penalties {
     /// No source has more than this.
     pub max: Duration,
     /// Never punished.
-    pub exempt: Vec<IpNet>,
+    pub exempt: Networks,
 }
 
 impl Default for Penalties {
@@ -32,7 +30,7 @@ impl Default for Penalties {
             list: Vec::new(),
             threshold: Duration::from_secs(15),
             max: Duration::from_secs(600),
-            exempt: Vec::new(),
+            exempt: Networks::default(),
         }
     }
 }
@@ -66,8 +64,6 @@ pub(crate) struct End {
 
 /// So many kinds of penalties a source can have.
 const LIST_MAX: usize = 16;
-/// So many networks can be exempt: each connection is compared with all.
-const EXEMPT_MAX: usize = 256;
 
 impl Penalty {
     /// How to write a list of them, for messages.
@@ -116,20 +112,9 @@ impl Penalty {
 }
 
 impl Penalties {
-    /// How to write a list of networks, for messages.
-    pub const EXEMPT_FORM: &'static str =
-        "addresses or networks like 192.0.2.0/24, at most 256 of them, joined by commas";
-
-    /// Reads `ADDRESS/LENGTH,...`
-    pub fn networks(text: &[u8]) -> Option<Vec<IpNet>> {
-        let items = text.split(|&byte| byte == b',');
-        let list = items.map(prefix).collect::<Option<Vec<_>>>()?;
-        (list.len() <= EXEMPT_MAX).then_some(list)
-    }
-
     /// True when `ip` is never punished.
     pub(super) fn spare(&self, ip: IpAddr) -> bool {
-        self.exempt.iter().any(|network| network.contains(&ip))
+        self.exempt.hold(ip)
     }
 
     /// True when some penalty punishes `end`.

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use ipnet::IpNet;
 
 use super::penalty::{Burden, End, Penalties, Penalty};
-use super::prefix::Lengths;
+use super::prefix::{Lengths, Networks};
 use super::rate::{Bucket, Moment, Rate};
 use super::tally::Reason;
 use crate::cli::Opt;
@@ -114,8 +114,7 @@ impl Terms {
             "networks",
             "punish nobody in these networks: 192.0.2.0/24,2001:db8::/32",
             |terms, value| {
-                terms.penalties.exempt =
-                    value.parse(Penalties::EXEMPT_FORM, Penalties::networks)?;
+                terms.penalties.exempt = value.parse(Networks::FORM, Networks::parse)?;
                 Ok(())
             },
         ),

@@ -106,40 +106,55 @@ async fn admit(
     connection: &OwnedFd,
     record: &mut Record,
 ) -> Result<Guest, Refusal> {
-    let (number, admitted) = {
-        let mut gate = pin!(server.gate.admit(connection, record));
-        let mut gate = poll_fn(|context| match gate.as_mut().poll(context) {
-            // The lack was met here, or by somebody who cannot do without: then this one's memory is back at least.
-            _ if memory::is_short() => {
-                let error = io::ErrorKind::OutOfMemory.into();
-                Poll::Ready(Err(Refusal::Unable(b"get memory".to_vec(), error)))
-            }
-            admitted => admitted,
-        });
-        // Most are decided at once, and need no clock.
-        tokio::select! {
-            biased;
-            admitted = &mut gate => return admitted,
-            () = std::future::ready(()) => {}
-        }
-        wait(server, record.remote.ip(), &mut gate).await
-    };
+    let ip = record.remote.ip();
+    let (number, announced) =
+        patiently(server, ip, None, server.gate.announce(connection, record)).await;
+    record.number = number;
+    announced?;
+    let ip = record.remote.ip();
+    let (number, admitted) =
+        patiently(server, ip, number, server.gate.admit(connection, record)).await;
     record.number = number;
     admitted
 }
 
-/// Waits for the gate; gives also the number that a connection from `ip` got when it was told of.
-async fn wait(
+/// Does a part of what the gate does, with a connection from `ip`; gives also the number that it has got, when it was told
+/// of, if it had no `number` before.
+async fn patiently<T>(
     server: &Server,
     ip: IpAddr,
-    mut gate: impl Future<Output = Result<Guest, Refusal>> + Unpin,
-) -> (Option<Pid>, Result<Guest, Refusal>) {
+    number: Option<Pid>,
+    part: impl Future<Output = Result<T, Refusal>>,
+) -> (Option<Pid>, Result<T, Refusal>) {
+    let mut part = pin!(part);
+    let mut part = poll_fn(|context| match part.as_mut().poll(context) {
+        // The lack was met here, or by somebody who cannot do without: then this one's memory is back at least.
+        _ if memory::is_short() => {
+            let error = io::ErrorKind::OutOfMemory.into();
+            Poll::Ready(Err(Refusal::Unable(b"get memory".to_vec(), error)))
+        }
+        done => done,
+    });
+    // Most are decided at once, and need no clock.
+    tokio::select! {
+        biased;
+        done = &mut part => return (number, done),
+        () = std::future::ready(()) => {}
+    }
+    wait(server, ip, number, &mut part).await
+}
+
+async fn wait<T>(
+    server: &Server,
+    ip: IpAddr,
+    mut number: Option<Pid>,
+    mut part: impl Future<Output = Result<T, Refusal>> + Unpin,
+) -> (Option<Pid>, Result<T, Refusal>) {
     let mut notable = pin!(sleep(NOTABLE));
-    let mut number = None;
     loop {
         tokio::select! {
             biased;
-            admitted = &mut gate => return (number, admitted),
+            done = &mut part => return (number, done),
             () = server.service.stages().reach(Stage::Ask) => return (number, Err(Refusal::Late)),
             () = &mut notable, if number.is_none() && server.log.is_detailed() => {
                 number = server.log.waiting(ip);

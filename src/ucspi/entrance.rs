@@ -149,7 +149,7 @@ impl Door {
         let terms = Terms {
             limit: entrance.listening.limit,
             rate: entrance.listening.rate,
-            decision: entrance.lookups.limit(),
+            decision: entrance.gate.limit(&entrance.lookups),
             drain,
             overload: Overload::Queue,
         };

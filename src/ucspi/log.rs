@@ -196,6 +196,11 @@ impl Log {
                 self.dropped(record, doing, error);
                 FAILED
             }
+            Refusal::Unannounced(why) => {
+                self.tally.dropped();
+                self.gave_up(record, why);
+                FAILED
+            }
             Refusal::Late => {
                 self.tally.dropped();
                 self.gave_up(record, b"unable to decide about it: the server ends");
@@ -282,14 +287,18 @@ impl Log {
         pid: Option<impl std::fmt::Display>,
     ) -> Json {
         let local = known.local.map(|local| local.to_string());
-        Json::event(event)
+        let event = Json::event(event)
             .value("number", number)
             .number("pid", pid)
             .known("local", local.as_ref().map(String::as_bytes))
             .text("remote", record.remote.to_string().as_bytes())
             .known("host", known.host.as_deref())
             .known("info", known.info.as_deref())
-            .known("rule", known.rule.as_deref())
+            .known("rule", known.rule.as_deref());
+        match record.proxy() {
+            Some(proxy) => event.text("proxy", proxy.to_string().as_bytes()),
+            None => event,
+        }
     }
 
     /// `EVENT NUMBER from IP`

@@ -23,6 +23,7 @@ mod limits;
 pub(crate) mod log;
 pub mod names;
 pub mod port;
+pub mod proxy;
 pub(crate) mod record;
 pub mod server;
 mod sum;

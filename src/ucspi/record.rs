@@ -1,17 +1,21 @@
 //! What is known of one connection, as plain data: lines, JSON, counters and the list of connections are printings of it.
 
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::facts::canonical;
+use super::proxy::Announced;
 use crate::service::Listed;
 use crate::sys::process::{Ended, Pid};
 
 /// One connection, from accept to its end.
 #[derive(Debug)]
 pub(crate) struct Record {
-    /// Whence it comes; an IPv4 address as IPv4, also where a socket for both families gave it.
+    /// Whence it comes, as it was announced; an IPv4 address as IPv4, also where a socket for both families gave it.
     pub(crate) remote: SocketAddr,
+    /// What a PROXY header said of it; there wherever one may come.
+    pub(crate) announced: Option<Rc<Announced>>,
     /// When it was accepted.
     pub(crate) arrived: Instant,
     /// How long after that it was decided.
@@ -44,6 +48,7 @@ impl Record {
     pub(crate) fn new(remote: SocketAddr) -> Self {
         Self {
             remote: canonical(remote),
+            announced: None,
             arrived: Instant::now(),
             decided: None,
             known: None,
@@ -51,6 +56,23 @@ impl Record {
             end: None,
             listed: None,
         }
+    }
+
+    /// It is as `announced` says.
+    pub(super) fn announce(&mut self, announced: Announced) {
+        if let Some((_, addresses)) = announced.ends {
+            self.remote = addresses.remote;
+            let remote = addresses.remote.to_string();
+            if let Some(listed) = &self.listed {
+                listed.update(|row| row.remote = remote);
+            }
+        }
+        self.announced = Some(Rc::new(announced));
+    }
+
+    /// The balancer that announced it, if one did.
+    pub(crate) fn proxy(&self) -> Option<SocketAddr> {
+        self.announced.as_ref()?.proxy()
     }
 
     /// How long it was served.

@@ -42,7 +42,8 @@ pub fn run(config: Config, voice: Voice) -> Result<(), Error> {
         time,
         patience: kill.unwrap_or(PATIENCE),
     });
-    let appetite = config.entrance.lookups.appetite();
+    let entrance = &config.entrance;
+    let appetite = entrance.gate.appetite(&entrance.lookups);
     let door = Door::open(config.entrance, &start, appetite, voice)?;
     start.serve(|stop| async move {
         let children = Rc::new(Children::new(spawner, lifetime));
@@ -80,7 +81,7 @@ const DESCRIPTORS_PER_CONNECTION: u64 = 4;
 /// Makes room for the server, and for connections that wait. A connection that is served at once holds a descriptor for a
 /// moment only, and needs no room but that.
 fn descriptors(entrance: &Entrance, voice: Voice) -> Result<Option<Descriptors>, Error> {
-    let waits = entrance.lookups.are_needed() || !entrance.gate.banner.is_empty();
+    let waits = entrance.lookups.are_needed() || entrance.gate.wait();
     let each = if waits { DESCRIPTORS_PER_CONNECTION } else { 1 };
     let least = u64::from(entrance.gate.rules.is_some()) + each;
     let limit = entrance.listening.limit;

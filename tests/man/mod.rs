@@ -166,6 +166,11 @@ fn every_variable_of_a_connection_is_described() {
             variables.extend(ends.map(|fact| format!("{tcp}{end}{fact}")));
         }
     }
+    variables.extend(["TCPPROXYIP", "TCPPROXYPORT"].map(String::from));
+    let announced = ["ALPN", "AUTHORITY", "UNIQUE_ID"];
+    let of_tls = ["CIPHER", "CN", "KEY_ALG", "SIG_ALG", "VERSION"];
+    variables.extend(announced.map(|fact| format!("PROXY_{fact}")));
+    variables.extend(of_tls.map(|fact| format!("PROXY_SSL_{fact}")));
     let mut described = page.described_variables();
     described.sort();
     variables.sort();

@@ -1,0 +1,4 @@
+//! Behind a balancer, and across an upgrade: the true client, whatever stands between.
+
+mod haproxy;
+mod proxy;
