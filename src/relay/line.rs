@@ -16,6 +16,7 @@ use crate::dns::literal;
 use crate::service::{Manner, Overload};
 use crate::sys::socket::Keepalive;
 use crate::ucspi::client;
+use crate::ucspi::host;
 use crate::ucspi::proxy::Version;
 
 /// A relay on the command line: `host port remote ...`.
@@ -61,15 +62,7 @@ impl Line {
                 ..self.house.clone()
             },
             daemon: Daemon::default(),
-            spots: vec![Spot {
-                at: At::Operand(self.host.clone(), self.port),
-                manner: Manner {
-                    backlog: self.house.listening.backlog,
-                    keepalive: Some(Keepalive::default()),
-                    ..Manner::default()
-                },
-                retry: None,
-            }],
+            spots: self.spots()?,
             access: Vec::new(),
             notes: Vec::new(),
             remotes: self.written()?,
@@ -89,6 +82,25 @@ impl Line {
             check: self.relaying.check,
             retire: self.relaying.retire,
         })
+    }
+
+    /// Where to listen: at the operands, then where `--also` says.
+    fn spots(&self) -> Result<Vec<Spot>, Error> {
+        let also = self.house.listening.also.iter();
+        let also = also
+            .map(|text| host::split(text))
+            .collect::<Result<Vec<_>, _>>()?;
+        let all = [(&self.host[..], self.port)].into_iter().chain(also);
+        let spots = all.map(|(host, port)| Spot {
+            at: At::Operand(host.to_vec(), port),
+            manner: Manner {
+                backlog: self.house.listening.backlog,
+                keepalive: Some(Keepalive::default()),
+                ..Manner::default()
+            },
+            retry: None,
+        });
+        Ok(spots.collect())
     }
 
     /// The remotes: those of the command line, then those of the file.

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use super::pack::{Packer, Unpacker};
 use super::prefix::Networks;
 use super::rate::Moment;
 use crate::cli::{number, seconds};
@@ -146,6 +147,18 @@ impl Burden {
     /// What is left of it at `now`, in seconds.
     pub(super) fn left(&self, penalties: &Penalties, now: Moment) -> f64 {
         self.faded(penalties, now).sum()
+    }
+
+    pub(super) fn pack(&self, to: &mut Packer) {
+        to.list(self.shares.iter(), |to, share| to.number(share.to_bits()));
+        self.known.pack(to);
+    }
+
+    /// One that was packed, if it is of as many `penalties`.
+    pub(super) fn unpack(from: &mut Unpacker<'_>, penalties: &Penalties) -> Option<Option<Self>> {
+        let shares: Box<[f64]> = from.list(|from| from.number().map(f64::from_bits))?.into();
+        let known = Moment::unpack(from)?;
+        Some((shares.len() == penalties.list.len()).then_some(Self { shares, known }))
     }
 
     /// True when it is forgotten.

@@ -1,5 +1,6 @@
 //! One connection's life, from accept to its end line: what happens to it, in order.
 
+use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
 use std::net::IpAddr;
@@ -16,8 +17,9 @@ use super::environ::Entries;
 use super::facts::Order;
 use super::gate::{Gate, Guest, Refusal};
 use super::log::Log;
+use super::moved::{Moved, Place};
 use super::record::Record;
-use crate::service::{Arrival, End, Entered, Service, Stage, Undecided};
+use crate::service::{Arrival, End, Entered, Service, Slot, Stage, Tasks, Undecided};
 use crate::sys::memory;
 use crate::sys::process::Pid;
 use crate::sys::spawn::{Failure, Step, Streams};
@@ -32,61 +34,121 @@ pub(super) struct Server {
     /// The program, by the name under which it is looked for.
     pub(super) program: Vec<u8>,
     pub(super) log: Log,
+    /// Connections that were let go of.
+    pub(super) moved: RefCell<Vec<Moved>>,
+    /// The tasks of connections, also of those that have no slot any more.
+    pub(super) tasks: Tasks,
+}
+
+/// A connection that is to be served.
+pub(super) enum Case {
+    /// It was just accepted.
+    Arrived(Arrival),
+    /// It was let go of: with what counts it, and its place among the undecided if it is one of them.
+    Moved(Box<(Moved, Option<Entered>, Slot, Option<Undecided>)>),
+}
+
+/// How far a connection has come.
+enum Begun {
+    /// It was refused or dropped.
+    Refused,
+    /// It was let go of at the gate.
+    LetGo(OwnedFd),
+    /// Its program runs, or has ended.
+    Program(Child, Option<Entered>),
+    /// Its program has ended, and that was told.
+    Rest(Child),
 }
 
 /// A connection that is not decided after so long is told of.
 const NOTABLE: Duration = Duration::from_secs(1);
 
-/// Serves one connection: returns when its program has ended, or when it was refused or dropped.
-pub(super) async fn serve(server: Rc<Server>, arrival: Arrival) {
-    let Arrival {
-        connection,
-        remote,
-        // Let go of when all is over.
-        slot: _slot,
-        undecided,
-    } = arrival;
-    let mut record = server.log.arrived(remote);
-    // In a box: what it takes to decide is of no use to a connection that is served, and there are many of them.
-    let begun = Box::pin(begin(&server, connection, undecided, &mut record)).await;
-    let Some((mut child, entered)) = begun else {
-        return;
+/// Serves one connection: returns when its program has ended, or when it was refused, dropped or let go of.
+pub(super) async fn serve(server: Rc<Server>, case: Case) {
+    let _task = server.tasks.enter();
+    // In boxes: what it takes to decide is of no use to a connection that is served, and there are many of them.
+    let (mut record, slot, begun) = match case {
+        Case::Arrived(arrival) => {
+            let mut record = server.log.arrived(arrival.remote);
+            let begun = begin(
+                &server,
+                arrival.connection,
+                Some(arrival.undecided),
+                &mut record,
+            );
+            let begun = Box::pin(begun).await;
+            (record, arrival.slot, begun)
+        }
+        Case::Moved(moved) => {
+            let (Moved { mut record, at, .. }, entered, slot, undecided) = *moved;
+            let begun = match at {
+                Place::Gate(connection) => {
+                    Box::pin(begin(&server, connection, undecided, &mut record)).await
+                }
+                Place::Program(child) => Begun::Program(child, entered),
+                Place::Rest(child) => Begun::Rest(child),
+            };
+            (record, slot, begun)
+        }
+    };
+    let let_go = |record, counts, at| {
+        let moved = Moved { record, counts, at };
+        server.moved.borrow_mut().push(moved);
     };
     let stages = server.service.stages();
-    let end = child.ended(stages).await;
-    // Before the log says so: who reads it may count on it.
-    if let Some(entered) = entered {
-        entered.ended(End {
-            status: Some(end.status),
-            served: record.served(),
-        });
+    let mut child = match begun {
+        Begun::Refused => return,
+        Begun::LetGo(connection) => return let_go(record, false, Place::Gate(connection)),
+        Begun::Rest(child) => child,
+        Begun::Program(mut child, entered) => {
+            let Some(end) = child.ended(stages).await else {
+                return let_go(record, entered.is_some(), Place::Program(child));
+            };
+            // Before the log says so: who reads it may count on it.
+            if let Some(entered) = entered {
+                entered.ended(End {
+                    status: Some(end.status),
+                    served: record.served(),
+                });
+            }
+            record.end = Some(end);
+            server.log.ended(&record);
+            child
+        }
+    };
+    // Let go of when all is over; what goes on by itself needs none.
+    let slot = child.was_told().then_some(slot);
+    if child.leave(stages).await {
+        let_go(record, false, Place::Rest(child));
     }
-    record.end = Some(end);
-    server.log.ended(&record);
-    child.leave(stages).await;
+    drop(slot);
 }
 
-/// Decides about a connection, and makes its child; nothing when it was refused or dropped. Nothing of ours holds a
-/// connection that is served: the peer would not see its end.
+/// Decides about a connection, and makes its child. Nothing of ours holds a connection that is served: the peer would not
+/// see its end.
 async fn begin(
     server: &Server,
     connection: OwnedFd,
-    undecided: Undecided,
+    undecided: Option<Undecided>,
     record: &mut Record,
-) -> Option<(Child, Option<Entered>)> {
+) -> Begun {
     let log = &server.log;
     let mut guest = match admit(server, &connection, record).await {
         Ok(guest) => guest,
+        Err(Refusal::LetGo) => return Begun::LetGo(connection),
         Err(refusal) => {
             log.refused(record, &refusal);
-            return None;
+            return Begun::Refused;
         }
     };
     log.let_in(record, &guest);
-    let child = spawn(server, &connection, &guest, record);
-    let child = child
-        .map_err(|error| log.dropped(record, b"fork", &error))
-        .ok()?;
+    let child = match spawn(server, &connection, &guest, record) {
+        Ok(child) => child,
+        Err(error) => {
+            log.dropped(record, b"fork", &error);
+            return Begun::Refused;
+        }
+    };
     log.begun(record, child.pid);
     if let Some(Failure { step, error }) = &child.failure {
         let doing = match step {
@@ -95,8 +157,10 @@ async fn begin(
         };
         log.failed(record, doing, error);
     }
-    undecided.served();
-    Some((child, guest.entered.take()))
+    if let Some(undecided) = undecided {
+        undecided.served();
+    }
+    Begun::Program(child, guest.entered.take())
 }
 
 /// Takes a connection through the gate, at most until programs are asked to end. When that takes long, the log says who
@@ -107,10 +171,14 @@ async fn admit(
     record: &mut Record,
 ) -> Result<Guest, Refusal> {
     let ip = record.remote.ip();
-    let (number, announced) =
-        patiently(server, ip, None, server.gate.announce(connection, record)).await;
-    record.number = number;
-    announced?;
+    if record.announced.is_none() {
+        let before = record.number;
+        let announced = server.gate.announce(connection, record);
+        let (number, announced) = patiently(server, ip, before, announced).await;
+        record.number = number;
+        announced?;
+    }
+    let number = record.number;
     let ip = record.remote.ip();
     let (number, admitted) =
         patiently(server, ip, number, server.gate.admit(connection, record)).await;
@@ -156,6 +224,7 @@ async fn wait<T>(
             biased;
             done = &mut part => return (number, done),
             () = server.service.stages().reach(Stage::Ask) => return (number, Err(Refusal::Late)),
+            () = server.service.stages().recall() => return (number, Err(Refusal::LetGo)),
             () = &mut notable, if number.is_none() && server.log.is_detailed() => {
                 number = server.log.waiting(ip);
             }

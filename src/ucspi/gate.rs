@@ -1,7 +1,7 @@
 //! The gate: what is done to every connection, from accept to the verdict, in order. What is then done with it is the
 //! server's.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ffi::OsStr;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -208,6 +208,8 @@ pub(crate) enum Refusal {
     Unable(Vec<u8>, io::Error),
     /// The server ends before that is known.
     Late,
+    /// None: it is let go of before that is known, to be gone on with.
+    LetGo,
 }
 
 impl Gate {
@@ -269,6 +271,16 @@ impl Gate {
         Ok(())
     }
 
+    /// The sources, where they are counted.
+    pub(super) fn sources(&self) -> Option<&Sources> {
+        self.sources.as_ref()
+    }
+
+    /// Goes on counting `sources`.
+    pub(super) fn go_on_counting(&mut self, sources: Sources) {
+        self.sources = Some(sources);
+    }
+
     /// Takes a connection as far as the verdict, and what its rule limits. A peer that is refused is told so.
     ///
     /// # Errors
@@ -325,7 +337,7 @@ impl Gate {
             let guest = guest(self.known_names(), Verdict::default(), None);
             Refusal::Denied(reason, guest.into())
         })?;
-        banner(connection, &self.terms.banner)
+        banner(connection, &self.terms.banner, &record.greeted)
             .await
             .map_err(unable(b"print banner"))?;
         let names = self.names(local, remote, ends.is_some()).await;
@@ -428,11 +440,11 @@ fn unable(doing: &[u8]) -> impl FnOnce(io::Error) -> Refusal {
     move |error| Refusal::Unable(doing.to_vec(), error)
 }
 
-/// Sends all of `text`, waiting for a peer that does not read.
-async fn banner(connection: &OwnedFd, mut text: &[u8]) -> io::Result<()> {
-    while !text.is_empty() {
-        match socket::send_now(connection, text) {
-            Ok(sent) => text = &text[sent..],
+/// Sends all of `text` that was not `sent` yet, waiting for a peer that does not read.
+async fn banner(connection: &OwnedFd, text: &[u8], sent: &Cell<usize>) -> io::Result<()> {
+    while let Some(rest) = text.get(sent.get()..).filter(|rest| !rest.is_empty()) {
+        match socket::send_now(connection, rest) {
+            Ok(more) => sent.set(sent.get() + more),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 let connection = watch::writable(connection.as_fd())?;
                 connection.writable().await?.retain_ready();

@@ -1,12 +1,13 @@
 //! What is known of one connection, as plain data: lines, JSON, counters and the list of connections are printings of it.
 
+use std::cell::Cell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::facts::canonical;
 use super::proxy::Announced;
-use crate::service::Listed;
+use crate::service::{Listed, Packer, Unpacker};
 use crate::sys::process::{Ended, Pid};
 
 /// One connection, from accept to its end.
@@ -26,6 +27,8 @@ pub(crate) struct Record {
     pub(crate) number: Option<Pid>,
     /// How its process ended, or would have ended.
     pub(crate) end: Option<Ended>,
+    /// How much of the banner it has got, in bytes.
+    pub(crate) greeted: Cell<usize>,
     /// Its place in the list of connections, where there is one.
     pub(super) listed: Option<Listed>,
 }
@@ -54,8 +57,59 @@ impl Record {
             known: None,
             number: None,
             end: None,
+            greeted: Cell::new(0),
             listed: None,
         }
+    }
+
+    /// All but its place in the list.
+    pub(super) fn pack(&self, to: &mut Packer) {
+        to.text(self.remote);
+        to.maybe(self.announced.as_ref(), |to, announced| announced.pack(to));
+        to.past(self.arrived);
+        to.maybe(self.decided, Packer::duration);
+        to.maybe(self.known.as_ref(), |to, known| {
+            to.maybe(known.local, Packer::text);
+            for text in [&known.host, &known.info, &known.rule] {
+                to.maybe(text.as_ref(), |to, text| to.bytes(text));
+            }
+        });
+        to.maybe(self.number, |to, number| to.number(number.unsigned_abs()));
+        to.maybe(self.end, |to, end| {
+            to.number(end.status.cast_unsigned());
+            to.duration(end.cpu);
+            to.number(end.max_rss_kb);
+        });
+        to.number(self.greeted.get() as u64);
+    }
+
+    /// One that was packed.
+    pub(super) fn unpack(from: &mut Unpacker<'_>) -> Option<Self> {
+        let bytes = |from: &mut Unpacker<'_>| from.maybe(|from| from.bytes().map(<[u8]>::to_vec));
+        Some(Self {
+            remote: from.text()?,
+            announced: from.maybe(Announced::unpack)?.map(Rc::new),
+            arrived: from.past()?,
+            decided: from.maybe(Unpacker::duration)?,
+            known: from.maybe(|from| {
+                Some(Box::new(Known {
+                    local: from.maybe(Unpacker::text)?,
+                    host: bytes(from)?,
+                    info: bytes(from)?,
+                    rule: bytes(from)?,
+                }))
+            })?,
+            number: from.maybe(|from| from.number::<u32>()?.try_into().ok())?,
+            end: from.maybe(|from| {
+                Some(Ended {
+                    status: from.number::<u32>()?.cast_signed(),
+                    cpu: from.duration()?,
+                    max_rss_kb: from.number()?,
+                })
+            })?,
+            greeted: Cell::new(from.number()?),
+            listed: None,
+        })
     }
 
     /// It is as `announced` says.

@@ -1,14 +1,16 @@
 //! tcpserver: what is set up once, in order, before the first connection.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
 use super::children::Children;
-use super::connection::{self, Server};
+use super::connection::{self, Case, Server};
 use super::entrance::{Admission, Door, Entrance};
 use super::tree::Lifetime;
-use crate::cli::{During, Error, FAILED, Voice};
-use crate::service::{Start, make_room};
+use super::upgrade::{self, Upgrading};
+use crate::cli::{During, Error, FAILED, Opt, Voice};
+use crate::service::{Given, Signals, Start, Tasks, make_room, own_file};
 use crate::sys::exec::Program;
 use crate::sys::limit::Descriptors;
 use crate::sys::process;
@@ -22,8 +24,37 @@ pub struct Config {
     pub entrance: Entrance,
     /// The program to run, its name first.
     pub program: Vec<Vec<u8>>,
+    /// What tcpserver alone has.
+    pub options: Options,
+}
+
+/// Options that tcpserver alone has.
+#[derive(Debug, Default)]
+pub struct Options {
     /// How long a connection may last.
-    pub max_time: Option<Duration>,
+    max_time: Option<Duration>,
+    /// At SIGUSR2, go on with the program that then is in the place of this one.
+    upgrade: bool,
+}
+
+impl Options {
+    /// The options for them.
+    pub const OPTIONS: &'static [Opt<Self>] = &[
+        Opt::value(
+            "max-time",
+            "seconds",
+            "send a program SIGTERM after this long, and SIGKILL as --kill says (5)",
+            |it, value| {
+                it.max_time = Some(value.seconds()?);
+                Ok(())
+            },
+        ),
+        Opt::flag(
+            "upgrade",
+            "at SIGUSR2, go on with the program that then is in the place of this one",
+            |it| it.upgrade = true,
+        ),
+    ];
 }
 
 /// Listens, and serves connections until SIGTERM.
@@ -31,44 +62,69 @@ pub struct Config {
 /// # Errors
 /// Whatever keeps the server from starting: 100 for a wrong operand, 111 otherwise, with the original's messages.
 pub fn run(config: Config, voice: Voice) -> Result<(), Error> {
-    let limits = descriptors(&config.entrance, voice)?;
-    let start = Start::new(&[], voice)?;
+    let given = Given::take(&config.entrance.listening, voice)?;
+    let Options { max_time, upgrade } = config.options;
+    let limits = descriptors(&config.entrance, upgrade, voice)?;
+    let news: &[Signal] = if upgrade { &[Signal::SIGUSR2] } else { &[] };
+    let start = Start::new(news, &given, voice)?;
+    let mask = start.inherited;
     let drain = config.entrance.drain;
     let kill = drain.and_then(|drain| drain.kill);
     // What a program starts is ended with it.
-    let ends = config.max_time.is_some() || kill.is_some();
-    let spawner = spawner(&config.program, start.inherited, limits)?.with_own_groups(ends);
-    let lifetime = config.max_time.map(|time| Lifetime {
+    let ends = max_time.is_some() || kill.is_some();
+    let spawner = spawner(&config.program, mask, limits)?.with_own_groups(ends);
+    let lifetime = max_time.map(|time| Lifetime {
         time,
         patience: kill.unwrap_or(PATIENCE),
     });
     let entrance = &config.entrance;
     let appetite = entrance.gate.appetite(&entrance.lookups);
-    let door = Door::open(config.entrance, &start, appetite, voice)?;
+    let environment = entrance.listening.environment();
+    let door = Door::open(config.entrance, given, &start, appetite, voice)?;
     start.serve(|stop| async move {
         let children = Rc::new(Children::new(spawner, lifetime));
         children.reap_always().during("start")?;
+        let kept = upgrade.then(|| door.keep(mask)).transpose()?;
         let Admission {
-            listener,
+            listeners,
             service,
             gate,
             log,
+            connections,
+            supervisor,
         } = door.begin(drain)?;
         let server = Rc::new(Server {
             service: Rc::clone(&service),
             log,
             gate,
             children,
-            environment: process::environment(),
+            environment,
             program: config.program[0].clone(),
+            moved: RefCell::default(),
+            tasks: Tasks::default(),
         });
+        if let Some(connections) = connections {
+            upgrade::go_on(&server, &connections);
+        }
+        if let Some((state, kept)) = kept {
+            let upgrading = Upgrading {
+                server: Rc::clone(&server),
+                file: own_file(),
+                state,
+                limits,
+                kept,
+            };
+            let signals = Signals::of(&[Signal::SIGUSR2]).during("start")?;
+            tokio::task::spawn_local(upgrading.always(signals));
+        }
         let ending = Rc::clone(&server);
         service.at_the_end(move || {
             ending.log.end_all();
             ending.children.tidy();
         });
-        let serve = move |arrival| connection::serve(Rc::clone(&server), arrival);
-        service.run(listener, stop, serve).await
+        let serve = move |arrival| connection::serve(Rc::clone(&server), Case::Arrived(arrival));
+        service.report_to(supervisor);
+        service.run(listeners, stop, serve).await
     })
 }
 
@@ -80,10 +136,17 @@ const DESCRIPTORS_PER_CONNECTION: u64 = 4;
 
 /// Makes room for the server, and for connections that wait. A connection that is served at once holds a descriptor for a
 /// moment only, and needs no room but that.
-fn descriptors(entrance: &Entrance, voice: Voice) -> Result<Option<Descriptors>, Error> {
+fn descriptors(
+    entrance: &Entrance,
+    upgrade: bool,
+    voice: Voice,
+) -> Result<Option<Descriptors>, Error> {
     let waits = entrance.lookups.are_needed() || entrance.gate.wait();
     let each = if waits { DESCRIPTORS_PER_CONNECTION } else { 1 };
-    let least = u64::from(entrance.gate.rules.is_some()) + each;
+    let listening = entrance.listening.descriptors();
+    let least = u64::from(entrance.gate.rules.is_some()) + each + listening;
+    // What is kept for the next version, and what a trial of it takes.
+    let least = least + if upgrade { 8 + listening } else { 0 };
     let limit = entrance.listening.limit;
     let ample = if waits { u64::from(limit) * each } else { 0 };
     let whom = format!("{limit} connections that wait for look-ups");

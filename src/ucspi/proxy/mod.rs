@@ -13,7 +13,10 @@ mod v1;
 mod v2;
 mod write;
 
+use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
+
+use crate::service::{Packer, Unpacker};
 
 pub use write::Version;
 
@@ -73,6 +76,32 @@ pub(crate) struct Announced {
 }
 
 impl Announced {
+    pub(super) fn pack(&self, to: &mut Packer) {
+        to.maybe(self.ends, |to, (proxy, ends)| {
+            to.text(proxy);
+            to.text(ends.remote);
+            to.text(ends.local);
+        });
+        for (_, value) in self.facts.variables() {
+            to.maybe(value, Packer::bytes);
+        }
+    }
+
+    pub(super) fn unpack(from: &mut Unpacker<'_>) -> Option<Self> {
+        let ends = from.maybe(|from| {
+            let proxy = from.text()?;
+            let (remote, local) = (from.text()?, from.text()?);
+            Some((proxy, Addresses { remote, local }))
+        })?;
+        let mut known = HashMap::new();
+        for (name, _) in Facts::default().variables() {
+            known.insert(name, from.maybe(Unpacker::bytes)?);
+        }
+        let value = |name: &str| known.get(name)?.map(<[u8]>::to_vec);
+        let facts = Facts::of_variables(value);
+        Some(Self { ends, facts })
+    }
+
     /// The balancer whose word counts for the ends of the connection.
     pub(crate) fn proxy(&self) -> Option<SocketAddr> {
         self.ends.map(|(proxy, _)| proxy)

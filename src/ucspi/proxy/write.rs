@@ -34,7 +34,7 @@ impl Version {
 
 impl Header {
     /// The header in this version, as it stands ahead of a connection. Addresses of two families become IPv6 both. Version 1
-    /// has no room for facts; in version 2, those are left out that do not fit in what others take.
+    /// has no room for facts; in version 2, those are left out that do not fit in what others take, and all without addresses.
     pub fn write(&self, version: Version) -> Vec<u8> {
         match version {
             Version::V1 => self.line(),
@@ -70,7 +70,9 @@ impl Header {
                 (PROXY, if remote.is_ipv4() { TCP4 } else { TCP6 })
             }
         };
-        for tlv in tlvs(&self.facts) {
+        // Who speaks for himself says nothing else: nobody would look at it.
+        let facts = self.addresses.map(|_| tlvs(&self.facts));
+        for tlv in facts.into_iter().flatten() {
             if block.len() + tlv.len() <= REST_MAX {
                 block.extend(tlv);
             }
