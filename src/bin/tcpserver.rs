@@ -4,8 +4,7 @@
 use std::process::ExitCode;
 
 use ucspi_tcp::cli::{self, Arguments, CommandLine, Error, Voice, group};
-use ucspi_tcp::ucspi::server::{self, Config};
-use ucspi_tcp::ucspi::tree::MAX_TIME;
+use ucspi_tcp::ucspi::server::{self, Config, Options};
 
 const COMMAND_LINE: CommandLine = CommandLine {
     name: "tcpserver",
@@ -20,7 +19,7 @@ pub(crate) fn main() -> ExitCode {
 
 fn run(arguments: &mut Arguments, voice: &mut Voice) -> Result<(), Error> {
     let mut config = Config::default();
-    let mut own = group(&[MAX_TIME], &mut config.max_time);
+    let mut own = group(&[Options::MAX_TIME, Options::UPGRADE], &mut config.options);
     config.entrance.take(arguments, voice, &mut own)?;
     drop(own);
     config.program = arguments.program()?;

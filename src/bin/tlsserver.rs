@@ -6,8 +6,7 @@ use std::process::ExitCode;
 use ucspi_tcp::cli::{self, CommandLine, Group, group};
 use ucspi_tcp::tls::options::Terms;
 use ucspi_tcp::tls::server;
-use ucspi_tcp::ucspi::server::Config;
-use ucspi_tcp::ucspi::tree::MAX_TIME;
+use ucspi_tcp::ucspi::server::{Config, Options};
 
 const COMMAND_LINE: CommandLine = CommandLine {
     name: "tlsserver",
@@ -20,7 +19,7 @@ pub(crate) fn main() -> ExitCode {
     cli::main(&COMMAND_LINE, |arguments, voice| {
         let (mut config, mut terms) = (Config::default(), Terms::default());
         terms.read(|tls| {
-            let max_time = &mut group(&[MAX_TIME], &mut config.max_time);
+            let max_time = &mut group(&[Options::MAX_TIME], &mut config.options);
             let own: &mut [&mut dyn Group; 2] = &mut [max_time, tls];
             config.entrance.take(arguments, voice, own)
         })?;

@@ -36,7 +36,8 @@ pub(super) struct Server {
 pub(super) async fn serve(server: Rc<Server>, arrival: Arrival) {
     let log = &server.log;
     let mut record = log.arrived(arrival.remote);
-    let mut guest = match server.gate.admit(&arrival.connection, &record).await {
+    let admitted = server.gate.receive(&arrival.connection, &mut record).await;
+    let mut guest = match admitted {
         Ok(guest) => guest,
         Err(refusal) => return log.refused(&mut record, &refusal),
     };

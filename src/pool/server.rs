@@ -10,7 +10,7 @@ use super::crew::Crew;
 use super::options::Options;
 use super::reports::{Reports, Style};
 use crate::cli::{During, Error, FAILED, Voice};
-use crate::service::{Appetite, Drain, Signals, Start, make_room};
+use crate::service::{Appetite, Drain, Given, Signals, Start, make_room};
 use crate::sys::exec::Program;
 use crate::sys::signal::{Mask, Signal};
 use crate::sys::spawn::Spawner;
@@ -48,6 +48,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// Whatever keeps the server from starting: 100 for a wrong operand or option, 111 otherwise.
 pub fn run(config: Config, voice: Voice) -> Result<(), Error> {
     config.pool.check()?;
+    let given = Given::take(&config.entrance.listening, voice)?;
     let style = config.style;
     // Before anything of ours is open: what was inherited is not for workers either.
     fd::inherit_none();
@@ -56,14 +57,15 @@ pub fn run(config: Config, voice: Voice) -> Result<(), Error> {
         Style::Iotcpd => Some(fd::STDOUT.try_clone_to_owned().during("get a descriptor")?),
     };
     let signals = style.signals();
-    let start = Start::new(signals, voice)?;
+    let start = Start::new(signals, &given, voice)?;
     let spawner = spawner(&config, start.inherited, voice)?;
     let drain = config.entrance.drain.unwrap_or(Drain {
         wait: config.pool.busy(),
         kill: None,
     });
     let patience = drain.kill.unwrap_or(PATIENCE);
-    let door = Door::open(config.entrance, &start, APPETITE, voice)?;
+    let environment = config.entrance.listening.environment();
+    let door = Door::open(config.entrance, given, &start, APPETITE, voice)?;
     start.serve(|stop| async move {
         let children = Rc::new(Children::new(spawner, None));
         children.reap_always().during("start")?;
@@ -73,7 +75,7 @@ pub fn run(config: Config, voice: Voice) -> Result<(), Error> {
             config.pool.protocol(),
             config.pool.tags_errors,
             children,
-            process::environment(),
+            environment,
         );
         crew.begin(&config.program[0])?;
         // Connections are let go at once; workers have their own time, below.
@@ -82,10 +84,12 @@ pub fn run(config: Config, voice: Voice) -> Result<(), Error> {
             kill: Some(Duration::ZERO),
         };
         let Admission {
-            listener,
+            listeners,
             service,
             gate,
             log,
+            supervisor,
+            ..
         } = door.begin(Some(drain))?;
         let server = Rc::new(Server {
             service: Rc::clone(&service),
@@ -101,8 +105,9 @@ pub fn run(config: Config, voice: Voice) -> Result<(), Error> {
         let told = Signals::of(signals).during("start")?;
         let reports = Reports::new(style, reports, voice, Rc::clone(&server));
         let serve = move |arrival| connection::serve(Rc::clone(&server), arrival);
+        service.report_to(supervisor);
         tokio::select! {
-            ended = service.run(listener, Rc::clone(&stop), serve) => ended?,
+            ended = service.run(listeners, Rc::clone(&stop), serve) => ended?,
             () = reports.answer(&told) => {}
         }
         // The clients have what they get. A second signal does not wait for the workers.
@@ -128,7 +133,8 @@ fn spawner(config: &Config, inherited: Mask, voice: Voice) -> Result<Spawner, Er
     let waits = entrance.lookups.are_needed();
     let each = if waits { DESCRIPTORS_PER_CONNECTION } else { 1 };
     let processes = config.pool.processes() as u64 * DESCRIPTORS_PER_WORKER;
-    let least = u64::from(entrance.gate.rules.is_some()) + DESCRIPTORS_OF_POOL + each;
+    let listening = entrance.listening.descriptors();
+    let least = u64::from(entrance.gate.rules.is_some()) + DESCRIPTORS_OF_POOL + each + listening;
     let ample = u64::from(limit) * each + processes;
     let whom = format!("{limit} connections and their workers");
     let limits = make_room(least, ample, &whom, voice)?;

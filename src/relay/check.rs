@@ -13,6 +13,7 @@ use super::remotes::{Remotes, connect};
 use super::targets::{self, Target};
 use crate::cli::reason;
 use crate::sys::{errno, socket, watch};
+use crate::ucspi::proxy::Header;
 
 /// How remotes are checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +94,10 @@ async fn watch_over(relay: &Relay, remotes: &Remotes, index: usize, check: Check
 /// The remote does not live, or we lack something.
 async fn once(target: &Target, local: Option<std::net::IpAddr>, limit: Duration) -> io::Result<()> {
     let connection = connect(target, local, limit).await?;
+    if let Some(version) = target.written.proxy {
+        // "The receiver must accept this connection as valid and must use the real connection endpoints": ours.
+        send_all(&connection, &Header::default().write(version)).await?;
+    }
     let targets::Check { send, expect } = &target.written.check;
     if let Some(text) = send {
         send_all(&connection, text).await?;

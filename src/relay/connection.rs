@@ -18,8 +18,10 @@ use crate::cli::{number, reason};
 use crate::dns::Resolver;
 use crate::service::{Allowance, Arrival, Overload, Service};
 use crate::sys::socket;
-use crate::ucspi::gate::Gate;
+use crate::ucspi::gate::{Gate, Guest};
 use crate::ucspi::log;
+use crate::ucspi::proxy::{Addresses, Header};
+use crate::ucspi::record::Record;
 
 /// What all connections of a relay share.
 pub(super) struct Relay {
@@ -72,13 +74,21 @@ pub(super) async fn serve(relay: Rc<Relay>, arrival: Arrival) {
         undecided,
     } = arrival;
     let mut record = relay.refusals.arrived(remote);
-    let ip = record.remote.ip();
     let session = relay.next_number();
     record.number = i32::try_from(session).ok();
-    relay.log.opened(session, ip);
-    let current = Rc::clone(&relay.current.borrow());
     // Whoever comes by a UNIX socket comes from nowhere that could be told.
     let is_local = record.remote == socket::PATH_PEER;
+    let announced = if is_local {
+        Ok(())
+    } else {
+        relay.gate.announce(&client, &mut record).await
+    };
+    let ip = record.remote.ip();
+    relay.log.opened(session, ip);
+    if let Err(refusal) = announced {
+        return relay.refusals.turned_away(&mut record, &refusal);
+    }
+    let current = Rc::clone(&relay.current.borrow());
     if !is_local && !permits(&current.access, ip) {
         return relay.log.denied(session, ip, began.elapsed());
     }
@@ -122,6 +132,18 @@ pub(super) async fn serve(relay: Rc<Relay>, arrival: Arrival) {
             return failed(&unreached.why());
         }
     };
+    if let Some(version) = lease.0.written.proxy {
+        let header = header(&record, guest.as_ref()).write(version);
+        // Nothing has been sent before: there is room for it.
+        match socket::send_now(&connection, &header) {
+            Ok(sent) if sent == header.len() => {}
+            Ok(_) => return failed(b"unable to send PROXY header"),
+            Err(error) => {
+                let why = reason(&error).as_bytes();
+                return failed(&[b"unable to send PROXY header: ", why].concat());
+            }
+        }
+    }
     let facts = guest.as_ref().map(|guest| &guest.facts);
     relay.log.carried(session, facts, &lease.0);
     let entered = guest.and_then(|guest| guest.entered).map(Box::new);
@@ -138,6 +160,18 @@ pub(super) async fn serve(relay: Rc<Relay>, arrival: Arrival) {
     });
     undecided.served();
     relay.count(current.retire);
+}
+
+/// What a remote is told of a connection. Of one that came by a UNIX socket there is nothing to say.
+fn header(record: &Record, guest: Option<&Guest>) -> Header {
+    let announced = record.announced.as_ref();
+    Header {
+        addresses: guest.map(|guest| Addresses {
+            remote: record.remote,
+            local: guest.local,
+        }),
+        facts: announced.map(|it| it.facts.clone()).unwrap_or_default(),
+    }
 }
 
 impl Relay {

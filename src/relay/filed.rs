@@ -208,6 +208,7 @@ impl Filed {
                 },
                 timeouts: TIMEOUTS,
                 local: relay.local,
+                proxy: None,
                 overload: master.overload,
                 are_checked: false,
             },

@@ -16,6 +16,8 @@ use crate::dns::literal;
 use crate::service::{Manner, Overload};
 use crate::sys::socket::Keepalive;
 use crate::ucspi::client;
+use crate::ucspi::host;
+use crate::ucspi::proxy::Version;
 
 /// A relay on the command line: `host port remote ...`.
 #[derive(Debug, Default)]
@@ -46,6 +48,7 @@ impl Line {
             idle,
             local,
             overload,
+            proxy,
             ..
         } = self.relaying;
         let threads = self
@@ -59,15 +62,7 @@ impl Line {
                 ..self.house.clone()
             },
             daemon: Daemon::default(),
-            spots: vec![Spot {
-                at: At::Operand(self.host.clone(), self.port),
-                manner: Manner {
-                    backlog: self.house.listening.backlog,
-                    keepalive: Some(Keepalive::default()),
-                    ..Manner::default()
-                },
-                retry: None,
-            }],
+            spots: self.spots()?,
             access: Vec::new(),
             notes: Vec::new(),
             remotes: self.written()?,
@@ -79,6 +74,7 @@ impl Line {
                 },
                 timeouts,
                 local,
+                proxy,
                 overload,
                 are_checked: self.relaying.check.is_some(),
             },
@@ -86,6 +82,25 @@ impl Line {
             check: self.relaying.check,
             retire: self.relaying.retire,
         })
+    }
+
+    /// Where to listen: at the operands, then where `--also` says.
+    fn spots(&self) -> Result<Vec<Spot>, Error> {
+        let also = self.house.listening.also.iter();
+        let also = also
+            .map(|text| host::split(text))
+            .collect::<Result<Vec<_>, _>>()?;
+        let all = [(&self.host[..], self.port)].into_iter().chain(also);
+        let spots = all.map(|(host, port)| Spot {
+            at: At::Operand(host.to_vec(), port),
+            manner: Manner {
+                backlog: self.house.listening.backlog,
+                keepalive: Some(Keepalive::default()),
+                ..Manner::default()
+            },
+            retry: None,
+        });
+        Ok(spots.collect())
     }
 
     /// The remotes: those of the command line, then those of the file.
@@ -126,6 +141,7 @@ pub struct Relaying {
     timeouts: [Duration; 2],
     idle: Duration,
     local: Option<IpAddr>,
+    proxy: Option<Version>,
     overload: Overload,
     check: Option<Check>,
     retire: u32,
@@ -145,6 +161,7 @@ impl Default for Relaying {
             timeouts: TIMEOUTS,
             idle: Duration::ZERO,
             local: None,
+            proxy: None,
             overload: Overload::default(),
             check: None,
             retire: 0,
@@ -257,6 +274,15 @@ impl Relaying {
             "connect to remotes from this address",
             |it, value| {
                 it.local = Some(value.parse("an IP address", literal::address)?);
+                Ok(())
+            },
+        ),
+        Opt::value(
+            "send-proxy",
+            "version",
+            "begin each connection to a remote with a PROXY header, 1 or 2",
+            |it, value| {
+                it.proxy = Some(value.parse(Version::FORM, Version::parse)?);
                 Ok(())
             },
         ),

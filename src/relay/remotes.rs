@@ -17,6 +17,7 @@ use crate::cli::reason;
 use crate::dns::Resolver;
 use crate::service::Overload;
 use crate::sys::{errno, socket, watch};
+use crate::ucspi::proxy::Version;
 
 /// Some remotes, and what is known of them.
 #[derive(Debug)]
@@ -35,6 +36,8 @@ pub(super) struct Terms {
     pub(super) timeouts: [Duration; 2],
     /// Where to connect from, if it matters.
     pub(super) local: Option<IpAddr>,
+    /// Begin with a PROXY header of this version, where a remote says nothing of its own.
+    pub(super) proxy: Option<Version>,
     /// What to do when all remotes have as many sessions as they may have.
     pub(super) overload: Overload,
     /// Something finds out whether remotes live.
@@ -74,6 +77,10 @@ impl Remotes {
         let mut targets = Vec::new();
         let mut inherited = Vec::new();
         for written in written {
+            let written = Written {
+                proxy: written.proxy.or(terms.proxy),
+                ..written.clone()
+            };
             for target in written.resolved(resolver, &freed).await? {
                 let known = old.and_then(|old| old.find(&target));
                 inherited.extend(known.map(|(from, _)| (targets.len(), from)));

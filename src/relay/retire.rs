@@ -121,20 +121,6 @@ pub(super) fn inherited() -> Vec<OwnedFd> {
 
 /// The one of `inherited` that listens at `place`.
 pub(super) fn take(inherited: &mut Vec<OwnedFd>, place: &Place) -> Option<OwnedFd> {
-    let at = inherited.iter().position(|socket| is_at(socket, place))?;
+    let at = inherited.iter().position(|socket| place.is_of(socket))?;
     Some(inherited.swap_remove(at))
-}
-
-fn is_at(socket: &OwnedFd, place: &Place) -> bool {
-    let is_port = |wanted: u16, port: u16| wanted == 0 || wanted == port;
-    match (place, socket::local_address(socket)) {
-        (Place::Address(wanted), Ok(address)) => {
-            wanted.ip() == address.ip() && is_port(wanted.port(), address.port())
-        }
-        (Place::Anywhere(port), Ok(address)) => {
-            address.ip().is_unspecified() && is_port(*port, address.port())
-        }
-        (Place::Path(path), _) => socket::local_path(socket).is_some_and(|name| name == *path),
-        _ => false,
-    }
 }

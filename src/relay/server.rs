@@ -23,8 +23,8 @@ use super::source::Source;
 use crate::cli::{Arguments, During, Error, Verbosity, Voice};
 use crate::dns::Resolver;
 use crate::service::{
-    Drain, Listener, Manner, Open, Place, Privileges, Room, Service, Signals, Stage, Start, Terms,
-    make_room,
+    Drain, Given, Listener, Manner, Open, Place, Privileges, Room, Service, Signals, Stage, Start,
+    Terms, make_room,
 };
 use crate::sys::process;
 use crate::sys::signal::{Mask, Signal};
@@ -66,10 +66,16 @@ pub fn run(source: Source, voice: Voice) -> Result<(), Error> {
     let house = &plan.house;
     let mut inherited = retire::inherited();
     let is_continued = !inherited.is_empty();
+    let mut listening = house.listening.clone();
+    if is_continued {
+        // Whoever replaces a process has got all of it, and its readiness is known.
+        (listening.inherit, listening.notify_fd) = (false, None);
+    }
+    let mut given = Given::take(&listening, voice)?;
     if !house.is_check {
         daemon::begin(&plan.daemon, is_continued)?;
     }
-    let start = Start::new(&NEWS, voice)?;
+    let start = Start::new(&NEWS, &given, voice)?;
     let resolver = Resolver::new(house.lookups.limit());
     let remotes = start.wait(async {
         let remotes = Remotes::new(&plan.remotes, &plan.terms, &resolver, None).await;
@@ -86,11 +92,17 @@ pub fn run(source: Source, voice: Voice) -> Result<(), Error> {
     let limit = house.listening.limit;
     make_room(4, u64::from(limit) * 2, &format!("{limit} sessions"), voice)?;
     let memory = resolver.clone();
-    let room = Room::new(house.lookups.appetite(), move || memory.forget())?;
+    let room = Room::new(house.gate.appetite(&house.lookups), move || memory.forget())?;
     let mut listeners = Vec::new();
     let mut waiting = Vec::new();
     let mut failed = None;
+    let all: Vec<Place> = places.iter().map(|wanted| wanted.place.clone()).collect();
+    let mut handed = given.listeners(&all)?.into_iter().flatten();
     for wanted in places {
+        if let Some(listener) = handed.next() {
+            listeners.push((wanted.place, listener));
+            continue;
+        }
         let bound = match retire::take(&mut inherited, &wanted.place) {
             Some(socket) => Ok(Listener::from_inherited(socket)),
             None => start.bind(&wanted.place, &wanted.manner),
@@ -121,7 +133,7 @@ pub fn run(source: Source, voice: Voice) -> Result<(), Error> {
     let terms = Terms {
         limit: house.listening.limit,
         rate: house.listening.rate,
-        decision: house.lookups.limit(),
+        decision: house.gate.limit(&house.lookups),
         // Sessions are all that a relay has: they are waited for, without a limit if none was given.
         drain: Some(house.drain.unwrap_or(Drain {
             wait: Duration::MAX,
@@ -172,6 +184,7 @@ pub fn run(source: Source, voice: Voice) -> Result<(), Error> {
         for (place, listener) in listeners {
             server.open(place, listener)?;
         }
+        server.relay.service.report_to(given.supervisor);
         server.run(stop).await
     })
 }

@@ -8,6 +8,7 @@
 //! | `/max=10` | it gets no more sessions at once |
 //! | `/backup` | only when the others cannot be had |
 //! | `/local=10.0.0.9` | connect from this address |
+//! | `/proxy=2` | begin with a PROXY header of version 1 or 2 |
 //! | `/check=connect`, `/check=send:TEXT`, `/check=expect:TEXT` | what a check does; the last two may both stand |
 //!
 //! In a TEXT, and in a path, a backslash takes away the meaning of a slash; in a TEXT `\r`, `\n`, `\t`, `\0` and `\\` are
@@ -27,6 +28,7 @@ use crate::cli::{number, reason};
 use crate::dns::{Families, Resolver, literal};
 use crate::sys::{errno, socket};
 use crate::ucspi::port;
+use crate::ucspi::proxy::Version;
 
 /// A remote as it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +38,8 @@ pub(super) struct Written {
     pub(super) max: Option<u32>,
     pub(super) is_backup: bool,
     pub(super) local: Option<IpAddr>,
+    /// Begin with a PROXY header of this version.
+    pub(super) proxy: Option<Version>,
     pub(super) check: Check,
     /// By SCTP instead of TCP.
     pub(super) is_sctp: bool,
@@ -60,7 +64,9 @@ pub(super) struct Check {
 }
 
 /// The names of the keys, as they stand after a slash.
-const KEYS: [&[u8]; 5] = [b"weight=", b"max=", b"backup", b"local=", b"check="];
+const KEYS: [&[u8]; 6] = [
+    b"weight=", b"max=", b"backup", b"local=", b"proxy=", b"check=",
+];
 
 impl Written {
     /// A remote at `place` of which nothing else is said.
@@ -71,6 +77,7 @@ impl Written {
             max: None,
             is_backup: false,
             local: None,
+            proxy: None,
             check: Check::default(),
             is_sctp: false,
         }
@@ -112,7 +119,7 @@ impl Written {
             return Ok(());
         }
         let unknown = || {
-            let known = "weight=, max=, backup, local= or check=";
+            let known = "weight=, max=, backup, local=, proxy= or check=";
             Mistake::new(known, text)
         };
         let equal = text.iter().position(|&byte| byte == b'=');
@@ -132,6 +139,10 @@ impl Written {
             b"local" => {
                 let local = literal::address(value);
                 self.local = Some(local.ok_or_else(|| Mistake::new("an IP address", value))?);
+            }
+            b"proxy" => {
+                let version = Version::parse(value);
+                self.proxy = Some(version.ok_or_else(|| Mistake::new(Version::FORM, value))?);
             }
             b"check" => {
                 if let Some(text) = value.strip_prefix(b"send:") {
@@ -433,7 +444,7 @@ impl Drop for Lease {
 
 #[cfg(test)]
 mod tests {
-    use super::{Check, Place, Written, unescaped};
+    use super::{Check, Place, Version, Written, unescaped};
 
     fn read(text: &str) -> Result<Written, String> {
         Written::read(text.as_bytes())
@@ -462,13 +473,14 @@ mod tests {
             max: Some(7),
             is_backup: true,
             local: Some("10.0.0.9".parse().unwrap()),
+            proxy: Some(Version::V2),
             check: Check {
                 send: Some(b"GET / HTTP/1.0\r\n\r\n".to_vec()),
                 expect: Some(b"200".to_vec()),
             },
             ..host("h", 1)
         };
-        let text = r"h:1/weight=3/max=7/backup/local=10.0.0.9/check=connect/check=send:GET \/ HTTP\/1.0\r\n\r\n/check=expect:200";
+        let text = r"h:1/weight=3/max=7/backup/local=10.0.0.9/proxy=2/check=connect/check=send:GET \/ HTTP\/1.0\r\n\r\n/check=expect:200";
         assert_eq!(read(text), Ok(all));
         let path = Written {
             weight: 2,
@@ -518,17 +530,18 @@ mod tests {
             ),
             ("h:1/max=0", "Expected a number of sessions, but got '0'"),
             ("h:1/local=x", "Expected an IP address, but got 'x'"),
+            ("h:1/proxy=3", "Expected 1 or 2, but got '3'"),
             (
                 "h:1/check=tls",
                 "Expected connect, send:TEXT or expect:TEXT, but got 'tls'",
             ),
             (
                 "h:1/colour=red",
-                "Expected weight=, max=, backup, local= or check=, but got 'colour=red'",
+                "Expected weight=, max=, backup, local=, proxy= or check=, but got 'colour=red'",
             ),
             (
                 "h:1/",
-                "Expected weight=, max=, backup, local= or check=, but got ''",
+                "Expected weight=, max=, backup, local=, proxy= or check=, but got ''",
             ),
             ("unix:", "Expected a path after unix:, but got ''"),
         ] {

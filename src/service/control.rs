@@ -11,6 +11,7 @@ mod request;
 mod view;
 
 use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixListener as Bound;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -24,13 +25,13 @@ pub use request::{Form, Request};
 use view::View;
 
 use super::list::List;
+use super::listening::Privileges;
 use super::serve::Service;
 use super::slots::Count;
 use super::sources::Sources;
-use super::start::Privileges;
 use super::tally::Tally;
 use crate::cli::{During, Error, Opt};
-use crate::sys::{control, process};
+use crate::sys::{control, fd, process};
 
 /// The control socket, bound.
 #[derive(Debug)]
@@ -90,6 +91,27 @@ impl Control {
         let listener = control::listen(&path, uid, gid).during(doing(&path))?;
         let file = SocketFile(path);
         Ok(Self { listener, file })
+    }
+
+    /// The socket `path` of the process before, which has left it as the descriptor `number`.
+    ///
+    /// # Errors
+    /// 111: it has not.
+    pub(crate) fn continued(path: PathBuf, number: i32) -> Result<Self, Error> {
+        let listener = fd::take_inherited(number).during(doing(&path))?.into();
+        let file = SocketFile(path);
+        Ok(Self { listener, file })
+    }
+
+    /// Another descriptor of the same socket.
+    ///
+    /// # Errors
+    /// 111: no more descriptors.
+    pub(crate) fn copy(&self) -> Result<OwnedFd, Error> {
+        self.listener
+            .as_fd()
+            .try_clone_to_owned()
+            .during("get a descriptor")
     }
 
     /// Starts a task that answers.

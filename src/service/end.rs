@@ -51,6 +51,8 @@ pub(crate) enum Stage {
     /// Connections go on.
     #[default]
     Serve,
+    /// Each is let go of where it is, to be gone on with: by the next version of this program, or after all by this one.
+    Recall,
     /// The end has begun: who has nothing to finish may leave.
     Leave,
     /// Who is left is asked to end: SIGTERM for a program.
@@ -82,11 +84,26 @@ impl Stages {
         }
     }
 
-    /// Waits for the stage after `known`; forever after the last.
+    /// Waits for the stage after `known`, forever after the last; or for the one in which all are let go of, which comes at
+    /// any time.
     pub(crate) async fn after(&self, known: Stage) -> Stage {
-        while self.now() <= known {
+        while self.now() <= known && self.now() != Stage::Recall {
             self.0.1.notified().await;
         }
         self.now()
+    }
+
+    /// Waits for the stage in which all are let go of.
+    pub(crate) async fn recall(&self) {
+        while self.now() != Stage::Recall {
+            self.0.1.notified().await;
+        }
+    }
+
+    /// Waits until that is over.
+    pub(super) async fn go_on(&self) {
+        while self.now() == Stage::Recall {
+            self.0.1.notified().await;
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! The listener: the bound, listening socket, and what an error of accept(2) means.
 
+use std::fmt::{self, Display, Formatter};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
@@ -21,6 +22,33 @@ pub(crate) enum Place {
     Anywhere(u16),
     /// At a UNIX socket of this name.
     Path(Vec<u8>),
+}
+
+impl Place {
+    /// True when `socket` listens there.
+    pub(crate) fn is_of(&self, socket: &OwnedFd) -> bool {
+        let is_port = |wanted: u16, port: u16| wanted == 0 || wanted == port;
+        match (self, socket::local_address(socket)) {
+            (Self::Address(wanted), Ok(address)) => {
+                wanted.ip() == address.ip() && is_port(wanted.port(), address.port())
+            }
+            (Self::Anywhere(port), Ok(address)) => {
+                address.ip().is_unspecified() && is_port(*port, address.port())
+            }
+            (Self::Path(path), _) => socket::local_path(socket).is_some_and(|name| name == *path),
+            _ => false,
+        }
+    }
+}
+
+impl Display for Place {
+    fn fmt(&self, out: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(address) => address.fmt(out),
+            Self::Anywhere(port) => write!(out, ":0 port {port}"),
+            Self::Path(path) => String::from_utf8_lossy(path).fmt(out),
+        }
+    }
 }
 
 /// How to listen, and what connections inherit from the listener.
@@ -107,6 +135,20 @@ impl Listener {
             socket,
             address: socket::PATH_PEER,
         })
+    }
+
+    /// Where all of `listeners` are: the address of one; any address and port of several, whose connections know more.
+    pub(crate) fn common_address(listeners: &[Self]) -> SocketAddr {
+        match listeners {
+            [one] => one.address,
+            _ => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+        }
+    }
+
+    /// Where they are, for people.
+    pub(crate) fn addresses(listeners: &[Self]) -> String {
+        let all: Vec<String> = listeners.iter().map(|it| it.address.to_string()).collect();
+        all.join(" ")
     }
 
     /// A socket that listens already.

@@ -7,9 +7,8 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use ipnet::IpNet;
-
-use super::prefix::prefix;
+use super::pack::{Packer, Unpacker};
+use super::prefix::Networks;
 use super::rate::Moment;
 use crate::cli::{number, seconds};
 
@@ -23,7 +22,7 @@ pub struct Penalties {
     /// No source has more than this.
     pub max: Duration,
     /// Never punished.
-    pub exempt: Vec<IpNet>,
+    pub exempt: Networks,
 }
 
 impl Default for Penalties {
@@ -32,7 +31,7 @@ impl Default for Penalties {
             list: Vec::new(),
             threshold: Duration::from_secs(15),
             max: Duration::from_secs(600),
-            exempt: Vec::new(),
+            exempt: Networks::default(),
         }
     }
 }
@@ -66,8 +65,6 @@ pub(crate) struct End {
 
 /// So many kinds of penalties a source can have.
 const LIST_MAX: usize = 16;
-/// So many networks can be exempt: each connection is compared with all.
-const EXEMPT_MAX: usize = 256;
 
 impl Penalty {
     /// How to write a list of them, for messages.
@@ -116,20 +113,9 @@ impl Penalty {
 }
 
 impl Penalties {
-    /// How to write a list of networks, for messages.
-    pub const EXEMPT_FORM: &'static str =
-        "addresses or networks like 192.0.2.0/24, at most 256 of them, joined by commas";
-
-    /// Reads `ADDRESS/LENGTH,...`
-    pub fn networks(text: &[u8]) -> Option<Vec<IpNet>> {
-        let items = text.split(|&byte| byte == b',');
-        let list = items.map(prefix).collect::<Option<Vec<_>>>()?;
-        (list.len() <= EXEMPT_MAX).then_some(list)
-    }
-
     /// True when `ip` is never punished.
     pub(super) fn spare(&self, ip: IpAddr) -> bool {
-        self.exempt.iter().any(|network| network.contains(&ip))
+        self.exempt.hold(ip)
     }
 
     /// True when some penalty punishes `end`.
@@ -161,6 +147,18 @@ impl Burden {
     /// What is left of it at `now`, in seconds.
     pub(super) fn left(&self, penalties: &Penalties, now: Moment) -> f64 {
         self.faded(penalties, now).sum()
+    }
+
+    pub(super) fn pack(&self, to: &mut Packer) {
+        to.list(self.shares.iter(), |to, share| to.number(share.to_bits()));
+        self.known.pack(to);
+    }
+
+    /// One that was packed, if it is of as many `penalties`.
+    pub(super) fn unpack(from: &mut Unpacker<'_>, penalties: &Penalties) -> Option<Option<Self>> {
+        let shares: Box<[f64]> = from.list(|from| from.number().map(f64::from_bits))?.into();
+        let known = Moment::unpack(from)?;
+        Some((shares.len() == penalties.list.len()).then_some(Self { shares, known }))
     }
 
     /// True when it is forgotten.

@@ -1,4 +1,4 @@
-//! Prefixes of addresses: what makes a source, who is exempt, who is banned.
+//! Prefixes of addresses: what makes a source, who is exempt, who is banned, who is trusted.
 
 use std::net::IpAddr;
 
@@ -19,6 +19,36 @@ pub(crate) fn prefix(text: &[u8]) -> Option<IpNet> {
             let length = u8::try_from(number(length.as_bytes())?).ok()?;
             Some(IpNet::new(ip.parse().ok()?, length).ok()?.trunc())
         }
+    }
+}
+
+/// Some networks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Networks(Vec<IpNet>);
+
+/// So many networks there can be: each connection is compared with all.
+const NETWORKS_MAX: usize = 256;
+
+impl Networks {
+    /// How to write them, for messages.
+    pub const FORM: &'static str =
+        "addresses or networks like 192.0.2.0/24, at most 256 of them, joined by commas";
+
+    /// Reads `ADDRESS/LENGTH,...`
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        let items = text.split(|&byte| byte == b',');
+        let list = items.map(prefix).collect::<Option<Vec<_>>>()?;
+        (list.len() <= NETWORKS_MAX).then_some(Self(list))
+    }
+
+    /// True when there are none.
+    pub(crate) fn are_none(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// True when one of them holds `ip`, an IPv4 address as IPv4.
+    pub(crate) fn hold(&self, ip: IpAddr) -> bool {
+        self.0.iter().any(|network| network.contains(&ip))
     }
 }
 

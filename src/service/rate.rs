@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use super::pack::{Packer, Unpacker};
 use crate::cli::{number, seconds};
 
 /// A moment: nanoseconds since the service began, by a clock that nobody sets.
@@ -25,6 +26,15 @@ impl Moment {
     /// So much later.
     pub(crate) fn plus(self, time: Duration) -> Self {
         Self(self.0.saturating_add(nanoseconds(time)))
+    }
+
+    /// As a number, and back.
+    pub(super) fn pack(self, to: &mut Packer) {
+        to.number(self.0);
+    }
+
+    pub(super) fn unpack(from: &mut Unpacker<'_>) -> Option<Self> {
+        from.number().map(Self)
     }
 
     fn minus(self, time: Duration) -> Self {
@@ -87,6 +97,14 @@ impl Bucket {
     /// How long until there is a token; nothing if there is one at `now`.
     pub(super) fn wait(self, rate: Rate, now: Moment) -> Duration {
         self.full.minus(rate.tolerance()).since(now)
+    }
+
+    pub(super) fn pack(self, to: &mut Packer) {
+        self.full.pack(to);
+    }
+
+    pub(super) fn unpack(from: &mut Unpacker<'_>) -> Option<Self> {
+        Moment::unpack(from).map(|full| Self { full })
     }
 
     /// Takes a token.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::arrival::{Arrival, Undecided};
 use super::end::{Drain, Stage, Stages};
@@ -16,7 +16,8 @@ use super::pace::Pace;
 use super::rate::Rate;
 use super::room::Room;
 use super::signals::Signals;
-use super::slots::{Count, Counted, Slots};
+use super::slots::{Count, Counted, RECALL_LIMIT, Slot, Slots};
+use super::supervisor::Supervisor;
 use crate::cli::{During, Error, Json, Voice};
 use crate::sys::log;
 use crate::sys::process::{self, Fork};
@@ -81,6 +82,8 @@ pub(crate) struct Service {
     /// It has begun to end, and the news of that.
     is_ending: Cell<bool>,
     ending: Notify,
+    /// Who wants to know how it goes.
+    supervisor: RefCell<Option<Rc<Supervisor>>>,
     /// What is to be done before this process ends.
     last: RefCell<Vec<Box<dyn FnOnce()>>>,
 }
@@ -110,6 +113,7 @@ impl Service {
             told_to_end: Notify::new(),
             is_ending: Cell::new(false),
             ending: Notify::new(),
+            supervisor: RefCell::default(),
             last: RefCell::default(),
             room,
         })
@@ -136,6 +140,74 @@ impl Service {
     /// Ends the service as a signal would, but waits for its connections in any case.
     pub(super) fn end(&self) {
         self.told_to_end.notify_one();
+    }
+
+    /// Tells `supervisor` that it serves, and from then on how it goes.
+    pub(crate) fn report_to(self: &Rc<Self>, supervisor: Supervisor) {
+        let supervisor = Rc::new(supervisor);
+        self.supervisor.replace(Some(Rc::clone(&supervisor)));
+        self.tell_state();
+        supervisor.ready();
+        let Some(period) = supervisor.period() else {
+            return;
+        };
+        let service = Rc::clone(self);
+        tokio::task::spawn_local(async move {
+            loop {
+                supervisor.alive();
+                sleep(period).await;
+                service.tell_state();
+            }
+        });
+    }
+
+    fn tell_state(&self) {
+        let (open, limit) = self.open();
+        if !self.is_ending() {
+            self.tell_supervisor(|it| it.tell(format!("{open} of {limit} connections")));
+        }
+    }
+
+    /// True when it has begun to end.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.is_ending.get()
+    }
+
+    fn tell_supervisor(&self, tell: impl FnOnce(&Supervisor)) {
+        if let Some(supervisor) = &*self.supervisor.borrow() {
+            tell(supervisor);
+        }
+    }
+
+    /// Has all connections let go of, and accepts none meanwhile; true when nobody is left.
+    pub(crate) async fn recall(&self) -> bool {
+        self.slots.be_silent(true);
+        self.stages.begin(Stage::Recall);
+        timeout(RECALL_LIMIT, self.slots.open().below(|| 1))
+            .await
+            .is_ok()
+    }
+
+    /// Goes on after that.
+    pub(crate) fn go_on(&self) {
+        self.slots.be_silent(false);
+        self.stages.begin(Stage::Serve);
+        self.slots.tell_status();
+    }
+
+    /// A slot for a connection that had one before, whether or not one is free.
+    pub(crate) fn readmit(&self) -> Slot {
+        self.slots.take()
+    }
+
+    /// A connection that was accepted before it was let go of.
+    pub(crate) fn readmit_undecided(&self) -> Undecided {
+        Undecided::new(self.undecided.enter(), None)
+    }
+
+    /// How many connections may be open at once.
+    pub(crate) fn limit(&self) -> u32 {
+        self.slots.limit()
     }
 
     /// Does `work` before this process ends, which it does without taking apart what it has.
@@ -167,8 +239,8 @@ impl Service {
         &self.stages
     }
 
-    /// Calls `serve` for each connection of `listener`, each in a task of its own, until one of the signals `stop`. Then
-    /// closes the listener at once and ends: at once, or, if that was asked for, when all connections have ended. A second
+    /// Calls `serve` for each connection of `listeners`, each in a task of its own, until one of the signals `stop`. Then
+    /// closes the listeners at once and ends: at once, or, if that was asked for, when all connections have ended. A second
     /// signal ends it at once.
     ///
     /// This returns in one process. Where connections are still being decided or carried, and nobody asked to wait for them,
@@ -178,17 +250,23 @@ impl Service {
     /// 111: the runtime cannot watch the descriptors.
     pub(crate) async fn run<F: Future<Output = ()> + 'static>(
         self: Rc<Self>,
-        listener: Listener,
+        listeners: Vec<Listener>,
         stop: Rc<Signals>,
         serve: impl Fn(Arrival) -> F + 'static,
     ) -> Result<(), Error> {
-        self.voice.tell_event(|| {
-            let local = listener.address.to_string();
-            Json::event("listen").text("local", local.as_bytes())
-        });
-        let open = self.listen(listener, Rc::new(serve))?;
+        let serve = Rc::new(serve);
+        let mut open = Vec::new();
+        for listener in listeners {
+            self.voice.tell_event(|| {
+                let local = listener.address.to_string();
+                Json::event("listen").text("local", local.as_bytes())
+            });
+            open.push(self.listen(listener, Rc::clone(&serve))?);
+        }
         let drain = self.told(&stop).await;
-        open.close().await;
+        for open in open {
+            open.close().await;
+        }
         self.leave(drain, &stop).await;
         self.finish();
         Ok(())
@@ -222,6 +300,7 @@ impl Service {
     /// From now on the service ends; gives how.
     pub(crate) fn begin_to_end(&self) -> Option<Drain> {
         self.is_ending.set(true);
+        self.tell_supervisor(Supervisor::stopping);
         self.ending.notify_waiters();
         log::wait_no_more();
         self.terms.drain
@@ -257,11 +336,21 @@ impl Service {
                 pace.ready().await;
             }
             let freed = || slots.open().left();
-            let (connection, remote) = acceptor.accept(self.voice, || self.has_room(), freed).await;
+            let (connection, remote) = tokio::select! {
+                biased;
+                () = self.stages.recall() => {
+                    self.stages.go_on().await;
+                    continue;
+                }
+                accepted = acceptor.accept(self.voice, || self.has_room(), freed) => accepted,
+            };
             if slots.are_taken() {
                 match self.overload.get() {
-                    // Another listener was faster.
-                    Overload::Queue => slots.free().await,
+                    // Another listener was faster. Whoever is let go of meanwhile, is gone on with.
+                    Overload::Queue => tokio::select! {
+                        () = self.stages.recall() => {}
+                        () = slots.free() => {}
+                    },
                     Overload::Close => continue,
                     Overload::Reset => {
                         socket::reset(connection);
@@ -301,7 +390,8 @@ impl Service {
         match process::fork() {
             Ok(Fork::Parent) => process::exit_now(0),
             Ok(Fork::Child) => {
-                self.slots.tell_no_more();
+                self.slots.be_silent(true);
+                self.supervisor.take();
                 // It has its default action since the start, and the events of it do not wake a copy.
                 let _ = signal::unblock(&[Signal::SIGTERM]);
             }
@@ -322,6 +412,7 @@ impl Service {
             .tell_as(&[format!("draining {left}").as_bytes()], || {
                 self.slots.status().value("draining", true)
             });
+        self.tell_supervisor(|it| it.tell(format!("draining {left} connections")));
         self.stages.begin(Stage::Leave);
         let all_ended = || open.below(|| 1);
         if timeout(drain.wait, all_ended()).await.is_ok() {

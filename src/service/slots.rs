@@ -4,8 +4,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::time::timeout;
 
 use crate::cli::{Json, Voice};
 
@@ -73,6 +75,25 @@ impl Drop for Counted {
     }
 }
 
+/// The tasks of connections that there are.
+#[derive(Debug, Default)]
+pub(crate) struct Tasks(Count);
+
+impl Tasks {
+    /// Counts one more.
+    pub(crate) fn enter(&self) -> Counted {
+        self.0.enter()
+    }
+
+    /// Waits until there is none; false when one stays.
+    pub(crate) async fn are_over(&self) -> bool {
+        timeout(RECALL_LIMIT, self.0.below(|| 1)).await.is_ok()
+    }
+}
+
+/// How long it may take until all connections have been let go of, which is done at once.
+pub(super) const RECALL_LIMIT: Duration = Duration::from_secs(1);
+
 /// The slots of a service. Clones are of the same service.
 #[derive(Clone, Debug)]
 pub(super) struct Slots(Arc<Numbered>);
@@ -120,9 +141,9 @@ impl Slots {
         self.tell_status();
     }
 
-    /// Says no more how many connections are open.
-    pub(super) fn tell_no_more(&self) {
-        self.0.is_silent.store(true, Ordering::Relaxed);
+    /// Says no more how many connections are open, or does again.
+    pub(super) fn be_silent(&self, is_silent: bool) {
+        self.0.is_silent.store(is_silent, Ordering::Relaxed);
     }
 
     /// True when as many are taken as may be.
@@ -143,7 +164,7 @@ impl Slots {
     }
 
     /// Says how many connections are open, of how many that may be.
-    fn tell_status(&self) {
+    pub(super) fn tell_status(&self) {
         let voice = &self.0.voice;
         let is_silent = self.0.is_silent.load(Ordering::Relaxed);
         if voice.tells_everything() && !is_silent {

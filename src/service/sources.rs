@@ -14,8 +14,9 @@ use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
 
+use super::pack::{Packer, Unpacker};
 use super::penalty::{Burden, End, Penalties, Penalty};
-use super::prefix::Lengths;
+use super::prefix::{Lengths, Networks};
 use super::rate::{Bucket, Moment, Rate};
 use super::tally::Reason;
 use crate::cli::Opt;
@@ -114,8 +115,7 @@ impl Terms {
             "networks",
             "punish nobody in these networks: 192.0.2.0/24,2001:db8::/32",
             |terms, value| {
-                terms.penalties.exempt =
-                    value.parse(Penalties::EXEMPT_FORM, Penalties::networks)?;
+                terms.penalties.exempt = value.parse(Networks::FORM, Networks::parse)?;
                 Ok(())
             },
         ),
@@ -197,6 +197,20 @@ impl Sources {
         }))
     }
 
+    /// Those of the process before, as [`Self::pack`] left them, which then count by these terms. None of their connections
+    /// is open, see [`Self::readmit`].
+    pub(crate) fn unpack(from: &mut Unpacker<'_>, terms: Terms) -> Option<Self> {
+        let began = from.past()?;
+        let book = Mutex::new(Book::unpack(from, terms)?);
+        Some(Self(Arc::new(Shared { began, book })))
+    }
+
+    /// All that is known, but for the connections that are open.
+    pub(crate) fn pack(&self, to: &mut Packer) {
+        to.past(self.0.began);
+        self.book().pack(to);
+    }
+
     fn now(&self) -> Moment {
         Moment::after(self.0.began.elapsed())
     }
@@ -214,6 +228,16 @@ impl Sources {
         let now = self.now();
         let visit = self.book().enter(ip, now)?;
         Ok(Entered {
+            sources: self.clone(),
+            visit,
+        })
+    }
+
+    /// Counts a connection of `ip` that was let in before this process began to count.
+    pub(crate) fn readmit(&self, ip: IpAddr) -> Option<Entered> {
+        let now = self.now();
+        let visit = self.book().readmit(ip, now)?;
+        Some(Entered {
             sources: self.clone(),
             visit,
         })
@@ -317,6 +341,62 @@ impl Book {
         (&self.terms, table)
     }
 
+    fn pack(&self, to: &mut Packer) {
+        for table in [&self.v4, &self.v6] {
+            to.list(table.by_interest().into_iter(), |to, at| {
+                table.sources[at].pack(to)
+            });
+        }
+        to.list(self.bans.until.iter(), |to, (prefix, until)| {
+            to.text(prefix);
+            until.pack(to);
+        });
+    }
+
+    fn unpack(from: &mut Unpacker<'_>, terms: Terms) -> Option<Self> {
+        let mut book = Self::new(terms, SOURCES_MAX);
+        let penalties = &book.terms.penalties;
+        for table in [&mut book.v4, &mut book.v6] {
+            for source in from.list(|from| Source::unpack(from, penalties))? {
+                let at = table.place(source.prefix, penalties, Moment::default())?;
+                table.unlink(at);
+                *table.source(at) = source;
+                table.rest(at);
+            }
+        }
+        let bans = from.list(|from| Some((from.text()?, Moment::unpack(from)?)))?;
+        for (prefix, until) in bans {
+            let begun = Moment::default();
+            book.bans.add(prefix, until.since(begun), begun);
+        }
+        Some(book)
+    }
+
+    /// Counts one more of `ip` that was counted before.
+    fn readmit(&mut self, ip: IpAddr, now: Moment) -> Option<Visit> {
+        let (terms, table) = self.of(ip);
+        let at = table.place(terms.lengths.of(ip), &terms.penalties, now)?;
+        let source = table.source(at);
+        source.open += 1;
+        let rank = source.open;
+        table.rest(at);
+        if self.terms.are_ruled {
+            self.count_neighbour(ip);
+        }
+        Some(Visit {
+            ip,
+            place: at,
+            rank,
+            neighbours_rank: self.neighbours(ip),
+            paid: None,
+        })
+    }
+
+    fn count_neighbour(&mut self, ip: IpAddr) {
+        let network = Lengths::NEIGHBOURS.of(ip);
+        *self.neighbours.entry(network).or_default() += 1;
+    }
+
     /// Counts one more of `ip`.
     fn enter(&mut self, ip: IpAddr, now: Moment) -> Result<Visit, Reason> {
         if self.bans.hold(ip, now) {
@@ -344,10 +424,7 @@ impl Book {
             return Err(reason);
         }
         if self.terms.are_ruled {
-            *self
-                .neighbours
-                .entry(Lengths::NEIGHBOURS.of(ip))
-                .or_default() += 1;
+            self.count_neighbour(ip);
         }
         Ok(Visit {
             ip,
@@ -500,6 +577,26 @@ impl Source {
         }
     }
 
+    fn pack(&self, to: &mut Packer) {
+        to.text(self.prefix);
+        to.number(self.entered);
+        to.number(self.refused);
+        self.bucket.pack(to);
+        self.ruled_bucket.pack(to);
+        to.maybe(self.burden.as_ref(), |to, burden| burden.pack(to));
+    }
+
+    fn unpack(from: &mut Unpacker<'_>, penalties: &Penalties) -> Option<Self> {
+        let mut source = Self::new(from.text()?);
+        source.entered = from.number()?;
+        source.refused = from.number()?;
+        source.bucket = Bucket::unpack(from)?;
+        source.ruled_bucket = Bucket::unpack(from)?;
+        let burden = from.maybe(|from| Burden::unpack(from, penalties))?;
+        source.burden = burden.flatten().map(Box::new);
+        Some(source)
+    }
+
     fn penalty(&self, penalties: &Penalties, now: Moment) -> f64 {
         let burden = self.burden.as_ref();
         burden.map_or(0.0, |burden| burden.left(penalties, now))
@@ -591,6 +688,21 @@ impl Table {
         };
         self.index.insert(prefix, at);
         Some(at)
+    }
+
+    /// The places of all, the least interesting one first.
+    fn by_interest(&self) -> Vec<Place> {
+        let mut all = Vec::with_capacity(self.sources.len());
+        for queue in self.resting {
+            let mut at = queue.first;
+            while at != NOBODY {
+                all.push(at);
+                at = self.sources[at].behind;
+            }
+        }
+        let is_busy = |&at: &Place| self.sources[at].queue.is_none();
+        all.extend((0..self.sources.len()).filter(is_busy));
+        all
     }
 
     /// True when there is memory for one more.

@@ -3,86 +3,14 @@
 
 use std::rc::Rc;
 
+use super::inherit::Given;
 use super::listener::{Listener, Manner, Place};
-use super::rate::Rate;
+use super::listening::{Listening, Privileges};
 use super::signals::Signals;
-use crate::cli::{During, Error, Opt, Voice};
+use crate::cli::{During, Error, Voice};
 use crate::sys::runtime::Runtime;
 use crate::sys::signal::{Mask, Signal};
 use crate::sys::{fd, privilege, process, signal};
-
-/// What the command line says about the port.
-#[derive(Clone, Debug)]
-pub struct Listening {
-    /// How many connections may be open at once.
-    pub limit: u32,
-    /// How many connections may wait to be accepted.
-    pub backlog: u32,
-    /// Say on descriptor 1 which port it is.
-    pub print_port: bool,
-    /// How often a connection is accepted.
-    pub rate: Option<Rate>,
-}
-
-impl Default for Listening {
-    fn default() -> Self {
-        Self {
-            limit: 40,
-            backlog: 20,
-            print_port: false,
-            rate: None,
-        }
-    }
-}
-
-impl Listening {
-    /// The options for it.
-    pub const OPTIONS: &'static [Opt<Self>] = &[
-        Opt::flag(
-            "1",
-            "print the port, and a line feed, on descriptor 1",
-            |port| {
-                port.print_port = true;
-            },
-        ),
-        Opt::value(
-            "c",
-            "limit",
-            "serve at most this many connections at once (default 40)",
-            |port, value| {
-                port.limit = value.number(1..=u32::MAX)?;
-                Ok(())
-            },
-        ),
-        Opt::value(
-            "b",
-            "backlog",
-            "let this many connections wait (default 20)",
-            |port, value| {
-                port.backlog = value.number(0..=u32::MAX)?;
-                Ok(())
-            },
-        ),
-        Opt::value(
-            "rate",
-            "rate",
-            "accept connections so often, number/seconds[:burst]; more wait",
-            |listening, value| {
-                listening.rate = Some(value.parse(Rate::FORM, Rate::parse)?);
-                Ok(())
-            },
-        ),
-    ];
-}
-
-/// Who to become; `None` changes nothing.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Privileges {
-    /// The only group to keep.
-    pub gid: Option<u32>,
-    /// The user to become.
-    pub uid: Option<u32>,
-}
 
 /// A process that is about to serve.
 pub(crate) struct Start {
@@ -104,7 +32,7 @@ impl Start {
     ///
     /// # Errors
     /// 111: no runtime.
-    pub(crate) fn new(also: &[Signal], voice: Voice) -> Result<Self, Error> {
+    pub(crate) fn new(also: &[Signal], given: &Given, voice: Voice) -> Result<Self, Error> {
         // Also without another user: a program that runs as we do must not get at the connections of others.
         process::keep_others_out().during("start")?;
         let mut ours = vec![Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGPIPE];
@@ -117,7 +45,9 @@ impl Start {
         for &signal in &ours {
             signal::set_default(signal);
         }
-        let inherited = signal::block(&ours).during("block signals")?;
+        let blocked = signal::block(&ours).during("block signals")?;
+        // Those of the process before are still blocked, and what has come of them is kept.
+        let inherited = given.mask().unwrap_or(blocked);
         stop.retain(|&signal| !inherited.has(signal));
         let runtime = Runtime::new().during("start")?;
         let stop = runtime.wait(async { Signals::of(&stop) }).during("start")?;
@@ -143,24 +73,36 @@ impl Start {
         })
     }
 
-    /// Listens at `place`, gives up privileges, and lets go of descriptors 0 and 1. Nothing after this needs root.
+    /// Listens at `places`, gives up privileges, and lets go of descriptors 0 and 1. Nothing after this needs root.
     ///
     /// # Errors
-    /// 111, with the original's messages.
+    /// 111, with the original's messages. 100: the sockets that were handed over are others.
     pub(crate) fn listen(
         &self,
-        place: Place,
+        places: &[Place],
         listening: &Listening,
+        given: &mut Given,
         privileges: Privileges,
-    ) -> Result<Listener, Error> {
+    ) -> Result<Vec<Listener>, Error> {
         let manner = Manner {
             backlog: listening.backlog,
             ..Manner::default()
         };
-        let listener = self.bind(&place, &manner)?;
-        let print = listening.print_port.then_some(listener.address.port());
-        self.settle(privileges, print)?;
-        Ok(listener)
+        let listeners = match given.listeners(places)? {
+            Some(listeners) => listeners,
+            None => {
+                let bound = places.iter().map(|place| self.bind(place, &manner));
+                bound.collect::<Result<Vec<_>, _>>()?
+            }
+        };
+        if given.is_successor() {
+            // Who it became, and to whom it told its port, is as it was.
+            self.settle(Privileges::default(), None)?;
+        } else {
+            let port = listeners.first().map(|first| first.address.port());
+            self.settle(privileges, port.filter(|_| listening.print_port))?;
+        }
+        Ok(listeners)
     }
 
     /// Listens at `place` in this manner.

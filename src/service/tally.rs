@@ -3,6 +3,8 @@
 use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
 
+use super::pack::{Packer, Unpacker};
+
 /// Why a connection was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reason {
@@ -100,6 +102,60 @@ impl Default for Tally {
 }
 
 impl Tally {
+    /// All that it has counted.
+    pub(crate) fn pack(&self, to: &mut Packer) {
+        let Counts {
+            accepted,
+            served,
+            ended,
+            failed,
+            refused,
+            dropped,
+            cpu,
+        } = self.counts();
+        to.past(self.began);
+        to.list(
+            [accepted, served, ended, failed, dropped].into_iter(),
+            Packer::number,
+        );
+        to.list(refused.into_iter(), Packer::number);
+        to.duration(cpu);
+        let (spans, last) = &*self.spans.borrow();
+        to.list(spans.iter(), |to, span| {
+            to.number(span.served);
+            to.number(span.refused);
+        });
+        to.number(*last);
+    }
+
+    /// One that goes on from there.
+    pub(crate) fn unpack(from: &mut Unpacker<'_>) -> Option<Self> {
+        let began = from.past()?;
+        let numbers = from.list(Unpacker::number)?;
+        let &[accepted, served, ended, failed, dropped] = numbers.first_chunk()?;
+        let counts = Counts {
+            accepted,
+            served,
+            ended,
+            failed,
+            refused: from.list(Unpacker::number)?.try_into().ok()?,
+            dropped,
+            cpu: from.duration()?,
+        };
+        let span = |from: &mut Unpacker<'_>| {
+            Some(Span {
+                served: from.number()?,
+                refused: from.number()?,
+            })
+        };
+        let spans = from.list(span)?.try_into().ok()?;
+        Some(Self {
+            began,
+            counts: Cell::new(counts),
+            spans: RefCell::new((spans, from.number()?)),
+        })
+    }
+
     /// One was accepted.
     pub(crate) fn accepted(&self) {
         self.count(|counts| counts.accepted += 1);

@@ -57,7 +57,11 @@ impl Cgroups {
         }
         sweep(&folder);
         let folder = folder.join(format!("{NAME}{}", process::id()));
-        fs::create_dir(&folder).ok()?;
+        match fs::create_dir(&folder) {
+            // Of an earlier version of this process.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            made => made.ok()?,
+        }
         let can_kill = folder.join("cgroup.kill").exists();
         let ours = Self(Rc::new(Shared {
             folder,
@@ -75,11 +79,14 @@ impl Cgroups {
         let free = self.0.free.borrow_mut().pop();
         let group = match free {
             Some(group) => group,
-            None => {
+            None => loop {
                 let number = self.0.made.get() + 1;
                 self.0.made.set(number);
-                Group::make(self.0.folder.join(number.to_string()))?
-            }
+                match Group::make(self.0.folder.join(number.to_string())) {
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                    made => break made?,
+                }
+            },
         };
         let processes = group.folder.join("cgroup.procs");
         let processes = OpenOptions::new().write(true).open(processes)?;
@@ -88,6 +95,14 @@ impl Cgroups {
             group: Some(group),
         };
         Ok((cgroup, processes))
+    }
+
+    /// The group in the folder `folder`, which [`Cgroup::folder`] gave to an earlier version of this process.
+    pub fn again(&self, folder: PathBuf) -> Cgroup {
+        Cgroup {
+            ours: Rc::clone(&self.0),
+            group: Some(Group { folder }),
+        }
     }
 
     /// Removes what nobody is in, before this process ends.
@@ -99,6 +114,11 @@ impl Cgroups {
 }
 
 impl Cgroup {
+    /// Where it is.
+    pub fn folder(&self) -> Option<&Path> {
+        self.group.as_ref().map(|group| &*group.folder)
+    }
+
     /// True when somebody is in it.
     pub fn is_populated(&self) -> bool {
         self.group.as_ref().is_some_and(Group::is_populated)

@@ -30,6 +30,11 @@ impl Descriptors {
         numbers.filter(is_free).take(most).count() as u64
     }
 
+    /// Makes these the limits of this process, whose hard limit was not lower. setrlimit(2).
+    pub fn apply(self) -> io::Result<()> {
+        Ok(setrlimit(Resource::RLIMIT_NOFILE, self.soft, self.hard)?)
+    }
+
     /// Makes the hard limit count. setrlimit(2).
     pub fn raise(self) -> io::Result<()> {
         Ok(setrlimit(Resource::RLIMIT_NOFILE, self.hard, self.hard)?)

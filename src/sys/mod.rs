@@ -22,6 +22,7 @@ pub mod file;
 pub mod limit;
 pub mod load;
 pub mod log;
+pub mod memfile;
 pub mod memory;
 pub mod outlet;
 pub mod privilege;

@@ -49,6 +49,26 @@ impl Mask {
         self.0.contains(signal)
     }
 
+    /// The signals in the set, as numbers of this system.
+    pub fn numbers(&self) -> Vec<u32> {
+        self.0
+            .iter()
+            .map(|signal| (signal as c_int).unsigned_abs())
+            .collect()
+    }
+
+    /// The set of the signals with these numbers; others are passed over.
+    pub fn of(numbers: &[u32]) -> Self {
+        let numbers = numbers
+            .iter()
+            .filter_map(|&number| c_int::try_from(number).ok());
+        Self(
+            numbers
+                .filter_map(|number| Signal::try_from(number).ok())
+                .collect(),
+        )
+    }
+
     /// The same set without `signal`.
     pub fn without(mut self, signal: Signal) -> Self {
         self.0.remove(signal);

@@ -294,16 +294,7 @@ pub fn send_now(socket: impl AsFd, bytes: &[u8]) -> io::Result<usize> {
 pub fn discard(socket: impl AsFd) {
     let mut room = [0_u8; 4096];
     for _ in 0..16 {
-        // SAFETY: pointer and length are of the same array, which the call fills.
-        let length = unsafe {
-            libc::recv(
-                socket.as_fd().as_raw_fd(),
-                room.as_mut_ptr().cast(),
-                room.len(),
-                libc::MSG_DONTWAIT,
-            )
-        };
-        if length <= 0 {
+        if receive_now(&socket, &mut room).map_or(true, |length| length == 0) {
             return;
         }
     }
@@ -311,6 +302,15 @@ pub fn discard(socket: impl AsFd) {
 
 /// Takes what has come, at most `room` full, without waiting (EAGAIN when there is nothing); 0 is the end. recv(2).
 pub fn receive_now(socket: impl AsFd, room: &mut [u8]) -> io::Result<usize> {
+    receive(socket, room, libc::MSG_DONTWAIT)
+}
+
+/// The same, but all stays there to be taken. MSG_PEEK, recv(2).
+pub fn peek_now(socket: impl AsFd, room: &mut [u8]) -> io::Result<usize> {
+    receive(socket, room, libc::MSG_DONTWAIT | libc::MSG_PEEK)
+}
+
+fn receive(socket: impl AsFd, room: &mut [u8], flags: libc::c_int) -> io::Result<usize> {
     fd::retry(|| {
         // SAFETY: pointer and length are of the same slice, which is the call's to write.
         let received = unsafe {
@@ -318,7 +318,7 @@ pub fn receive_now(socket: impl AsFd, room: &mut [u8]) -> io::Result<usize> {
                 socket.as_fd().as_raw_fd(),
                 room.as_mut_ptr().cast(),
                 room.len(),
-                libc::MSG_DONTWAIT,
+                flags,
             )
         };
         usize::try_from(received).map_err(|_| io::Error::last_os_error())

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::tree::{Lifetime, Tree};
-use crate::service::{Signals, Stages};
+use crate::service::{Packer, Signals, Stages, Unpacker};
 use crate::sys::cgroup::Cgroups;
 use crate::sys::process::{self, Ended, Pid};
 use crate::sys::signal::Signal;
@@ -69,14 +69,39 @@ impl Children {
         let (cgroup, entrance) = cgroups.and_then(|cgroups| cgroups.make().ok()).unzip();
         let entrance = entrance.as_ref().map(AsFd::as_fd);
         let (pid, failure) = spawner.spawn(streams, environment, lines, entrance)?;
-        let (ended, end) = oneshot::channel();
-        self.running.borrow_mut().insert(pid, ended);
         Ok(Child {
             pid,
             failure,
-            end,
+            end: self.expect(pid),
             tree: Tree::new(pid, spawner.has_own_groups(), cgroup, self.lifetime),
         })
+    }
+
+    /// A child of this process from before an exec, which [`Child::pack`] has packed; if it has ended, with how.
+    pub(super) fn unpack(&self, from: &mut Unpacker<'_>, end: Option<Ended>) -> Option<Child> {
+        let tree = Tree::unpack(from, self.cgroups.as_ref())?;
+        let pid = tree.pid();
+        let told = match end {
+            None => self.expect(pid),
+            Some(end) => {
+                let (ended, told) = oneshot::channel();
+                let _ = ended.send(end);
+                told
+            }
+        };
+        Some(Child {
+            pid,
+            failure: None,
+            end: told,
+            tree,
+        })
+    }
+
+    /// Word of the end of the child `pid`, when it comes.
+    pub(super) fn expect(&self, pid: Pid) -> oneshot::Receiver<Ended> {
+        let (ended, end) = oneshot::channel();
+        self.running.borrow_mut().insert(pid, ended);
+        end
     }
 
     /// Starts a task that reaps each child that has ended and wakes who waits for it.
@@ -150,28 +175,40 @@ impl Child {
         (&mut self.end).await.unwrap_or_default()
     }
 
-    /// How the child ended, when it has, as `stages` or its lifetime may ask it to.
-    pub(super) async fn ended(&mut self, stages: &Stages) -> Ended {
+    /// How the child ended, when it has, as `stages` or its lifetime may ask it to; nothing when it is let go of.
+    pub(super) async fn ended(&mut self, stages: &Stages) -> Option<Ended> {
         loop {
             tokio::select! {
                 // First: a child that was reaped must not be sent a signal, which might be another's.
                 biased;
                 // Not by `gone`, which would borrow the tree too.
-                end = &mut self.end => return end.unwrap_or_default(),
-                () = self.tree.be_told(stages) => {}
+                end = &mut self.end => return Some(end.unwrap_or_default()),
+                is_let_go = self.tree.be_told(stages) => if is_let_go {
+                    return None;
+                }
             }
         }
     }
 
+    /// True when it was told to end: then its connection lasts until nobody of it is left.
+    pub(super) fn was_told(&self) -> bool {
+        self.tree.was_told()
+    }
+
     /// Sees to it, once the child has ended, that all that it started ends as it had to: waits for that if it was told to
-    /// end, and else lets it go on for the rest of its lifetime.
-    pub(super) async fn leave(mut self, stages: &Stages) {
-        if self.tree.was_told() {
-            // In a box: few connections come here, and all would hold the room.
-            Box::pin(self.tree.is_gone(stages)).await;
-        } else if self.tree.has_lifetime() && self.tree.is_there() {
-            let stages = stages.clone();
-            tokio::task::spawn_local(async move { self.tree.is_gone(&stages).await });
-        }
+    /// end, or has a lifetime. True when it is let go of before.
+    pub(super) async fn leave(&mut self, stages: &Stages) -> bool {
+        // In a box: few connections come here, and all would hold the room.
+        self.tree.will_be_told() && Box::pin(self.tree.is_gone(stages)).await
+    }
+
+    /// How it has ended, if that came when it was let go of already.
+    pub(super) fn has_ended(&mut self) -> Option<Ended> {
+        self.end.try_recv().ok()
+    }
+
+    /// All that the next version of this program has to know of it.
+    pub(super) fn pack(&self, to: &mut Packer) {
+        self.tree.pack(to);
     }
 }

@@ -1,6 +1,6 @@
 //! tcpclient: connect to one of a host's addresses, describe the connection, become the program.
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
 use std::time::Duration;
@@ -11,6 +11,7 @@ use super::facts::{self, Facts, Order};
 use super::host::{Reading, WRONG_FAMILY};
 use super::names::{Lookups, Names, look_up};
 use super::port;
+use super::proxy::{Header, Version};
 
 use crate::cli::{
     Arguments, During, Error, FAILED, Group, Opt, Verbosity, Voice, exec, group, number, reason,
@@ -93,6 +94,8 @@ pub struct Connecting {
     pub timeouts: [Duration; 2],
     /// Send small writes at once.
     pub no_delay: bool,
+    /// Begin with a PROXY header of this version.
+    pub send_proxy: Option<Version>,
 }
 
 impl Default for Connecting {
@@ -102,6 +105,7 @@ impl Default for Connecting {
             local_port: 0,
             timeouts: [Duration::from_secs(2), Duration::from_secs(58)],
             no_delay: false,
+            send_proxy: None,
         }
     }
 }
@@ -130,6 +134,15 @@ impl Connecting {
             "give an address x seconds, or x+y with a second try (default 2+58)",
             |it, value| {
                 it.timeouts = value.parse("seconds, as x or x+y", timeouts)?;
+                Ok(())
+            },
+        ),
+        Opt::value(
+            "send-proxy",
+            "version",
+            "begin with a PROXY header, 1 or 2, made of $TCPREMOTEIP and so on",
+            |it, value| {
+                it.send_proxy = Some(value.parse(Version::FORM, Version::parse)?);
                 Ok(())
             },
         ),
@@ -215,7 +228,12 @@ pub(crate) fn open(config: &Config, voice: Voice) -> Result<(OwnedFd, Changes), 
             runtime.wait(addresses).during("start")??
         }
     };
-    let connection = first_that_connects(config, addresses, voice)?;
+    let mut connection = first_that_connects(config, addresses, voice)?;
+    if let Some(version) = config.connecting.send_proxy {
+        let header = Header::of_variables(process::variable).write(version);
+        // Nothing has been sent before: there is room for it.
+        connection.write_all(&header).during("send PROXY header")?;
+    }
     if config.connecting.no_delay {
         // As the original: a socket that does not take the option is used without it.
         let _ = connection.set_nodelay(true);

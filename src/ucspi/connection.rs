@@ -1,5 +1,6 @@
 //! One connection's life, from accept to its end line: what happens to it, in order.
 
+use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
 use std::net::IpAddr;
@@ -18,8 +19,9 @@ use super::facts::Order;
 use super::gate::{Gate, Guest, Refusal};
 use super::layer::{Layer, Met};
 use super::log::Log;
+use super::moved::{Moved, Place};
 use super::record::Record;
-use crate::service::{Arrival, End, Entered, Service, Stage, Stages, Undecided};
+use crate::service::{Arrival, End, Entered, Service, Slot, Stage, Stages, Tasks, Undecided};
 use crate::sys::fd;
 use crate::sys::memory;
 use crate::sys::process::Pid;
@@ -37,70 +39,114 @@ pub(super) struct Server {
     pub(super) log: Log,
     /// What stands between a connection and its program.
     pub(super) layer: Option<Rc<dyn Layer>>,
+    /// Connections that were let go of.
+    pub(super) moved: RefCell<Vec<Moved>>,
+    /// The tasks of connections, also of those that have no slot any more.
+    pub(super) tasks: Tasks,
+}
+
+/// A connection that is to be served.
+pub(super) enum Case {
+    /// It was just accepted.
+    Arrived(Arrival),
+    /// It was let go of: with what counts it, and its place among the undecided if it is one of them.
+    Moved(Box<(Moved, Option<Entered>, Slot, Option<Undecided>)>),
+}
+
+/// How far a connection has come.
+enum Begun {
+    /// It was refused or dropped.
+    Refused,
+    /// It was let go of at the gate.
+    LetGo(OwnedFd),
+    /// Its program runs, or has ended. What carries its bytes, if the program does not have the connection itself.
+    Program(Child, Option<Entered>, Option<JoinHandle<()>>),
+    /// Its program has ended, and that was told.
+    Rest(Child),
 }
 
 /// A connection that is not decided after so long is told of.
 const NOTABLE: Duration = Duration::from_secs(1);
 
-/// Serves one connection: returns when its program has ended, or when it was refused or dropped.
-pub(super) async fn serve(server: Rc<Server>, arrival: Arrival) {
-    let Arrival {
-        connection,
-        remote,
-        // Let go of when all is over.
-        slot: _slot,
-        undecided,
-    } = arrival;
-    let mut record = server.log.arrived(remote);
-    // In a box: what it takes to decide is of no use to a connection that is served, and there are many of them.
-    let begun = Box::pin(begin(&server, connection, undecided, &mut record)).await;
-    let Some(Begun {
-        mut child,
-        entered,
-        carrying,
-    }) = begun
-    else {
-        return;
+/// Serves one connection: returns when its program has ended, or when it was refused, dropped or let go of.
+pub(super) async fn serve(server: Rc<Server>, case: Case) {
+    let _task = server.tasks.enter();
+    // In boxes: what it takes to decide is of no use to a connection that is served, and there are many of them.
+    let (mut record, slot, begun) = match case {
+        Case::Arrived(arrival) => {
+            let mut record = server.log.arrived(arrival.remote);
+            let begun = begin(
+                &server,
+                arrival.connection,
+                Some(arrival.undecided),
+                &mut record,
+            );
+            let begun = Box::pin(begun).await;
+            (record, arrival.slot, begun)
+        }
+        Case::Moved(moved) => {
+            let (Moved { mut record, at, .. }, entered, slot, undecided) = *moved;
+            let begun = match at {
+                Place::Gate(connection) => {
+                    Box::pin(begin(&server, connection, undecided, &mut record)).await
+                }
+                Place::Program(child) => Begun::Program(child, entered, None),
+                Place::Rest(child) => Begun::Rest(child),
+            };
+            (record, slot, begun)
+        }
+    };
+    let let_go = |record, counts, at| {
+        let moved = Moved { record, counts, at };
+        server.moved.borrow_mut().push(moved);
     };
     let stages = server.service.stages();
-    let end = child.ended(stages).await;
-    if let Some(carrying) = carrying {
-        carried(carrying, stages).await;
+    let mut child = match begun {
+        Begun::Refused => return,
+        Begun::LetGo(connection) => return let_go(record, false, Place::Gate(connection)),
+        Begun::Rest(child) => child,
+        Begun::Program(mut child, entered, carrying) => {
+            let Some(end) = child.ended(stages).await else {
+                return let_go(record, entered.is_some(), Place::Program(child));
+            };
+            if let Some(carrying) = carrying {
+                carried(carrying, stages).await;
+            }
+            // Before the log says so: who reads it may count on it.
+            if let Some(entered) = entered {
+                entered.ended(End {
+                    status: Some(end.status),
+                    served: record.served(),
+                });
+            }
+            record.end = Some(end);
+            server.log.ended(&record);
+            child
+        }
+    };
+    // Let go of when all is over; what goes on by itself needs none.
+    let slot = child.was_told().then_some(slot);
+    if child.leave(stages).await {
+        let_go(record, false, Place::Rest(child));
     }
-    // Before the log says so: who reads it may count on it.
-    if let Some(entered) = entered {
-        entered.ended(End {
-            status: Some(end.status),
-            served: record.served(),
-        });
-    }
-    record.end = Some(end);
-    server.log.ended(&record);
-    child.leave(stages).await;
+    drop(slot);
 }
 
-/// A connection that is served.
-struct Begun {
-    child: Child,
-    entered: Option<Entered>,
-    /// What carries its bytes, if the program does not have the connection itself.
-    carrying: Option<JoinHandle<()>>,
-}
-
-/// Decides about a connection, and makes its child; nothing when it was refused or dropped. Nothing of ours holds a
-/// connection that is served, but a layer: the peer would not see its end.
+/// Decides about a connection, and makes its child. Nothing of ours holds a connection that is served, but a layer: the
+/// peer would not see its end.
 async fn begin(
     server: &Rc<Server>,
     connection: OwnedFd,
-    undecided: Undecided,
+    undecided: Option<Undecided>,
     record: &mut Record,
-) -> Option<Begun> {
+) -> Begun {
     let log = &server.log;
     let mut guest = match admit(server, &connection, record).await {
         Ok(guest) => guest,
+        Err(Refusal::LetGo) => return Begun::LetGo(connection),
         Err(refusal) => {
             log.refused(record, &refusal);
-            return None;
+            return Begun::Refused;
         }
     };
     log.let_in(record, &guest);
@@ -110,14 +156,17 @@ async fn begin(
             Ok((stream, met)) => (stream, Some(met)),
             Err(why) => {
                 log.refused(record, &Refusal::Unmet(layer.name(), why));
-                return None;
+                return Begun::Refused;
             }
         },
     };
-    let child = spawn(server, &stream, met.as_ref(), &guest, record);
-    let child = child
-        .map_err(|error| log.dropped(record, b"fork", &error))
-        .ok()?;
+    let child = match spawn(server, &stream, met.as_ref(), &guest, record) {
+        Ok(child) => child,
+        Err(error) => {
+            log.dropped(record, b"fork", &error);
+            return Begun::Refused;
+        }
+    };
     log.begun(record, child.pid);
     if let Some(Failure { step, error }) = &child.failure {
         let doing = match step {
@@ -126,13 +175,11 @@ async fn begin(
         };
         log.failed(record, doing, error);
     }
-    undecided.served();
+    if let Some(undecided) = undecided {
+        undecided.served();
+    }
     let carrying = met.map(|met| carry(server, met, child.pid));
-    Some(Begun {
-        child,
-        entered: guest.entered.take(),
-        carrying,
-    })
+    Begun::Program(child, guest.entered.take(), carrying)
 }
 
 /// Has a layer carry the bytes of a connection whose process is `pid`. What only the process is to hold is let go of.
@@ -165,41 +212,61 @@ async fn admit(
     connection: &OwnedFd,
     record: &mut Record,
 ) -> Result<Guest, Refusal> {
-    let (number, admitted) = {
-        let mut gate = pin!(server.gate.admit(connection, record));
-        let mut gate = poll_fn(|context| match gate.as_mut().poll(context) {
-            // The lack was met here, or by somebody who cannot do without: then this one's memory is back at least.
-            _ if memory::is_short() => {
-                let error = io::ErrorKind::OutOfMemory.into();
-                Poll::Ready(Err(Refusal::Unable(b"get memory".to_vec(), error)))
-            }
-            admitted => admitted,
-        });
-        // Most are decided at once, and need no clock.
-        tokio::select! {
-            biased;
-            admitted = &mut gate => return admitted,
-            () = std::future::ready(()) => {}
-        }
-        wait(server, record.remote.ip(), &mut gate).await
-    };
+    let ip = record.remote.ip();
+    if record.announced.is_none() {
+        let before = record.number;
+        let announced = server.gate.announce(connection, record);
+        let (number, announced) = patiently(server, ip, before, announced).await;
+        record.number = number;
+        announced?;
+    }
+    let number = record.number;
+    let ip = record.remote.ip();
+    let (number, admitted) =
+        patiently(server, ip, number, server.gate.admit(connection, record)).await;
     record.number = number;
     admitted
 }
 
-/// Waits for the gate; gives also the number that a connection from `ip` got when it was told of.
-async fn wait(
+/// Does a part of what the gate does, with a connection from `ip`; gives also the number that it has got, when it was told
+/// of, if it had no `number` before.
+async fn patiently<T>(
     server: &Server,
     ip: IpAddr,
-    mut gate: impl Future<Output = Result<Guest, Refusal>> + Unpin,
-) -> (Option<Pid>, Result<Guest, Refusal>) {
+    number: Option<Pid>,
+    part: impl Future<Output = Result<T, Refusal>>,
+) -> (Option<Pid>, Result<T, Refusal>) {
+    let mut part = pin!(part);
+    let mut part = poll_fn(|context| match part.as_mut().poll(context) {
+        // The lack was met here, or by somebody who cannot do without: then this one's memory is back at least.
+        _ if memory::is_short() => {
+            let error = io::ErrorKind::OutOfMemory.into();
+            Poll::Ready(Err(Refusal::Unable(b"get memory".to_vec(), error)))
+        }
+        done => done,
+    });
+    // Most are decided at once, and need no clock.
+    tokio::select! {
+        biased;
+        done = &mut part => return (number, done),
+        () = std::future::ready(()) => {}
+    }
+    wait(server, ip, number, &mut part).await
+}
+
+async fn wait<T>(
+    server: &Server,
+    ip: IpAddr,
+    mut number: Option<Pid>,
+    mut part: impl Future<Output = Result<T, Refusal>> + Unpin,
+) -> (Option<Pid>, Result<T, Refusal>) {
     let mut notable = pin!(sleep(NOTABLE));
-    let mut number = None;
     loop {
         tokio::select! {
             biased;
-            admitted = &mut gate => return (number, admitted),
+            done = &mut part => return (number, done),
             () = server.service.stages().reach(Stage::Ask) => return (number, Err(Refusal::Late)),
+            () = server.service.stages().recall() => return (number, Err(Refusal::LetGo)),
             () = &mut notable, if number.is_none() && server.log.is_detailed() => {
                 number = server.log.waiting(ip);
             }

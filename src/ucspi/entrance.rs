@@ -1,6 +1,7 @@
 //! The entrance: what all servers have alike that let guests in by the `gate`, whatever they do with them
 //! then. It is one part of their command lines, and what is set up from it before the first connection.
 
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -10,12 +11,15 @@ use super::host::Reading;
 use super::log::Log;
 use super::names::Lookups;
 use super::port;
-use crate::cli::{Arguments, Error, Format, Group, Opt, Verbosity, Voice, group};
+use super::upgrade::Before;
+use crate::cli::{Arguments, During, Error, Format, Group, Opt, Verbosity, Voice, group};
 use crate::dns::Resolver;
 use crate::service::control::{Answers, Control};
 use crate::service::{
-    Appetite, Drain, List, Listener, Listening, Overload, Room, Service, SourceTerms, Start, Terms,
+    Appetite, Drain, Given, List, Listener, Listening, Overload, Room, Service, SourceTerms, Start,
+    State, Supervisor, Terms,
 };
+use crate::sys::signal::Mask;
 
 /// Where to listen, for whom, and who may come in.
 #[derive(Debug, Default)]
@@ -85,51 +89,95 @@ pub(crate) struct Door {
     resolver: Resolver,
     control: Option<Control>,
     room: Room,
-    listener: Listener,
+    listeners: Vec<Listener>,
+    given: Given,
+    before: Option<Before>,
     voice: Voice,
 }
 
 /// All that lets guests in, and keeps count of them.
 pub(crate) struct Admission {
-    pub(crate) listener: Listener,
+    pub(crate) listeners: Vec<Listener>,
     pub(crate) service: Rc<Service>,
     pub(crate) gate: Gate,
     pub(crate) log: Log,
+    /// Connections of the version before, packed, if this one goes on with them.
+    pub(crate) connections: Option<Vec<u8>>,
+    /// Who wants to know that all of this serves.
+    pub(crate) supervisor: Supervisor,
 }
 
 impl Door {
     /// Binds the control socket and the port, and gives up privileges.
     ///
     /// # Errors
-    /// Whatever keeps a server from starting: 100 for a wrong host, 111 otherwise, with the original's messages.
+    /// Whatever keeps a server from starting: 100 for a wrong host, 111 otherwise, with the original's messages. 0, in
+    /// silence: this was a trial, and it could serve.
     pub(crate) fn open(
         mut entrance: Entrance,
+        mut given: Given,
         start: &Start,
         appetite: Appetite,
         voice: Voice,
     ) -> Result<Self, Error> {
         let resolver = Resolver::new(entrance.lookups.limit());
-        let place = entrance
-            .reading
-            .place(&entrance.host, entrance.port, &resolver);
-        let place = start.wait(place)?;
-        let privileges = entrance.account.privileges();
-        let control = entrance.control.take();
-        let control = control
-            .map(|path| Control::bind(path, privileges))
-            .transpose()?;
+        let before = given.state();
+        let before = before.map(|state| Before::unpack(&state.rest, &entrance.sources));
+        let before = before.transpose()?;
+        let mut places = Vec::new();
+        if before.is_none() {
+            let Entrance {
+                host,
+                port,
+                listening,
+                ..
+            } = &entrance;
+            let all = entrance
+                .reading
+                .places(host, *port, &listening.also, &resolver);
+            places = start.wait(all)?;
+        }
         // Before the port: who starts, can serve.
         let memory = resolver.clone();
         let room = Room::new(appetite, move || memory.forget())?;
-        let listener = start.listen(place, &entrance.listening, privileges)?;
+        given.end_trial()?;
+        let privileges = entrance.account.privileges();
+        let control = entrance.control.take();
+        let control = control.map(|path| given.control(path, privileges));
+        let control = control.transpose()?;
+        let listeners = start.listen(&places, &entrance.listening, &mut given, privileges)?;
         Ok(Self {
             entrance,
             resolver,
             control,
             room,
-            listener,
+            listeners,
+            given,
+            before,
             voice,
         })
+    }
+
+    /// What the next version of the program gets: descriptors, and what is known of them. `mask` is the signal mask that
+    /// this one was started with.
+    ///
+    /// # Errors
+    /// 111: no more descriptors.
+    pub(super) fn keep(&self, mask: Mask) -> Result<(State, Vec<OwnedFd>), Error> {
+        let mut kept = Vec::new();
+        for listener in &self.listeners {
+            kept.push(listener.copy().during("get a descriptor")?);
+        }
+        let control = self.control.as_ref().map(Control::copy).transpose()?;
+        let state = State {
+            mask,
+            listeners: kept.iter().map(AsRawFd::as_raw_fd).collect(),
+            control: control.as_ref().map(AsRawFd::as_raw_fd),
+            limit: self.entrance.listening.limit,
+            rest: Vec::new(),
+        };
+        kept.extend(control);
+        Ok((state, kept))
     }
 
     /// Within the runtime: makes all that lets guests in, and answers who asks how the server is. `drain` is what to do
@@ -143,13 +191,18 @@ impl Door {
             resolver,
             control,
             room,
-            listener,
+            listeners,
+            given,
+            before,
             voice,
         } = self;
         let terms = Terms {
-            limit: entrance.listening.limit,
+            // As somebody has set it meanwhile.
+            limit: given
+                .state()
+                .map_or(entrance.listening.limit, |state| state.limit),
             rate: entrance.listening.rate,
-            decision: entrance.lookups.limit(),
+            decision: entrance.gate.limit(&entrance.lookups),
             drain,
             overload: Overload::Queue,
         };
@@ -161,15 +214,16 @@ impl Door {
             entrance.lookups,
             as_ipv6,
             resolver,
-            listener.address,
+            Listener::common_address(&listeners),
         );
         let mut log = Log::new(voice, as_ipv6);
+        let connections = before.map(|before| before.go_on(&mut log, &mut gate));
         if let Some(control) = control {
             let list = List::default();
             log = log.with_list(list.clone());
             control.answer(Answers {
                 name: voice.name(),
-                address: listener.address.to_string(),
+                address: Listener::addresses(&listeners),
                 service: Rc::clone(&service),
                 tally: log.tally(),
                 list,
@@ -177,10 +231,12 @@ impl Door {
             })?;
         }
         Ok(Admission {
-            listener,
+            listeners,
             service,
             gate,
             log,
+            connections,
+            supervisor: given.supervisor,
         })
     }
 }

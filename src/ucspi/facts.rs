@@ -1,9 +1,11 @@
 //! What is known of a connection, as a program sees it. Source: tcp-environ(5) of the originals, and observed runs.
 
 use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
 
 use super::environ::Changes;
 use super::names::Names;
+use super::proxy::Announced;
 use crate::sys::socket;
 
 /// One end of a connection, as text.
@@ -27,6 +29,10 @@ pub(crate) struct Facts {
     pub(super) info: Option<Vec<u8>>,
     /// The interface of a link-local connection.
     interface: Option<Vec<u8>>,
+    /// What a PROXY header said; there wherever one may come.
+    announced: Option<Rc<Announced>>,
+    /// IPv4 addresses are shown as IPv6.
+    as_ipv6: bool,
 }
 
 /// The order in which a program puts the address and the port of an end into the environment.
@@ -53,7 +59,15 @@ impl Facts {
             remote: end(remote, names.remote_host),
             info: names.remote_info,
             interface: scope.map(socket::interface_name),
+            announced: None,
+            as_ipv6,
         }
+    }
+
+    /// With what was `announced`.
+    pub(super) fn with(mut self, announced: Option<Rc<Announced>>) -> Self {
+        self.announced = announced;
+        self
     }
 
     /// The changes to the environment that tell a program. What is not known, or not meant for this kind of connection,
@@ -65,7 +79,21 @@ impl Facts {
         changes.set_if_known("TCP6INTERFACE", self.interface.as_deref());
         self.end(&mut changes, "REMOTE", &self.remote, order);
         self.both(&mut changes, "REMOTEINFO", self.info.as_deref());
+        if let Some(announced) = &self.announced {
+            self.announced(&mut changes, announced);
+        }
         changes
+    }
+
+    fn announced(&self, changes: &mut Changes, announced: &Announced) {
+        let proxy = announced.proxy();
+        let ip = proxy.map(|proxy| shown(proxy.ip(), self.as_ipv6));
+        let port = proxy.map(|proxy| proxy.port().to_string());
+        changes.set_if_known("TCPPROXYIP", ip.as_deref().map(str::as_bytes));
+        changes.set_if_known("TCPPROXYPORT", port.as_deref().map(str::as_bytes));
+        for (name, value) in announced.facts.variables() {
+            changes.set_if_known(name, value);
+        }
     }
 
     fn end(&self, changes: &mut Changes, side: &str, end: &End, order: Order) {

@@ -1,21 +1,23 @@
 //! The gate: what is done to every connection, from accept to the verdict, in order. What is then done with it is the
 //! server's.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ffi::OsStr;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::time::Duration;
 
 use super::facts::{Facts, canonical};
 use super::limits;
 use super::names::{Lookups, Names, look_up};
+use super::proxy::{Announced, V2_MAX, take::take};
 use super::record::{Known, Record};
 use crate::cli::Opt;
 use crate::dns::Resolver;
 use crate::rules::{Peer, Rules, Verdict};
-use crate::service::{Entered, Reason, SourceTerms, Sources};
+use crate::service::{Appetite, Entered, Networks, Reason, SourceTerms, Sources};
 use crate::sys::{socket, watch};
 
 /// What the command line says about connections before they are served.
@@ -33,6 +35,10 @@ pub struct Terms {
     pub clear_ip_options: bool,
     /// Send small writes at once.
     pub no_delay: bool,
+    /// From these sources each connection begins with a PROXY header.
+    pub proxies: Networks,
+    /// How long that may take to come.
+    pub proxy_timeout: Duration,
 }
 
 impl Default for Terms {
@@ -44,6 +50,8 @@ impl Default for Terms {
             banner: Vec::new(),
             clear_ip_options: true,
             no_delay: false,
+            proxies: Networks::default(),
+            proxy_timeout: Duration::from_secs(5),
         }
     }
 }
@@ -99,7 +107,52 @@ impl Terms {
         Opt::flag("D", "send small writes at once (TCP_NODELAY)", |terms| {
             terms.no_delay = true;
         }),
+        Opt::value(
+            "proxy",
+            "networks",
+            "believe the PROXY header, which these must send: 192.0.2.0/24,2001:db8::/32",
+            |terms, value| {
+                terms.proxies = value.parse(Networks::FORM, Networks::parse)?;
+                Ok(())
+            },
+        ),
+        Opt::value(
+            "proxy-timeout",
+            "seconds",
+            "wait this long for a PROXY header (default 5)",
+            |terms, value| {
+                terms.proxy_timeout = value.seconds()?;
+                Ok(())
+            },
+        ),
     ];
+
+    /// True when a connection may have to be waited for.
+    pub(crate) fn wait(&self) -> bool {
+        !self.banner.is_empty() || !self.proxies.are_none()
+    }
+
+    /// How long a decision may take with these look-ups.
+    pub(crate) fn limit(&self, lookups: &Lookups) -> Duration {
+        if self.proxies.are_none() {
+            return lookups.limit();
+        }
+        lookups.limit().saturating_add(self.proxy_timeout)
+    }
+
+    /// What memory connections take with these look-ups.
+    pub(crate) fn appetite(&self, lookups: &Lookups) -> Appetite {
+        let appetite = lookups.appetite();
+        if self.proxies.are_none() {
+            return appetite;
+        }
+        // Room for a header, and what it says.
+        Appetite {
+            arrival: appetite.arrival + 2 * V2_MAX,
+            undecided: appetite.undecided + 2 * V2_MAX,
+            ..appetite
+        }
+    }
 }
 
 /// The terms, and what is needed to keep them.
@@ -149,12 +202,16 @@ impl Guest {
 pub(crate) enum Refusal {
     /// The rules say so, or its source may not have it.
     Denied(Reason, Box<Guest>),
+    /// No PROXY header came that can be believed: what was wrong.
+    Unannounced(Vec<u8>),
     /// What could not be done, to follow the words "unable to", and why.
     Unable(Vec<u8>, io::Error),
     /// The server ends before that is known.
     Late,
     /// The layer of this name does not get on with the peer, and why.
     Unmet(&'static str, String),
+    /// None: it is let go of before that is known, to be gone on with.
+    LetGo,
 }
 
 impl Gate {
@@ -190,6 +247,42 @@ impl Gate {
         self.sources.get_or_insert_with(new).clone()
     }
 
+    /// Comes first: takes the PROXY header, where one must come. From then on `record` is of the connection that it
+    /// announces. From others a header is never looked at.
+    ///
+    /// # Errors
+    /// None came that can be believed.
+    pub(crate) async fn announce(
+        &self,
+        connection: &OwnedFd,
+        record: &mut Record,
+    ) -> Result<(), Refusal> {
+        let proxies = &self.terms.proxies;
+        if proxies.are_none() {
+            return Ok(());
+        }
+        let mut announced = Announced::default();
+        if proxies.hold(record.remote.ip()) {
+            // In a box: a connection that brings none does not pay for its room.
+            let header = Box::pin(take(connection, self.terms.proxy_timeout)).await;
+            let header = header.map_err(Refusal::Unannounced)?;
+            announced.ends = header.addresses.map(|ends| (record.remote, ends));
+            announced.facts = header.facts;
+        }
+        record.announce(announced);
+        Ok(())
+    }
+
+    /// The sources, where they are counted.
+    pub(super) fn sources(&self) -> Option<&Sources> {
+        self.sources.as_ref()
+    }
+
+    /// Goes on counting `sources`.
+    pub(super) fn go_on_counting(&mut self, sources: Sources) {
+        self.sources = Some(sources);
+    }
+
     /// Takes a connection as far as the verdict, and what its rule limits. A peer that is refused is told so.
     ///
     /// # Errors
@@ -206,13 +299,31 @@ impl Gate {
         decided
     }
 
+    /// Does both.
+    ///
+    /// # Errors
+    /// Those of both.
+    pub(crate) async fn receive(
+        &self,
+        connection: &OwnedFd,
+        record: &mut Record,
+    ) -> Result<Guest, Refusal> {
+        self.announce(connection, record).await?;
+        self.admit(connection, record).await
+    }
+
     async fn decide(&self, connection: &OwnedFd, record: &Record) -> Result<Guest, Refusal> {
         let remote = record.remote;
-        self.set_options(connection, remote);
-        let local = self.local_address(connection);
+        let announced = record.announced.clone();
+        let ends = announced.as_ref().and_then(|announced| announced.ends);
+        let (peer, local) = match ends {
+            Some((proxy, addresses)) => (proxy, Ok(addresses.local)),
+            None => (remote, self.local_address(connection)),
+        };
+        self.set_options(connection, peer);
         let local = canonical(local.map_err(unable(b"get local address"))?);
         let guest = |names, verdict, entered| {
-            let facts = Facts::of(local, remote, names, self.as_ipv6);
+            let facts = Facts::of(local, remote, names, self.as_ipv6).with(announced.clone());
             Guest {
                 local,
                 facts,
@@ -228,10 +339,10 @@ impl Gate {
             let guest = guest(self.known_names(), Verdict::default(), None);
             Refusal::Denied(reason, guest.into())
         })?;
-        banner(connection, &self.terms.banner)
+        banner(connection, &self.terms.banner, &record.greeted)
             .await
             .map_err(unable(b"print banner"))?;
-        let names = self.names(local, remote).await;
+        let names = self.names(local, remote, ends.is_some()).await;
         let mut guest = guest(names, Verdict::default(), entered);
         guest.verdict = self.verdict(remote.ip(), &guest.facts)?;
         if let Some(reason) = self.objection(&guest) {
@@ -289,13 +400,17 @@ impl Gate {
         Ok(address)
     }
 
-    async fn names(&self, local: SocketAddr, remote: SocketAddr) -> Names {
-        let lookups = &self.lookups;
-        if lookups.are_needed() {
+    async fn names(&self, local: SocketAddr, remote: SocketAddr, is_announced: bool) -> Names {
+        let of_announced = is_announced.then(|| self.lookups.of_announced());
+        let lookups = match &of_announced {
+            Some(lookups) => lookups.as_ref(),
+            None => Some(&self.lookups),
+        };
+        match lookups.filter(|lookups| lookups.are_needed()) {
             // In a box: a connection that needs none does not pay for their room.
-            return Box::pin(look_up(lookups, &self.resolver, local, remote)).await;
+            Some(lookups) => Box::pin(look_up(lookups, &self.resolver, local, remote)).await,
+            None => self.known_names(),
         }
-        self.known_names()
     }
 
     /// What is known without asking anybody.
@@ -327,11 +442,11 @@ fn unable(doing: &[u8]) -> impl FnOnce(io::Error) -> Refusal {
     move |error| Refusal::Unable(doing.to_vec(), error)
 }
 
-/// Sends all of `text`, waiting for a peer that does not read.
-async fn banner(connection: &OwnedFd, mut text: &[u8]) -> io::Result<()> {
-    while !text.is_empty() {
-        match socket::send_now(connection, text) {
-            Ok(sent) => text = &text[sent..],
+/// Sends all of `text` that was not `sent` yet, waiting for a peer that does not read.
+async fn banner(connection: &OwnedFd, text: &[u8], sent: &Cell<usize>) -> io::Result<()> {
+    while let Some(rest) = text.get(sent.get()..).filter(|rest| !rest.is_empty()) {
+        match socket::send_now(connection, rest) {
+            Ok(more) => sent.set(sent.get() + more),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 let connection = watch::writable(connection.as_fd())?;
                 connection.writable().await?.retain_ready();

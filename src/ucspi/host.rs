@@ -5,6 +5,7 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 
+use super::port;
 use crate::cli::{During, Error, Opt, reason};
 use crate::dns::{Families, Resolver, literal};
 use crate::service::Place;
@@ -69,6 +70,26 @@ impl Reading {
         }
         address.set_port(port);
         Ok(Place::Address(address))
+    }
+
+    /// The same for `host` and `port`, and then for each `also`, which is written `HOST:PORT`.
+    ///
+    /// # Errors
+    /// As [`Self::place`]; 100: it is written otherwise.
+    pub(crate) async fn places(
+        &self,
+        host: &[u8],
+        port: u16,
+        also: &[Vec<u8>],
+        resolver: &Resolver,
+    ) -> Result<Vec<Place>, Error> {
+        let also = also.iter().map(|text| split(text));
+        let also = also.collect::<Result<Vec<_>, _>>()?;
+        let mut places = vec![self.place(host, port, resolver).await?];
+        for (host, port) in also {
+            places.push(self.place(host, port, resolver).await?);
+        }
+        Ok(places)
     }
 
     /// The addresses of `operand`, which is called `shown` in messages: at least one, IPv4 first, those of each family
@@ -149,6 +170,17 @@ fn not_now(shown: &[u8], error: &io::Error) -> Error {
         b": ",
     ];
     Error::fatal([&text.concat(), reason(error).as_bytes()].concat())
+}
+
+/// `HOST:PORT`; an IPv6 address may stand in brackets.
+///
+/// # Errors
+/// 100: it is none.
+pub(crate) fn split(text: &[u8]) -> Result<(&[u8], u16), Error> {
+    let wrong = || Error::operand([b"option --also needs host:port, not \"", text, b"\""].concat());
+    let colon = text.iter().rposition(|&byte| byte == b':');
+    let (host, port) = text.split_at(colon.ok_or_else(wrong)?);
+    Ok((host, port::port(&port[1..])?))
 }
 
 /// The number of the interface called `name`; 0 for none.

@@ -13,7 +13,7 @@ use super::gate::{Guest, Refusal};
 use super::record::{Known, Record};
 use super::sum::Sum;
 use crate::cli::{FAILED, Format, Json, PERMANENT, Voice, reason};
-use crate::service::{List, Reason, Row, Tally};
+use crate::service::{List, Packer, Reason, Row, Tally, Unpacker};
 use crate::sys::process::{Ended, Pid};
 use crate::sys::spawn::PidLine;
 
@@ -33,6 +33,22 @@ pub(crate) struct Log {
     sum: Sum,
     tally: Rc<Tally>,
     list: Option<List>,
+}
+
+/// What a log has counted.
+pub(super) struct Counted {
+    unserved: Pid,
+    tally: Tally,
+}
+
+impl Counted {
+    /// As [`Log::pack`] has packed it.
+    pub(super) fn unpack(from: &mut Unpacker<'_>) -> Option<Self> {
+        Some(Self {
+            unserved: from.number::<u32>()?.try_into().ok()?,
+            tally: Tally::unpack(from)?,
+        })
+    }
 }
 
 impl Log {
@@ -59,27 +75,56 @@ impl Log {
         Rc::clone(&self.tally)
     }
 
+    /// Says what happens to the server itself.
+    pub(super) fn say(&self, words: &[u8]) {
+        self.voice
+            .tell_as(&[words], || Json::event("upgrade").text("text", words));
+    }
+
+    /// Says what goes wrong with the server itself.
+    pub(super) fn warn(&self, words: &[u8]) {
+        self.voice.warn(&[words]);
+    }
+
     /// The server ends: what has not been said yet is.
     pub(crate) fn end_all(&self) {
         self.sum.tell();
+    }
+
+    /// What it has counted.
+    pub(super) fn pack(&self, to: &mut Packer) {
+        to.number(self.unserved.get().unsigned_abs());
+        self.tally.pack(to);
+    }
+
+    /// Goes on counting from there.
+    pub(super) fn go_on(&mut self, counted: Counted) {
+        self.unserved = Cell::new(counted.unserved);
+        self.tally = Rc::new(counted.tally);
     }
 
     /// A connection has arrived: what is known of it. Nothing is said yet.
     pub(crate) fn arrived(&self, remote: SocketAddr) -> Record {
         self.tally.accepted();
         let mut record = Record::new(remote);
+        self.keep(&mut record);
+        record
+    }
+
+    /// Lists a connection, where there is a list.
+    pub(super) fn keep(&self, record: &mut Record) {
         record.listed = self.list.as_ref().map(|list| {
+            let known = record.known.as_deref().cloned().unwrap_or_default();
             list.add(Row {
                 arrived: record.arrived,
-                number: None,
+                number: record.number,
                 remote: record.remote.to_string(),
-                local: None,
-                host: None,
-                info: None,
-                rule: None,
+                local: known.local.map(|local| local.to_string()),
+                host: known.host,
+                info: known.info,
+                rule: known.rule,
             })
         });
-        record
     }
 
     /// `pid PID from IP` and `ok PID ...`: a connection gets its process. The child writes them, with its own pid, before
@@ -196,6 +241,12 @@ impl Log {
                 self.dropped(record, doing, error);
                 FAILED
             }
+            Refusal::Unannounced(why) => {
+                self.tally.dropped();
+                self.gave_up(record, why);
+                FAILED
+            }
+            Refusal::LetGo => return,
             Refusal::Late => {
                 self.tally.dropped();
                 self.gave_up(record, b"unable to decide about it: the server ends");
@@ -291,7 +342,7 @@ impl Log {
                 (row.host, row.info, row.rule) = (known.host, known.info, known.rule);
             });
         }
-        if self.voice.is_json() {
+        if self.voice.is_json() || record.listed.is_some() {
             record.known = Some(guest.known().into());
         }
     }
@@ -306,14 +357,18 @@ impl Log {
         pid: Option<impl std::fmt::Display>,
     ) -> Json {
         let local = known.local.map(|local| local.to_string());
-        Json::event(event)
+        let event = Json::event(event)
             .value("number", number)
             .number("pid", pid)
             .known("local", local.as_ref().map(String::as_bytes))
             .text("remote", record.remote.to_string().as_bytes())
             .known("host", known.host.as_deref())
             .known("info", known.info.as_deref())
-            .known("rule", known.rule.as_deref())
+            .known("rule", known.rule.as_deref());
+        match record.proxy() {
+            Some(proxy) => event.text("proxy", proxy.to_string().as_bytes()),
+            None => event,
+        }
     }
 
     /// `EVENT NUMBER from IP`

@@ -17,6 +17,8 @@ pub struct Lookups {
     pub local_host: Option<Vec<u8>>,
     /// Look up the remote name.
     pub remote_host: bool,
+    /// Names were asked for; without that, those of an announced connection are not looked up.
+    pub names_are_asked: bool,
     /// Forget a remote name that does not lead back to the address.
     pub paranoid: bool,
     /// Ask the remote ident server.
@@ -35,6 +37,7 @@ impl Default for Lookups {
         Self {
             local_host: None,
             remote_host: true,
+            names_are_asked: false,
             paranoid: false,
             ident: true,
             ident_is_last: false,
@@ -52,9 +55,11 @@ impl Lookups {
     pub const OPTIONS: &'static [Opt<Self>] = &[
         Opt::flag("h", "look up the remote name (default)", |lookups| {
             lookups.remote_host = true;
+            lookups.names_are_asked = true;
         }),
         Opt::flag("H", "do not look up the remote name", |lookups| {
             lookups.remote_host = false;
+            lookups.names_are_asked = false;
         }),
         Opt::flag(
             "r",
@@ -89,7 +94,10 @@ impl Lookups {
         Opt::flag(
             "p",
             "paranoid: forget a remote name that does not lead back to the address",
-            |lookups| lookups.paranoid = true,
+            |lookups| {
+                lookups.paranoid = true;
+                lookups.names_are_asked = true;
+            },
         ),
         Opt::flag("P", "not paranoid (default)", |lookups| {
             lookups.paranoid = false;
@@ -107,6 +115,15 @@ impl Lookups {
                 Ok(())
             },
         )
+    }
+
+    /// What to look up about a connection that a PROXY header announces; nothing if names were not asked for. Its ident
+    /// server knows of another connection, that to the balancer.
+    pub(super) fn of_announced(&self) -> Option<Self> {
+        self.names_are_asked.then(|| Self {
+            ident: false,
+            ..self.clone()
+        })
     }
 
     /// True when somebody has to be asked.

@@ -1,15 +1,17 @@
 //! tcpserver: what is set up once, in order, before the first connection.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
 use super::children::Children;
-use super::connection::{self, Server};
+use super::connection::{self, Case, Server};
 use super::entrance::{Admission, Door, Entrance};
 use super::layer::Layer;
 use super::tree::Lifetime;
-use crate::cli::{During, Error, FAILED, Voice};
-use crate::service::{Start, make_room};
+use super::upgrade::{self, Upgrading};
+use crate::cli::{During, Error, FAILED, Opt, Voice};
+use crate::service::{Given, Signals, Start, Tasks, make_room, own_file};
 use crate::sys::exec::Program;
 use crate::sys::limit::Descriptors;
 use crate::sys::process;
@@ -23,8 +25,37 @@ pub struct Config {
     pub entrance: Entrance,
     /// The program to run, its name first.
     pub program: Vec<Vec<u8>>,
+    /// What only it has, with tlsserver.
+    pub options: Options,
+}
+
+/// Options that only servers with a program for each connection have.
+#[derive(Debug, Default)]
+pub struct Options {
     /// How long a connection may last.
-    pub max_time: Option<Duration>,
+    max_time: Option<Duration>,
+    /// At SIGUSR2, go on with the program that then is in the place of this one.
+    upgrade: bool,
+}
+
+impl Options {
+    /// The option for the time of a connection.
+    pub const MAX_TIME: &'static [Opt<Self>] = &[Opt::value(
+        "max-time",
+        "seconds",
+        "send a program SIGTERM after this long, and SIGKILL as --kill says (5)",
+        |it, value| {
+            it.max_time = Some(value.seconds()?);
+            Ok(())
+        },
+    )];
+
+    /// The option for a new version, which cannot go on with a connection that has a layer.
+    pub const UPGRADE: &'static [Opt<Self>] = &[Opt::flag(
+        "upgrade",
+        "at SIGUSR2, go on with the program that then is in the place of this one",
+        |it| it.upgrade = true,
+    )];
 }
 
 /// Listens, and serves connections until SIGTERM.
@@ -44,45 +75,75 @@ pub(crate) fn run_with(
     layer: Option<Rc<dyn Layer>>,
     voice: Voice,
 ) -> Result<(), Error> {
-    let limits = descriptors(&config.entrance, layer.is_some(), voice)?;
-    let start = Start::new(layer.as_ref().map_or(&[], |layer| layer.signals()), voice)?;
+    let given = Given::take(&config.entrance.listening, voice)?;
+    let Options { max_time, upgrade } = config.options;
+    let limits = descriptors(&config.entrance, layer.is_some(), upgrade, voice)?;
+    let mut news = layer
+        .as_ref()
+        .map_or(&[][..], |layer| layer.signals())
+        .to_vec();
+    news.extend(upgrade.then_some(Signal::SIGUSR2));
+    let start = Start::new(&news, &given, voice)?;
+    let mask = start.inherited;
     let drain = config.entrance.drain;
     let kill = drain.and_then(|drain| drain.kill);
     // What a program starts is ended with it.
-    let ends = config.max_time.is_some() || kill.is_some();
-    let spawner = spawner(&config.program, start.inherited, limits)?.with_own_groups(ends);
-    let lifetime = config.max_time.map(|time| Lifetime {
+    let ends = max_time.is_some() || kill.is_some();
+    let spawner = spawner(&config.program, mask, limits)?.with_own_groups(ends);
+    let lifetime = max_time.map(|time| Lifetime {
         time,
         patience: kill.unwrap_or(PATIENCE),
     });
-    let mut appetite = config.entrance.lookups.appetite();
+    let entrance = &config.entrance;
+    let mut appetite = entrance.gate.appetite(&entrance.lookups);
     appetite.undecided += layer.as_ref().map_or(0, |layer| layer.appetite());
-    let door = Door::open(config.entrance, &start, appetite, voice)?;
+    let environment = entrance.listening.environment();
+    let door = Door::open(config.entrance, given, &start, appetite, voice)?;
     start.serve(|stop| async move {
         let children = Rc::new(Children::new(spawner, lifetime));
         children.reap_always().during("start")?;
+        let kept = upgrade.then(|| door.keep(mask)).transpose()?;
         let Admission {
-            listener,
+            listeners,
             service,
             gate,
             log,
+            connections,
+            supervisor,
         } = door.begin(drain)?;
         let server = Rc::new(Server {
             service: Rc::clone(&service),
             log,
             gate,
             children,
-            environment: process::environment(),
+            environment,
             program: config.program[0].clone(),
             layer: layer.clone(),
+            moved: RefCell::default(),
+            tasks: Tasks::default(),
         });
+        if let Some(connections) = connections {
+            upgrade::go_on(&server, &connections);
+        }
+        if let Some((state, kept)) = kept {
+            let upgrading = Upgrading {
+                server: Rc::clone(&server),
+                file: own_file(),
+                state,
+                limits,
+                kept,
+            };
+            let signals = Signals::of(&[Signal::SIGUSR2]).during("start")?;
+            tokio::task::spawn_local(upgrading.always(signals));
+        }
         let ending = Rc::clone(&server);
         service.at_the_end(move || {
             ending.log.end_all();
             ending.children.tidy();
         });
-        let serve = move |arrival| connection::serve(Rc::clone(&server), arrival);
-        let serving = Rc::clone(&service).run(listener, stop, serve);
+        let serve = move |arrival| connection::serve(Rc::clone(&server), Case::Arrived(arrival));
+        service.report_to(supervisor);
+        let serving = Rc::clone(&service).run(listeners, stop, serve);
         let Some(layer) = layer else {
             return serving.await;
         };
@@ -107,11 +168,15 @@ const DESCRIPTORS_PER_CONNECTION: u64 = 4;
 fn descriptors(
     entrance: &Entrance,
     is_layered: bool,
+    upgrade: bool,
     voice: Voice,
 ) -> Result<Option<Descriptors>, Error> {
-    let waits = is_layered || entrance.lookups.are_needed() || !entrance.gate.banner.is_empty();
+    let waits = is_layered || entrance.lookups.are_needed() || entrance.gate.wait();
     let each = if waits { DESCRIPTORS_PER_CONNECTION } else { 1 };
-    let least = u64::from(entrance.gate.rules.is_some()) + each;
+    let listening = entrance.listening.descriptors();
+    let least = u64::from(entrance.gate.rules.is_some()) + each + listening;
+    // What is kept for the next version, and what a trial of it takes.
+    let least = least + if upgrade { 8 + listening } else { 0 };
     let limit = entrance.listening.limit;
     let ample = if waits { u64::from(limit) * each } else { 0 };
     let whom = format!("{limit} connections that wait for look-ups");

@@ -1,12 +1,13 @@
 //! All that one connection has started: its program, and what that started.
 
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::cli::Opt;
-use crate::service::{Stage, Stages};
-use crate::sys::cgroup::Cgroup;
+use crate::service::{Packer, Stage, Stages, Unpacker};
+use crate::sys::cgroup::{Cgroup, Cgroups};
 use crate::sys::process::{self, Pid};
 use crate::sys::signal::Signal;
 
@@ -18,17 +19,6 @@ pub(crate) struct Lifetime {
     /// From then to when it is ended.
     pub(super) patience: Duration,
 }
-
-/// The option for how long a connection may last.
-pub const MAX_TIME: &[Opt<Option<Duration>>] = &[Opt::value(
-    "max-time",
-    "seconds",
-    "send a program SIGTERM after this long, and SIGKILL as --kill says (5)",
-    |time, value| {
-        *time = Some(value.seconds()?);
-        Ok(())
-    },
-)];
 
 /// The processes of one connection.
 #[derive(Debug)]
@@ -76,13 +66,60 @@ impl Tree {
         }
     }
 
-    /// Waits until it has to be told something, by `stages` or because it has lasted long enough, and tells it.
-    pub(super) async fn be_told(&mut self, stages: &Stages) {
+    /// All of it.
+    pub(super) fn pack(&self, to: &mut Packer) {
+        let left = |at: Option<Instant>| at.map(|at| at.duration_since(Instant::now()));
+        to.number(self.pid.unsigned_abs());
+        to.number(self.leads_group);
+        let folder = self.cgroup.as_ref().and_then(Cgroup::folder);
+        to.maybe(folder, |to, folder| to.bytes(folder.as_os_str().as_bytes()));
+        to.maybe(left(self.asks), Packer::duration);
+        to.duration(self.patience);
+        to.maybe(left(self.kills), Packer::duration);
+        to.number(self.was_told());
+    }
+
+    /// One that was packed. Its group is one of `cgroups`.
+    pub(super) fn unpack(from: &mut Unpacker<'_>, cgroups: Option<&Cgroups>) -> Option<Self> {
+        let at = |from: &mut Unpacker<'_>| {
+            let left = from.maybe(Unpacker::duration)?;
+            Some(left.and_then(|left| Instant::now().checked_add(left)))
+        };
+        let cgroup = |from: &mut Unpacker<'_>| from.maybe(|from| Some(from.bytes()?.to_vec()));
+        Some(Self {
+            pid: from.number::<u32>()?.try_into().ok()?,
+            leads_group: from.number::<u8>()? != 0,
+            cgroup: cgroup(from)?
+                .zip(cgroups)
+                .map(|(folder, cgroups)| cgroups.again(OsString::from_vec(folder).into())),
+            asks: at(from)?,
+            patience: from.duration()?,
+            kills: at(from)?,
+            stage: if from.number::<u8>()? == 0 {
+                Stage::Serve
+            } else {
+                Stage::Ask
+            },
+        })
+    }
+
+    /// The pid of its first process.
+    pub(super) fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    /// Waits until it has to be told something, by `stages` or because it has lasted long enough, and tells it; or until
+    /// it is let go of, which is true.
+    pub(super) async fn be_told(&mut self, stages: &Stages) -> bool {
         let stage = tokio::select! {
             stage = stages.after(self.stage) => stage,
             stage = self.time_is_up() => stage,
         };
+        if stage == Stage::Recall {
+            return true;
+        }
         self.tell(stage);
+        false
     }
 
     async fn time_is_up(&mut self) -> Stage {
@@ -104,7 +141,7 @@ impl Tree {
     fn tell(&mut self, stage: Stage) {
         self.stage = stage;
         let signal = match stage {
-            Stage::Serve | Stage::Leave => return,
+            Stage::Serve | Stage::Recall | Stage::Leave => return,
             Stage::Ask => Signal::SIGTERM,
             Stage::Kill => Signal::SIGKILL,
         };
@@ -125,17 +162,21 @@ impl Tree {
         is_populated || self.leads_group && process::send_to_group(self.pid, None).is_ok()
     }
 
-    /// Waits until nobody of it is left, once the program has ended. Returns at once if nobody would tell it to end.
-    pub(super) async fn is_gone(&mut self, stages: &Stages) {
-        while (self.was_told() || self.has_lifetime()) && self.is_there() {
+    /// Waits until nobody of it is left, once the program has ended, or until it is let go of, which is true. Returns at
+    /// once if nobody would tell it to end.
+    pub(super) async fn is_gone(&mut self, stages: &Stages) -> bool {
+        while self.will_be_told() && self.is_there() {
             let pause = if self.was_told() { PAUSE } else { LONG_PAUSE };
-            let _ = timeout(pause, self.be_told(stages)).await;
+            if timeout(pause, self.be_told(stages)).await == Ok(true) {
+                return true;
+            }
         }
+        false
     }
 
-    /// True when its lifetime will end.
-    pub(super) fn has_lifetime(&self) -> bool {
-        self.asks.is_some()
+    /// True when somebody tells it to end, or has.
+    pub(super) fn will_be_told(&self) -> bool {
+        self.was_told() || self.asks.is_some()
     }
 
     /// True when it was told to end.

@@ -8,7 +8,7 @@ use crate::world::{self, Server, World, count, eventually, lossy};
 const COMMITS: usize = 1200;
 
 /// A world with a repository of many commits, `repos/project`; `None` without git and its daemon.
-fn repository() -> Option<World> {
+pub(crate) fn repository() -> Option<World> {
     filled(world::with(&["git"])?)
 }
 
@@ -78,13 +78,13 @@ fn serve(world: &World) -> Server {
     ])
 }
 
-fn clone(world: &World, options: &[&str], port: u16, folder: &str) -> Process {
+pub(crate) fn clone(world: &World, options: &[&str], port: u16, folder: &str) -> Process {
     let url = format!("git://127.0.0.1:{port}/project");
     let args = ["clone", "--quiet", &url, folder];
     world.start(world.program("git", options.iter().chain(&args)))
 }
 
-fn assert_complete(world: &World, folder: &str) {
+pub(crate) fn assert_complete(world: &World, folder: &str) {
     let args = ["-C", folder, "rev-list", "--count", "HEAD"];
     let commits = lossy(&world.succeed(world.program("git", args)));
     assert_eq!(commits.trim_end(), COMMITS.to_string(), "{folder}");

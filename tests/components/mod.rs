@@ -8,7 +8,7 @@
 mod binaries;
 mod daemontools;
 mod files;
-mod git;
+pub(crate) mod git;
 mod load;
 mod many_rules;
 mod trace;

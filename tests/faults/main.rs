@@ -31,6 +31,8 @@ mod service;
 mod soak;
 mod start;
 
+#[path = "../balancer/mod.rs"]
+mod balancer;
 #[path = "../components/mod.rs"]
 mod components;
 #[path = "../pool/mod.rs"]

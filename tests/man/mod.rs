@@ -175,6 +175,11 @@ fn every_variable_of_a_connection_is_described() {
         "PEER_CERT_SUBJECT",
     ];
     variables.extend(tls.map(|name| format!("SSL_{name}")));
+    variables.extend(["TCPPROXYIP", "TCPPROXYPORT"].map(String::from));
+    let announced = ["ALPN", "AUTHORITY", "UNIQUE_ID"];
+    let of_tls = ["CIPHER", "CN", "KEY_ALG", "SIG_ALG", "VERSION"];
+    variables.extend(announced.map(|fact| format!("PROXY_{fact}")));
+    variables.extend(of_tls.map(|fact| format!("PROXY_SSL_{fact}")));
     let mut described = page.described_variables();
     described.sort();
     variables.sort();

@@ -115,6 +115,7 @@ fn certificate_that_has_expired_at_the_start_serves_with_a_warning() {
         "tlsserver: warning: {}: its certificate has expired",
         pki().file("expired.pem")
     );
+    server.wait_for("has expired", 1);
     assert_eq!(server.said("warning"), [expected]);
     assert_eq!(shown(&server, &[]), "expired");
     let mut refused = open(server.connect(), "a.example", trusting());

@@ -56,6 +56,38 @@ const ASK: [&str; 3] = [
 const ANSWER: [&str; 3] = ["sh", "-c", "read question; echo $question answered"];
 
 #[test]
+fn client_is_announced_before_there_is_a_session() {
+    let [certificate, key] =
+        [("cert", "a.pem"), ("key", "a.key")].map(|(option, file)| pki().option(option, file));
+    let options = [&certificate, &key, "--proxy=127.0.0.0/8"];
+    let show = "echo $TCPREMOTEIP $TCPREMOTEPORT $TCPPROXYIP";
+    let server = Server::with(&options, &["sh", "-c", show]);
+    let (path, port) = (ours("tlsclient"), server.port.to_string());
+    let ca = pki().option("ca", "ca.pem");
+    let words = [
+        &path[..],
+        "-RHl0",
+        &ca,
+        "--name=a.example",
+        "--send-proxy=2",
+    ];
+    let program = ["127.0.0.1", &port, "sh", "-c", "cat <&6"];
+    let outcome = Place::new().run(&[&words[..], &program].concat(), |launch| {
+        launch
+            .env("TCPREMOTEIP", "192.0.2.7")
+            .env("TCPREMOTEPORT", "4000")
+            .env("TCPLOCALIP", "192.0.2.1")
+            .env("TCPLOCALPORT", "993")
+    });
+    assert_eq!(
+        text(&outcome.stdout),
+        "192.0.2.7 4000 127.0.0.1\n",
+        "{}",
+        text(&outcome.stderr)
+    );
+}
+
+#[test]
 fn server_is_verified_by_ca_time_and_name() {
     let ca = pki().option("ca", "ca.pem");
     let unknown = "invalid peer certificate: UnknownIssuer";

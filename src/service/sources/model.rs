@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::{Allowance, Book, Lengths, Terms, Visit};
 use crate::service::penalty::{End, Penalties, Penalty};
-use crate::service::prefix::prefix;
+use crate::service::prefix::{Networks, prefix};
 use crate::service::rate::{Moment, Rate};
 use crate::service::tally::Reason;
 
@@ -166,7 +166,7 @@ impl Both {
         both.book.terms.are_ruled = true;
         both.book.terms.penalties = Penalties {
             list: Penalty::list(b"1:20,2:5,signal:30,under:1:3").unwrap(),
-            exempt: Penalties::networks(b"10.0.3.0/30,2001:db8:3::/48").unwrap(),
+            exempt: Networks::parse(b"10.0.3.0/30,2001:db8:3::/48").unwrap(),
             max: Duration::from_secs(60),
             ..Penalties::default()
         };

@@ -1,0 +1,329 @@
+//! A new version in the place of the old one, while it serves: nothing is lost, doubled or forgotten.
+
+use std::net::{Ipv4Addr, TcpStream};
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use nix::sys::signal::Signal;
+
+use crate::support::net;
+use crate::world::{self, Server, World, count, eventually, find, lossy};
+
+/// A tcpserver that was started by a link, which may lead elsewhere later.
+struct Upgradable {
+    world: World,
+    server: Server,
+    upgrades: AtomicUsize,
+}
+
+impl Upgradable {
+    /// `tcpserver -1vRHl0 --upgrade options 127.0.0.1 0 program`
+    fn start(options: &[&str], program: &[&str]) -> Option<Self> {
+        let world = world::with(&["sh", "cat", "true"])?;
+        let link = world.name("current");
+        symlink(world.our("tcpserver"), &link).expect("a folder of our own");
+        let fixed = ["-1vRHl0", "--upgrade"];
+        let words = [&fixed[..], options, &["127.0.0.1", "0"], program].concat();
+        let launch = world.program("tcpserver", words).called(&link);
+        let server = Server::on(world.start(launch.relocated(PathBuf::from(&link))));
+        let upgrades = AtomicUsize::new(0);
+        Some(Self {
+            world,
+            server,
+            upgrades,
+        })
+    }
+
+    /// Puts `file` in the place of the program.
+    fn replace(&self, file: &str) {
+        let next = self.world.path("next");
+        symlink(file, &next).expect("a folder of our own");
+        std::fs::rename(next, self.world.path("current")).expect("a folder of our own");
+    }
+
+    /// Has it replaced by the same program, and waits until it is.
+    fn upgrade(&self) {
+        let before = self.upgrades.fetch_add(1, Ordering::Relaxed);
+        self.server.process.signal(Signal::SIGUSR2);
+        self.server
+            .log()
+            .wait_for("tcpserver: upgraded, ", before + 1);
+    }
+
+    fn connect(&self) -> TcpStream {
+        let at = Ipv4Addr::LOCALHOST;
+        net::connect_from(at, at, self.server.port, |_| false).expect("it listens")
+    }
+}
+
+fn hears(stream: &mut TcpStream, line: &[u8]) {
+    net::send(stream, line);
+    assert_eq!(lossy(&net::receive_line(stream)), lossy(line));
+}
+
+fn ends(mut stream: TcpStream) {
+    net::half_close(&stream);
+    assert_eq!(net::receive_all(&mut stream), b"");
+}
+
+/// The pids behind lines that begin so, in order of their size.
+fn numbers(log: &str, start: &str) -> Vec<u32> {
+    let lines = log.lines().filter_map(|line| line.strip_prefix(start));
+    let words = lines.filter_map(|rest| rest.split(' ').next()?.parse().ok());
+    let mut numbers: Vec<u32> = words.collect();
+    numbers.sort_unstable();
+    numbers
+}
+
+#[test]
+fn programs_run_on_and_their_ends_are_told_by_the_next_version() {
+    let Some(it) = Upgradable::start(&["-c5"], &["cat"]) else {
+        return;
+    };
+    let mut first = it.connect();
+    hears(&mut first, b"one\n");
+    let pid = it.server.process.pid();
+    it.upgrade();
+    hears(&mut first, b"two\n");
+    let mut second = it.connect();
+    hears(&mut second, b"three\n");
+    it.upgrade();
+    hears(&mut second, b"four\n");
+    ends(first);
+    it.server.log().wait_for("tcpserver: end ", 1);
+    ends(second);
+    it.server.log().wait_for("tcpserver: status: 0/5", 2);
+    assert_eq!(it.server.process.pid(), pid);
+    let log = it.server.terminate();
+    assert_eq!(
+        numbers(&log, "tcpserver: ok "),
+        numbers(&log, "tcpserver: end "),
+        "{log}"
+    );
+    assert_eq!(count(&log, "tcpserver: ok "), 2, "{log}");
+    assert!(log.contains("upgraded, 1 connections go on\n"), "{log}");
+    assert!(log.contains("upgraded, 2 connections go on\n"), "{log}");
+    assert_eq!(count(&log, "tcpserver: warning"), 0, "{log}");
+}
+
+#[test]
+fn whoever_waits_at_the_gate_goes_on_waiting_there_and_is_greeted_once() {
+    let options = ["--proxy=127.0.0.1", "-B", "hello\n"];
+    let Some(it) = Upgradable::start(&options, &["sh", "-c", "echo $TCPREMOTEIP; exec cat"]) else {
+        return;
+    };
+    let mut stream = it.connect();
+    net::send(&mut stream, b"PROXY TCP4 192.0.2.1 ");
+    it.server.log().wait_for("tcpserver: status: 1/40", 1);
+    it.upgrade();
+    net::send(&mut stream, b"198.51.100.2 1 2\r\nrest");
+    net::half_close(&stream);
+    assert_eq!(
+        lossy(&net::receive_all(&mut stream)),
+        "hello\n192.0.2.1\nrest"
+    );
+    it.server.log().wait_for("tcpserver: status: 0/40", 2);
+    let log = it.server.terminate();
+    assert_eq!(count(&log, "tcpserver: ok "), 1, "{log}");
+    assert_eq!(count(&log, "tcpserver: end "), 1, "{log}");
+}
+
+#[test]
+fn file_that_cannot_go_on_leaves_the_old_one_serving() {
+    let Some(it) = Upgradable::start(&[], &["cat"]) else {
+        return;
+    };
+    let mut stream = it.connect();
+    hears(&mut stream, b"one\n");
+    let system = |name: &str| find(name).map(|path| path.to_string_lossy().into_owned());
+    it.world.script("crashes", "#!/bin/sh\nkill -SEGV $$\n");
+    it.world
+        .script("other-version", "#!/bin/sh\necho ucspi-tcp ready 2\n");
+    it.world.write("no-program", "");
+    it.world.script(
+        "usage",
+        &format!(
+            "#!/bin/sh\nexec {} --no-such-option\n",
+            it.world.our("tcpserver")
+        ),
+    );
+    let never = "it does not say that it is ready";
+    let broken = [
+        (Some("/no/such/file".to_owned()), "file does not exist"),
+        (Some(it.world.name("no-program")), "access denied"),
+        (system("true"), never),
+        (system("cat"), never),
+        (Some(it.world.name("crashes")), never),
+        (Some(it.world.name("other-version")), never),
+        (Some(it.world.name("usage")), never),
+    ];
+    for (tries, (file, why)) in (1..).zip(broken) {
+        it.replace(&file.expect("world::with has found it"));
+        it.server.process.signal(Signal::SIGUSR2);
+        it.server
+            .log()
+            .wait_for("tcpserver: warning: not upgraded: ", tries);
+        let log = lossy(&it.server.log().so_far());
+        let last = log
+            .lines()
+            .rfind(|line| line.contains("not upgraded"))
+            .unwrap_or_default();
+        assert!(last.ends_with(why), "{last}");
+        hears(&mut stream, b"still\n");
+        let mut other = it.connect();
+        hears(&mut other, b"here\n");
+    }
+    it.replace(&it.world.our("tcpserver"));
+    it.upgrade();
+    hears(&mut stream, b"two\n");
+    ends(stream);
+    eventually("all have ended", || {
+        it.server.log().count("tcpserver: end ") == 8
+    });
+    let log = it.server.terminate();
+    assert_eq!(
+        numbers(&log, "tcpserver: ok "),
+        numbers(&log, "tcpserver: end "),
+        "{log}"
+    );
+}
+
+#[test]
+fn sources_limits_bans_and_counters_go_on() {
+    let options = ["--source-limit=1", "--control=ctl"];
+    let Some(it) = Upgradable::start(&options, &["cat"]) else {
+        return;
+    };
+    let ctl = |words: &[&str]| {
+        let words = [&["ctl"][..], words].concat();
+        lossy(&it.world.succeed(it.world.program("tcpctl", words)))
+    };
+    let mut first = it.connect();
+    hears(&mut first, b"one\n");
+    ctl(&["limit", "7"]);
+    ctl(&["ban", "127.0.0.9", "1000"]);
+    let listed = ctl(&["list"]);
+    it.upgrade();
+    let refused = |source: Ipv4Addr| {
+        let stream = net::connect_from(source, Ipv4Addr::LOCALHOST, it.server.port, |_| false);
+        assert_eq!(
+            net::receive_all(&mut stream.expect("it listens")),
+            b"",
+            "{source}"
+        );
+    };
+    refused(Ipv4Addr::LOCALHOST);
+    refused(Ipv4Addr::new(127, 0, 0, 9));
+    assert_eq!(
+        ctl(&["list"]).lines().count(),
+        listed.lines().count(),
+        "{listed}"
+    );
+    let status = ctl(&["status"]);
+    assert!(
+        status.contains("1/7") || status.contains("1 of 7"),
+        "{status}"
+    );
+    let counters = ctl(&["counters"]);
+    assert!(
+        counters.contains("accepted 3") || counters.contains("accepted: 3"),
+        "{counters}"
+    );
+    ends(first);
+    it.server.log().wait_for("tcpserver: status: 0/7", 2);
+    let mut next = it.connect();
+    hears(&mut next, b"two\n");
+    ends(next);
+    it.server.log().wait_for("tcpserver: end ", 4);
+    it.server.terminate();
+}
+
+/// How many connections and upgrades a run has; `ci/upgrade` asks for more.
+fn asked(name: &str, default: usize) -> usize {
+    let given = std::env::var(name).ok();
+    given.map_or(default, |text| text.parse().expect("a number"))
+}
+
+#[test]
+fn crowd_notices_nothing_of_upgrades() {
+    let connections = asked("UCSPI_UPGRADE_CONNECTIONS", 600);
+    let upgrades = asked("UCSPI_UPGRADES", 10);
+    // As many wait at the gate as are served, and some programs run for longer.
+    let options = ["-c60", "-b200", "--proxy=127.0.0.1"];
+    let program = ["sh", "-c", "read -r line; echo \"$TCPREMOTEIP $line\""];
+    let Some(it) = Upgradable::start(&options, &program) else {
+        return;
+    };
+    let header = b"PROXY TCP4 192.0.2.1 198.51.100.2 1 2\r\n";
+    let begun = AtomicUsize::new(0);
+    let visit = |number: usize| {
+        let mut stream = it.connect();
+        let cut = number % header.len();
+        net::send(&mut stream, &header[..cut]);
+        std::thread::yield_now();
+        net::send(
+            &mut stream,
+            &[&header[cut..], format!("{number}\n").as_bytes()].concat(),
+        );
+        let answer = lossy(&net::receive_all(&mut stream));
+        assert_eq!(answer, format!("192.0.2.1 {number}\n"));
+    };
+    let crowd = || loop {
+        let number = begun.fetch_add(1, Ordering::Relaxed);
+        if number >= connections {
+            return;
+        }
+        visit(number);
+    };
+    std::thread::scope(|scope| {
+        let visitors: Vec<_> = (0..8).map(|_| scope.spawn(crowd)).collect();
+        let replacing = scope.spawn(|| {
+            let mut failures = 0;
+            for number in 0..upgrades {
+                // Spread over the run; one in ten by a file that is none.
+                eventually("the crowd goes on", || {
+                    begun.load(Ordering::Relaxed) >= number * connections / upgrades
+                });
+                if number % 10 == 5 {
+                    failures += 1;
+                    it.replace("/bin/true");
+                    it.server.process.signal(Signal::SIGUSR2);
+                    it.server
+                        .log()
+                        .wait_for("tcpserver: warning: not upgraded: ", failures);
+                    it.replace(&it.world.our("tcpserver"));
+                } else {
+                    it.upgrade();
+                }
+            }
+            failures
+        });
+        for visitor in visitors {
+            visitor.join().expect("every visitor is served");
+        }
+        let failures = replacing.join().expect("it is replaced");
+        let broken = (0..upgrades).filter(|number| number % 10 == 5).count();
+        assert_eq!(failures, broken);
+    });
+    it.server.log().wait_for("tcpserver: end ", connections);
+    eventually("the slots are free", || {
+        lossy(&it.server.log().so_far())
+            .trim_end()
+            .ends_with("status: 0/60")
+    });
+    let log = it.server.terminate();
+    for start in ["tcpserver: pid ", "tcpserver: ok ", "tcpserver: end "] {
+        assert_eq!(count(&log, start), connections, "{start}");
+    }
+    assert_eq!(
+        numbers(&log, "tcpserver: ok "),
+        numbers(&log, "tcpserver: end ")
+    );
+    let mut ends = log
+        .lines()
+        .filter(|line| line.starts_with("tcpserver: end "));
+    let bad = ends.find(|line| !line.ends_with(" status 0"));
+    assert_eq!(bad, None);
+    assert_eq!(count(&log, "tcpserver: warning: dropping"), 0);
+}
