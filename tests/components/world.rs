@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::support::capture::Capture;
-use crate::support::launch::{Launch, no_fork_meets_an_open_file};
+use crate::support::launch::{Launch, no_fork_meets_an_open_file, occupy_low_descriptors};
 use crate::support::process::{Outcome, Process};
 use crate::support::programs::Programs;
 use crate::support::temp::TempDir;
@@ -27,6 +27,8 @@ pub(crate) struct World {
 
 /// A world in which all `programs` exist; `None` when one of them does not, which has been said.
 pub(crate) fn with(programs: &[&str]) -> Option<World> {
+    // Before the test has any of its own.
+    occupy_low_descriptors();
     for program in programs {
         if find(program).is_none() {
             skip(&format!("there is no {program}"));

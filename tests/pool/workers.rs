@@ -240,9 +240,10 @@ fn worker_is_replaced_after_its_time() {
 fn worker_killed_from_outside_is_replaced_and_its_query_fails() {
     let Some(world) = world() else { return };
     let pool = Pool::start(&world, &["--workers=2", "--error=ERR %r", "--queue=9:20"]);
-    for _ in 0..2 {
-        let mut client = pool.asking("hang\n");
-        pool.wait_for("daemon S_BUSY", 1.0);
+    for turn in 1..=2 {
+        let mut client = pool.asking("stick\n");
+        // What a worker has not read is given to another one.
+        pool.log().wait_for("stuck", turn);
         for pid in pool.workers() {
             // Busy or idle.
             let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
