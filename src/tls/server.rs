@@ -25,9 +25,9 @@ use crate::ucspi::server::{self, Config};
 ///
 /// # Errors
 /// Those of tcpserver; 111 also for certificates that are of no use, and when the key process ends.
-pub fn run(config: Config, terms: &Terms, voice: Voice) -> Result<(), Error> {
-    let tls = Tls::new(terms, voice)?;
-    server::run_with(config, Some(Rc::new(tls)), voice)
+pub fn run(mut config: Config, terms: &Terms, voice: Voice) -> Result<(), Error> {
+    config.layer = Some(Rc::new(Tls::new(terms, voice)?));
+    server::run(config, voice)
 }
 
 /// TLS for all connections of a server.

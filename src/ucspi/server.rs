@@ -27,6 +27,9 @@ pub struct Config {
     pub program: Vec<Vec<u8>>,
     /// What only it has, with tlsserver.
     pub options: Options,
+    /// What stands between connections and programs. Here and no argument of its own: of an argument that is none in one
+    /// place, the compiler takes the kind from the other, and links TLS into all servers.
+    pub(crate) layer: Option<Rc<dyn Layer>>,
 }
 
 /// Options that only servers with a program for each connection have.
@@ -61,20 +64,10 @@ impl Options {
 /// Listens, and serves connections until SIGTERM.
 ///
 /// # Errors
-/// Whatever keeps the server from starting: 100 for a wrong operand, 111 otherwise, with the original's messages.
+/// Whatever keeps the server from starting: 100 for a wrong operand, 111 otherwise, with the original's messages; and what
+/// a layer cannot go on after.
 pub fn run(config: Config, voice: Voice) -> Result<(), Error> {
-    run_with(config, None, voice)
-}
-
-/// The same, with a layer between connections and programs.
-///
-/// # Errors
-/// As [`run`], and what the layer cannot go on after.
-pub(crate) fn run_with(
-    config: Config,
-    layer: Option<Rc<dyn Layer>>,
-    voice: Voice,
-) -> Result<(), Error> {
+    let layer = config.layer;
     let given = Given::take(&config.entrance.listening, voice)?;
     let Options { max_time, upgrade } = config.options;
     let limits = descriptors(&config.entrance, layer.is_some(), upgrade, voice)?;

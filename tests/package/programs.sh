@@ -8,6 +8,12 @@ case $(uname -sm) in
     done
     ok "the programs are static and stripped"
 
+    for program in $names; do
+      case $program in tls* | https@) continue ;; esac
+      ! grep -qaF rustls "command/$program" || fail "$program has TLS in it"
+    done
+    ok "programs without TLS do not have it in them"
+
     # In kB, give or take a tenth: what, as README.md has it, and files.
     as_said() {
       said=$(sed -n "s/.*$1 \([0-9]*\)[,.].*/\1/p" README.md)
