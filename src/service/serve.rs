@@ -222,7 +222,7 @@ impl Service {
     }
 
     /// Waits until the service begins to end.
-    pub(super) async fn ends(&self) {
+    pub(crate) async fn ends(&self) {
         while !self.is_ending.get() {
             self.ending.notified().await;
         }

@@ -108,11 +108,16 @@ pub(super) struct Upgrading {
 
 impl Upgrading {
     /// Becomes the next version at each of `signals`, as far as that can be; it stays this one otherwise, and says so.
+    ///
+    /// This ends with the service, and with it what was kept: while a copy of the listener is open, clients still connect,
+    /// and wait there for nobody.
     pub(super) async fn always(mut self, signals: Signals) {
+        let service = Rc::clone(&self.server.service);
         loop {
-            signals.next().await;
-            if self.server.service.is_ending() {
-                return;
+            tokio::select! {
+                biased;
+                () = service.ends() => return,
+                _ = signals.next() => {}
             }
             if let Err(why) = self.once().await {
                 let text = [b"warning: not upgraded: ", why.as_bytes()].concat();

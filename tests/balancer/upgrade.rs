@@ -108,6 +108,25 @@ fn programs_run_on_and_their_ends_are_told_by_the_next_version() {
 }
 
 #[test]
+fn nobody_can_connect_while_the_last_version_drains() {
+    for upgrades in [0, 1] {
+        let Some(it) = Upgradable::start(&["--drain=60"], &["cat"]) else {
+            return;
+        };
+        let mut stream = it.connect();
+        hears(&mut stream, b"one\n");
+        (0..upgrades).for_each(|_| it.upgrade());
+        it.server.process.signal(Signal::SIGTERM);
+        it.server.log().wait_for("tcpserver: draining 1\n", 1);
+        let refused = TcpStream::connect((Ipv4Addr::LOCALHOST, it.server.port));
+        assert!(refused.is_err(), "after {upgrades} upgrades");
+        hears(&mut stream, b"two\n");
+        ends(stream);
+        assert_eq!(it.server.process.outcome().status.code(), Some(0));
+    }
+}
+
+#[test]
 fn whoever_waits_at_the_gate_goes_on_waiting_there_and_is_greeted_once() {
     let options = ["--proxy=127.0.0.1", "-B", "hello\n"];
     let Some(it) = Upgradable::start(&options, &["sh", "-c", "echo $TCPREMOTEIP; exec cat"]) else {
