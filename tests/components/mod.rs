@@ -11,4 +11,5 @@ mod files;
 pub(crate) mod git;
 mod load;
 mod many_rules;
+mod supervisors;
 mod trace;
