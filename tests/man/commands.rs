@@ -1,4 +1,5 @@
-//! What is written to be typed: each command line in README.md, in `docs`, `examples`, `package` and in the manual.
+//! What is written to be typed: each command line in README.md, in `docs`, `examples`, `package` and in the manual; and
+//! what the files of `examples` tell others to run.
 //!
 //! Most of them are run by a test: README's blocks by `documents/readme.rs` and `ci/paste`, the examples of a page by
 //! `man/examples.rs`, the scripts of `examples` by tests that [`nobody_runs`] looks for. All are looked at here: a line
@@ -37,7 +38,7 @@ enum Kind {
 
 /// What is wrong with the command lines, one line each.
 pub(super) fn faults() -> Vec<String> {
-    let typed = documents().into_iter().chain(pages());
+    let typed = documents().into_iter().chain(pages()).chain(others_files());
     typed.flat_map(|typed| typed.faults()).collect()
 }
 
@@ -107,6 +108,46 @@ fn pages() -> Vec<Typed> {
         }
     }
     found
+}
+
+/// What systemd, Kubernetes and Nomad are told to run by the files of `examples`.
+fn others_files() -> Vec<Typed> {
+    let mut found = Vec::new();
+    files(&programs::root().join("examples"), &mut found);
+    let names = found.iter().map(|file| relative(file));
+    let all = names.flat_map(|place| {
+        let text = programs::read(&place);
+        let lines = match place.rsplit_once('.') {
+            Some((_, "service")) => text.lines().filter_map(of_unit).collect(),
+            Some((_, "yaml" | "hcl")) => of_lists(&text),
+            _ => Vec::new(),
+        };
+        lines.into_iter().map(move |text| Typed {
+            place: place.clone(),
+            text,
+            kind: Kind::Example,
+        })
+    });
+    all.collect()
+}
+
+/// The command of a line of a unit.
+fn of_unit(line: &str) -> Option<String> {
+    let (name, command) = line.split_once('=')?;
+    name.starts_with("Exec").then(|| command.to_owned())
+}
+
+/// The commands in lists of quoted words: from a word in `/bin` to the end of the list.
+fn of_lists(text: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut rest = text;
+    while let Some((_, list)) = rest.split_once("\"/bin/") {
+        let (list, behind) = list.split_once(']').unwrap_or((list, ""));
+        let words = list.split('"').step_by(2);
+        lines.push(words.map(|word| format!("'{word}' ")).collect());
+        rest = behind;
+    }
+    lines
 }
 
 /// Fenced blocks of the shell, indented ones, and code in sentences and tables.
@@ -337,6 +378,26 @@ fn a_text_for_the_shell_is_taken_apart() {
             "x"
         ]
     );
+}
+
+#[test]
+fn commands_of_other_files_are_found() {
+    assert_eq!(
+        of_unit("ExecStart=tcpctl x status").as_deref(),
+        Some("tcpctl x status")
+    );
+    assert_eq!(of_unit("Type=exec"), None);
+    let text = "command: [\"/bin/a\", \"-b\",\n \"/bin/c\"]\nx: [\"y\"]\ncommand = \"/bin/d\"\nargs = [\"e\"]\n";
+    assert_eq!(of_lists(text), ["'a' '-b' '/bin/c' ", "'d' 'e' "]);
+    let found = others_files();
+    for (place, count) in [
+        ("kubernetes.yaml", 3),
+        ("nomad.hcl", 2),
+        ("echo.service", 2),
+    ] {
+        let lines = found.iter().filter(|typed| typed.place.ends_with(place));
+        assert_eq!(lines.count(), count, "{place}");
+    }
 }
 
 #[test]
