@@ -7,7 +7,7 @@
 //! Source: the manuals of tcprelay and spawnd (2022), and observed runs of the snapshot 2026.07.24, whose messages have
 //! this form: `file:line: Expected 'a', 'b' or 'c', but got 'd'`. Lines count from 1; there they count from 0.
 //!
-//! What it leaves out: MAVIS modules, aliases, `${NAME}`, files from URLs.
+//! What it leaves out: MAVIS modules, what an alias stands for, `${NAME}`, files from URLs.
 
 mod listening;
 mod parser;
@@ -20,7 +20,6 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use crate::cli::reason;
 use crate::service::Overload;
 use parser::Parser;
 
@@ -175,9 +174,6 @@ pub(super) struct Remote {
     pub(super) place: Vec<u8>,
 }
 
-/// How deep files may include each other.
-const DEPTH_MAX: u32 = 16;
-
 /// Reads the two sections `sections` of `file`.
 ///
 /// # Errors
@@ -199,8 +195,8 @@ pub fn read(files: &dyn Files, file: &[u8], sections: &Sections) -> Result<Confi
     section(files, file, &child, &mut again, |parser| {
         parser.relay(relay)
     })?;
+    again.retain(|note| !notes.contains(note));
     notes.extend(again);
-    notes.dedup();
     config.notes = notes;
     Ok(config)
 }
@@ -211,86 +207,68 @@ fn section(
     file: &[u8],
     id: &[u8],
     notes: &mut Vec<Vec<u8>>,
-    mut read: impl FnMut(&mut Parser<'_>) -> Result<(), Mistake>,
+    read: impl FnOnce(&mut Parser<'_>) -> Result<(), Mistake>,
 ) -> Result<(), Mistake> {
-    let last = find(files, file, id, notes, &mut read, 0)?;
-    match last {
-        Found::Section => Ok(()),
-        Found::End(line) => Err(Mistake::new(
-            file,
-            line,
-            &[b"No configuration for id '", id, b"' found."].concat(),
-        )),
-    }
-}
-
-enum Found {
-    Section,
-    /// Only the end of the file, in this line.
-    End(u32),
-}
-
-fn find(
-    files: &dyn Files,
-    file: &[u8],
-    id: &[u8],
-    notes: &mut Vec<Vec<u8>>,
-    read: &mut dyn FnMut(&mut Parser<'_>) -> Result<(), Mistake>,
-    depth: u32,
-) -> Result<Found, Mistake> {
-    let text = files.read(file).map_err(|error| {
-        let why = reason(&error).as_bytes();
-        Mistake([b"unable to read ", file, b": ", why].concat())
-    })?;
-    let mut parser = Parser::new(file, &text, notes)?;
-    loop {
-        if parser.is_end {
-            return Ok(Found::End(parser.line));
+    let mut parser = Parser::new(files, file, notes)?;
+    while !parser.is_end {
+        if !parser.is(b"id") {
+            parser.outside()?;
+            continue;
         }
-        let word = parser.text.clone();
+        parser.next()?;
+        parser.pass(b"=")?;
+        let is_it = parser.text == id;
+        parser.next()?;
+        if is_it {
+            parser.expect(b"{")?;
+            read(&mut parser)?;
+            return parser.expect(b"}");
+        }
+        parser.skip()?;
+    }
+    let text = [b"No configuration for id '", id, b"' found."].concat();
+    Err(parser.mistake(&text))
+}
+
+impl Parser<'_> {
+    /// One directive outside the sections.
+    fn outside(&mut self) -> Result<(), Mistake> {
+        let word = self.text.clone();
         match &word[..] {
-            b"id" => {
-                parser.next()?;
-                parser.pass(b"=")?;
-                let is_it = parser.text == id;
-                parser.next()?;
-                parser.expect(b"{")?;
-                if is_it {
-                    read(&mut parser)?;
-                    parser.expect(b"}")?;
-                    return Ok(Found::Section);
-                }
-                parser.skip()?;
-            }
-            b"include" => {
-                parser.next()?;
-                parser.pass(b"=")?;
-                let pattern = parser.value()?;
-                if depth == DEPTH_MAX {
-                    return Err(parser.mistake(b"Files include each other too deeply"));
-                }
-                for name in files.matching(&pattern) {
-                    let found = find(files, &name, id, parser.notes, read, depth + 1)?;
-                    if matches!(found, Found::Section) {
-                        return Ok(found);
-                    }
-                }
-            }
             b"setenv" => {
-                parser.next()?;
-                let name = parser.value()?;
-                parser.pass(b"=")?;
-                let value = parser.text.clone();
-                if name != b"IO_POLL_MECHANISM" || value != b"4" {
-                    parser.note(&[b"setenv ", &name[..]].concat());
+                self.next()?;
+                let name = self.value()?;
+                self.pass(b"=")?;
+                if name != b"IO_POLL_MECHANISM" || self.text != b"4" {
+                    self.note(&[b"setenv ", &name[..]].concat());
                 }
-                parser.value()?;
+                self.value()?;
             }
-            _ if parser.common(&mut Syslog::default())? => {}
+            b"alias" => {
+                self.note(b"alias");
+                self.next()?;
+                self.pass(b"=")?;
+                self.value()?;
+                self.skip()?;
+            }
+            b"cleanup" => {
+                self.note(b"cleanup interval");
+                self.words(&[b"cleanup", b"interval"])?;
+                self.number_after_equal()?;
+            }
+            b"gcore" | b"debug-cmd" => {
+                self.note(&word);
+                self.set()?;
+            }
+            _ if self.common(&mut Syslog::default())? => {}
             _ => {
                 let known = [
+                    "alias",
+                    "cleanup",
                     "coredump",
                     "debug",
+                    "debug-cmd",
+                    "gcore",
                     "id",
                     "include",
                     "proctitle",
@@ -298,8 +276,9 @@ fn find(
                     "syslog",
                     "trace",
                 ];
-                return Err(parser.expected(&known));
+                return Err(self.expected(&known));
             }
         }
+        Ok(())
     }
 }

@@ -204,7 +204,8 @@ impl Current {
         let written = Written::read(text).map_err(|mistake| mistake.text())?;
         // What is known of a remote is known of it here too.
         let all = Some(&*self.remotes);
-        let remotes = Remotes::new(&[written], &self.terms, resolver, all).await?;
+        let remotes = Remotes::new(&[written], &self.terms, resolver, all).await;
+        let remotes = remotes.map_err(|error| error.text().to_vec())?;
         let remotes = Rc::new(remotes);
         let mut routes = self.routes.borrow_mut();
         Ok(Rc::clone(routes.entry(text.clone()).or_insert(remotes)))

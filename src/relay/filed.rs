@@ -12,7 +12,7 @@ use super::balance::{Policy, Rules};
 use super::config::{self, Config, Files, Listen, Mistake, Remote, Sections};
 use super::connection::limit;
 use super::include;
-use super::plan::{At, Daemon, House, Plan, REVIVE, Spot, TIMEOUTS, processors};
+use super::plan::{At, Daemon, House, Plan, REVIVE, Spot, TIMEOUTS, WRONG_FILE, processors};
 use super::remotes::Terms;
 use super::targets::{self, Written};
 use crate::cli::{Error, Opt};
@@ -43,9 +43,6 @@ pub struct Filed {
     /// `-v`: print the version.
     pub is_version: bool,
 }
-
-/// Exit code of a wrong file. EX_CONFIG, sysexits.h
-const WRONG_FILE: u8 = 78;
 
 /// What event-driven-servers has: syslog facility uucp, severity info; 60 sessions for a child, 8 children; 128 connections
 /// that wait.
@@ -277,6 +274,7 @@ fn remote(remote: &Remote) -> Result<Written, Mistake> {
     Ok(Written {
         weight: remote.weight,
         is_sctp: remote.is_sctp,
+        source: Some(remote.place.clone()),
         ..Written::at(targets::Place::Host(remote.address.clone(), port))
     })
 }

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use super::balance::{Balance, Choice, Rules};
 use super::log::Log;
 use super::targets::{Lease, Target, Written, is_ours};
-use crate::cli::reason;
+use crate::cli::{Error, reason};
 use crate::dns::Resolver;
 use crate::service::Overload;
 use crate::sys::{errno, socket, watch};
@@ -72,7 +72,7 @@ impl Remotes {
         terms: &Terms,
         resolver: &Resolver,
         old: Option<&Self>,
-    ) -> Result<Self, Vec<u8>> {
+    ) -> Result<Self, Error> {
         let freed = old.map_or_else(Arc::default, |old| Arc::clone(&old.freed));
         let mut targets = Vec::new();
         let mut inherited = Vec::new();

@@ -77,10 +77,8 @@ pub fn run(source: Source, voice: Voice) -> Result<(), Error> {
     }
     let start = Start::new(&NEWS, &given, voice)?;
     let resolver = Resolver::new(house.lookups.limit());
-    let remotes = start.wait(async {
-        let remotes = Remotes::new(&plan.remotes, &plan.terms, &resolver, None).await;
-        remotes.map_err(Error::fatal)
-    })?;
+    let remotes = Remotes::new(&plan.remotes, &plan.terms, &resolver, None);
+    let remotes = start.wait(remotes)?;
     let places = start.wait(places(&plan, &resolver))?;
     if house.is_check {
         for note in &plan.notes {
@@ -318,7 +316,7 @@ impl Server {
         // A new memory: names may lead elsewhere by now.
         let resolver = Resolver::new(self.relay.resolver.limit());
         let remotes = Remotes::new(&plan.remotes, &plan.terms, &resolver, Some(&old.remotes));
-        let remotes = remotes.await.map_err(Error::fatal)?;
+        let remotes = remotes.await?;
         let places = places(&plan, &resolver).await?;
         let mut bound = Vec::new();
         let mut waiting = Vec::new();

@@ -24,7 +24,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::balance::{Terms, identity};
-use crate::cli::{number, reason};
+use super::plan::WRONG_FILE;
+use crate::cli::{Error, number, reason};
 use crate::dns::{Families, Resolver, literal};
 use crate::sys::{errno, socket};
 use crate::ucspi::port;
@@ -43,6 +44,8 @@ pub(super) struct Written {
     pub(super) check: Check,
     /// By SCTP instead of TCP.
     pub(super) is_sctp: bool,
+    /// `file:line`, where a configuration file has it.
+    pub(super) source: Option<Vec<u8>>,
 }
 
 /// Where it is.
@@ -80,6 +83,7 @@ impl Written {
             proxy: None,
             check: Check::default(),
             is_sctp: false,
+            source: None,
         }
     }
 
@@ -162,12 +166,12 @@ impl Written {
     /// The remotes that it stands for: one for each address.
     ///
     /// # Errors
-    /// It has none, or that could not be found out now.
+    /// 111: it has none, or that could not be found out now. 78: a configuration file has it, and it has none.
     pub(super) async fn resolved(
         &self,
         resolver: &Resolver,
         freed: &Arc<Notify>,
-    ) -> Result<Vec<Target>, Vec<u8>> {
+    ) -> Result<Vec<Target>, Error> {
         let target = |address| Target::new(self.clone(), address, Arc::clone(freed));
         let (host, port) = match &self.place {
             Place::Path(path) => return Ok(vec![target(Address::Path(path.clone()))]),
@@ -184,10 +188,14 @@ impl Written {
                 b": ",
                 reason(&error).as_bytes(),
             ];
-            text.concat()
+            Error::fatal(text.concat())
         })?;
         if found.is_empty() {
-            return Err([b"no IP address for ", &host[..]].concat());
+            let none = [b"no IP address for ", &host[..]].concat();
+            return Err(match &self.source {
+                Some(place) => Error::with_code([place, &b": "[..], &none].concat(), WRONG_FILE),
+                None => Error::fatal(none),
+            });
         }
         Ok(found.into_iter().map(socket).collect())
     }

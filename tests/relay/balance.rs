@@ -66,6 +66,26 @@ fn dead_remote_is_passed_over_wherever_it_stands_while_a_live_one_has_a_session(
 }
 
 #[test]
+fn dead_remote_between_live_ones_that_have_sessions_gets_none() {
+    let (a, c) = (Remote::new("A"), Remote::new("C"));
+    let dead = Remote::absent("D");
+    for policy in POLICIES {
+        let option = format!("--balance={policy}");
+        let relay = Relay::start(&[&option], &[&a.operand(), &dead.operand(), &c.operand()]);
+        let sessions: Vec<_> = (0..6).map(|_| arrive(&relay)).collect();
+        let names: String = sessions.iter().map(|(name, _)| name.as_str()).collect();
+        assert!(relay.said("tcprelay: retry ") <= 1, "{}", relay.log());
+        match policy {
+            // One source, and so one remote.
+            "hash" => assert!(names == "AAAAAA" || names == "CCCCCC", "{names}"),
+            "first" => assert_eq!(names, "AAAAAA"),
+            "rr" => assert_eq!(names.matches('A').count() + names.matches('C').count(), 6),
+            _ => assert_eq!(names, "ACACAC", "{policy}"),
+        }
+    }
+}
+
+#[test]
 fn all_dead_is_an_end_without_a_loop() {
     let (a, b) = (Remote::absent("A"), Remote::absent("B"));
     for policy in POLICIES {

@@ -215,6 +215,19 @@ fn check_says_where_a_file_is_wrong_and_what_has_no_effect() {
             "id = spawnd { listen { port = nowhere } } id = tcprelay { remote = { address = h port = 1 } }",
             "relay.conf:1: Expected a port number or service, but got 'nowhere'\n",
         ),
+        // It is no service of TCP.
+        (
+            "id = spawnd { listen { port = tftp } } id = tcprelay { remote = { address = h port = 1 } }",
+            "relay.conf:1: Expected a port number or service, but got 'tftp'\n",
+        ),
+        (
+            "id = spawnd { listen { port = 1 } } id = tcprelay {\nremote = { address = a..invalid port = 1 } }",
+            "relay.conf:2: no IP address for a..invalid\n",
+        ),
+        (
+            "id = spawnd { listen { port = 1 }\ninclude = nosuch }",
+            "relay.conf:2: unable to read nosuch: file does not exist\n",
+        ),
         (
             "id = spawnd { spawn { userid = no-such-user } } id = tcprelay { remote = { address = h port = 1 } }",
             "UNIX user 'no-such-user' not found.\n",
@@ -222,6 +235,53 @@ fn check_says_where_a_file_is_wrong_and_what_has_no_effect() {
     ] {
         let output = checked(text);
         assert_eq!(output.status.code(), Some(78), "{text}");
+        assert!(said(&output).ends_with(line), "{}", said(&output));
+    }
+}
+
+#[test]
+fn parts_of_sections_are_included() {
+    let a = Remote::new("A");
+    let (folder, port) = (TempDir::new(), free_port());
+    for (name, text) in [
+        ("1.listen", "address = 127.0.0.1\n".to_owned()),
+        ("2.listen", format!("port = {port}\n")),
+        (
+            "remote",
+            format!(
+                "remote = {{ address = 127.0.0.1 port = {} }}",
+                a.address.port()
+            ),
+        ),
+    ] {
+        std::fs::write(folder.path().join(name), text).expect("a folder of our own");
+    }
+    let place = folder.path().display();
+    let mut running = Running::start(&format!(
+        "gcore = /bin/false\nid = spawnd {{ listen {{ include = {place}/*.listen }} }}\nid = tcprelay {{ include = {place}/remote }}\n"
+    ));
+    running.port = port;
+    assert_eq!(running.ask(b"1"), b"A1");
+}
+
+#[test]
+fn port_that_is_taken_is_an_end_with_111_in_both_forms() {
+    let busy = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = busy.local_addr().expect("it is bound").port().to_string();
+    let folder = TempDir::new();
+    let text = format!(
+        "id = spawnd {{ listen {{ address = 127.0.0.1 port = {port} }} }}\nid = tcprelay {{ remote = {{ address = 127.0.0.1 port = 1 }} }}\n"
+    );
+    std::fs::write(folder.path().join("relay.conf"), text).expect("a folder of our own");
+    for words in [
+        &["relay.conf"][..],
+        &["-RHl0", "127.0.0.1", &port, "127.0.0.1:1"],
+    ] {
+        let mut command = Command::new(program("tcprelay"));
+        command.args(words).current_dir(folder.path());
+        let output = command.output().expect("it runs");
+        assert_eq!(output.status.code(), Some(111), "{words:?}");
+        let line = "tcprelay: fatal: unable to bind: address already used\n";
         assert!(said(&output).ends_with(line), "{}", said(&output));
     }
 }

@@ -160,7 +160,10 @@ impl Parser<'_> {
                 b"type" => {
                     self.next()?;
                     self.expect(b"=")?;
-                    self.expect(b"STREAM")?;
+                    if !self.is(b"STREAM") {
+                        return Err(self.instead_of("'STREAM', as only streams are relayed"));
+                    }
+                    self.next()?;
                 }
                 b"tls" | b"ssl" => self.no_tls()?,
                 b"tcp" => self.keepalive(&mut listen.keepalive)?,
@@ -171,12 +174,7 @@ impl Parser<'_> {
                 b"dscp" => {
                     self.next()?;
                     self.expect(b"=")?;
-                    let dscp = value_of(&self.text).and_then(|number| u8::try_from(number).ok());
-                    let Some(dscp) = dscp.filter(|dscp| *dscp < 64) else {
-                        return Err(self.instead_of("a DSCP value from 0 to 63"));
-                    };
-                    listen.dscp = Some(dscp);
-                    self.next()?;
+                    listen.dscp = Some(self.dscp()?);
                 }
                 b"vrf" => listen.device = Some(self.set()?),
                 b"realm" | b"haproxy" | b"flag" | b"aaa.protocol" => {
@@ -216,6 +214,19 @@ impl Parser<'_> {
         }
         master.listens.push(listen);
         self.next()
+    }
+
+    /// A value of six bits; of a larger one, as there, the lower six are what the kernel takes.
+    fn dscp(&mut self) -> Result<u8, Mistake> {
+        let Some(number) = value_of(&self.text) else {
+            return Err(self.instead_of("a DSCP value from 0 to 63"));
+        };
+        let dscp = u8::try_from(number % 64).unwrap_or_default();
+        if number > 63 {
+            self.remark(format!("dscp {number} is {dscp}").as_bytes());
+        }
+        self.next()?;
+        Ok(dscp)
     }
 
     /// `tls = no`; whoever asks for TLS must not get a listener without it. A published sample has `tls` alone for `yes`.

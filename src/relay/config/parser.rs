@@ -1,20 +1,40 @@
 //! A file of words: the next one, what is expected of it, and what to say when it is something else.
+//!
+//! `include = PATTERN` may stand wherever a word may: the words of the files come in its place.
 
-use super::{Keepalive, Mistake, Syslog};
-use crate::cli::number;
+use super::{Files, Keepalive, Mistake, Syslog};
+use crate::cli::{number, reason};
 
-/// A file, and one word of it.
+/// Some files, and one word of them.
 pub(super) struct Parser<'a> {
-    file: &'a [u8],
-    rest: &'a [u8],
+    files: &'a dyn Files,
+    /// The file that is read, above those that include it and those that follow.
+    open: Vec<Reading>,
+    /// Files that were included so far.
+    included: usize,
     /// Of the word.
     pub(super) line: u32,
-    line_of_rest: u32,
     /// The word, or one of `= , { }`; empty and not quoted at the end.
     pub(super) text: Vec<u8>,
     is_quoted: bool,
     pub(super) is_end: bool,
     pub(super) notes: &'a mut Vec<Vec<u8>>,
+}
+
+/// A file, as far as it was read.
+struct Reading {
+    file: Vec<u8>,
+    text: Vec<u8>,
+    at: usize,
+    line: u32,
+    /// How many files include it, one inside the other.
+    depth: usize,
+}
+
+impl Reading {
+    fn peek(&self) -> Option<u8> {
+        self.text.get(self.at).copied()
+    }
 }
 
 impl Mistake {
@@ -24,39 +44,94 @@ impl Mistake {
 }
 
 impl<'a> Parser<'a> {
+    /// # Errors
+    /// The file cannot be read, or does not begin with a word.
     pub(super) fn new(
-        file: &'a [u8],
-        text: &'a [u8],
+        files: &'a dyn Files,
+        file: &[u8],
         notes: &'a mut Vec<Vec<u8>>,
     ) -> Result<Self, Mistake> {
         let mut parser = Self {
-            file,
-            rest: text,
+            files,
+            open: Vec::new(),
+            included: 0,
             line: 1,
-            line_of_rest: 1,
             text: Vec::new(),
             is_quoted: false,
             is_end: false,
             notes,
         };
+        let first = parser.read(file, 0);
+        parser.open.push(first.map_err(Mistake)?);
         parser.next()?;
         Ok(parser)
     }
 
-    /// Goes on to the next word.
+    fn read(&self, file: &[u8], depth: usize) -> Result<Reading, Vec<u8>> {
+        let text = self.files.read(file).map_err(|error| {
+            let why = reason(&error).as_bytes();
+            [b"unable to read ", file, b": ", why].concat()
+        })?;
+        Ok(Reading {
+            file: file.to_vec(),
+            text,
+            at: 0,
+            line: 1,
+            depth,
+        })
+    }
+
+    /// Goes on to the next word, which may be the first one of a file that is included.
     pub(super) fn next(&mut self) -> Result<(), Mistake> {
+        self.word()?;
+        while self.is(b"include") {
+            self.word()?;
+            if self.is(b"=") {
+                self.word()?;
+            }
+            self.include()?;
+            self.word()?;
+        }
+        Ok(())
+    }
+
+    /// Puts the files that the word means before what follows.
+    fn include(&mut self) -> Result<(), Mistake> {
+        self.is_value()?;
+        let depth = self.reading().depth + 1;
+        if depth > DEPTH_MAX {
+            return Err(self.mistake(b"Files include each other too deeply"));
+        }
+        let names = self.files.matching(&self.text);
+        self.included += names.len();
+        if self.included > INCLUDED_MAX {
+            return Err(self.mistake(b"Too many files are included"));
+        }
+        let files = names.iter().map(|name| self.read(name, depth));
+        let files: Result<Vec<_>, _> = files.collect();
+        let files = files.map_err(|why| self.mistake(&why))?;
+        self.open.extend(files.into_iter().rev());
+        Ok(())
+    }
+
+    /// Goes on to the next word of the files that are open.
+    fn word(&mut self) -> Result<(), Mistake> {
         self.text.clear();
         self.is_quoted = false;
         loop {
-            self.line = self.line_of_rest;
+            self.line = self.reading().line;
             let Some(byte) = self.take() else {
+                if self.open.len() > 1 {
+                    self.open.pop();
+                    continue;
+                }
                 self.is_end = true;
                 return Ok(());
             };
             match byte {
                 b' ' | b'\t' | b'\r' | b'\n' => {}
                 b'#' => {
-                    while self.rest.first().is_some_and(|&byte| byte != b'\n') {
+                    while self.reading().peek().is_some_and(|byte| byte != b'\n') {
                         self.take();
                     }
                 }
@@ -67,7 +142,7 @@ impl<'a> Parser<'a> {
                 b'"' | b'\'' => return self.quoted(byte),
                 byte => {
                     self.push(byte)?;
-                    while let Some(&byte) = self.rest.first()
+                    while let Some(byte) = self.reading().peek()
                         && !b" \t\r\n=,{}".contains(&byte)
                     {
                         self.take();
@@ -79,10 +154,15 @@ impl<'a> Parser<'a> {
         }
     }
 
+    fn reading(&self) -> &Reading {
+        &self.open[self.open.len() - 1]
+    }
+
     fn take(&mut self) -> Option<u8> {
-        let (&byte, rest) = self.rest.split_first()?;
-        self.rest = rest;
-        self.line_of_rest += u32::from(byte == b'\n');
+        let reading = self.open.last_mut()?;
+        let byte = reading.peek()?;
+        reading.at += 1;
+        reading.line += u32::from(byte == b'\n');
         Some(byte)
     }
 
@@ -127,7 +207,7 @@ impl<'a> Parser<'a> {
     fn octal(&mut self, first: u8) -> u8 {
         let mut byte = first - b'0';
         for _ in 0..2 {
-            let Some(&digit @ b'0'..=b'7') = self.rest.first() else {
+            let Some(digit @ b'0'..=b'7') = self.reading().peek() else {
                 break;
             };
             self.take();
@@ -140,12 +220,17 @@ impl<'a> Parser<'a> {
         !self.is_end && !self.is_quoted && self.text == word
     }
 
-    /// Takes the word as a value.
-    pub(super) fn value(&mut self) -> Result<Vec<u8>, Mistake> {
+    fn is_value(&self) -> Result<(), Mistake> {
         let is_sign = !self.is_quoted && matches!(self.text[..], [b'=' | b',' | b'{' | b'}']);
         if self.is_end || is_sign {
             return Err(self.instead_of("a value"));
         }
+        Ok(())
+    }
+
+    /// Takes the word as a value.
+    pub(super) fn value(&mut self) -> Result<Vec<u8>, Mistake> {
+        self.is_value()?;
         let value = std::mem::take(&mut self.text);
         self.next()?;
         Ok(value)
@@ -217,10 +302,14 @@ impl<'a> Parser<'a> {
         Ok(())
     }
 
-    /// Takes everything up to the brace that closes.
+    /// Takes everything from a brace that opens to the one that closes. What is included there is not looked at.
     pub(super) fn skip(&mut self) -> Result<(), Mistake> {
+        if !self.is(b"{") {
+            return Err(self.expected(&["{"]));
+        }
         let mut depth = 1;
         while depth > 0 {
+            self.word()?;
             if self.is_end {
                 return Err(self.mistake(b"EOF unexpected"));
             }
@@ -229,17 +318,20 @@ impl<'a> Parser<'a> {
             } else if self.is(b"}") {
                 depth -= 1;
             }
-            self.next()?;
         }
-        Ok(())
+        self.next()
     }
 
     pub(super) fn place(&self) -> Vec<u8> {
-        [self.file, format!(":{}", self.line).as_bytes()].concat()
+        [
+            &self.reading().file[..],
+            format!(":{}", self.line).as_bytes(),
+        ]
+        .concat()
     }
 
     pub(super) fn mistake(&self, text: &[u8]) -> Mistake {
-        Mistake::new(self.file, self.line, text)
+        Mistake::new(&self.reading().file, self.line, text)
     }
 
     /// `Expected WHAT, but got 'WORD'`
@@ -264,9 +356,13 @@ impl<'a> Parser<'a> {
     }
 
     pub(super) fn note(&mut self, what: &[u8]) {
+        self.remark(&[what, b" has no effect here"].concat());
+    }
+
+    /// Has `text` said by who checks the file.
+    pub(super) fn remark(&mut self, text: &[u8]) {
         let place = self.place();
-        self.notes
-            .push([&place[..], b": ", what, b" has no effect here"].concat());
+        self.notes.push([&place[..], b": ", text].concat());
     }
 
     /// What may stand in each section and outside; false when it is something else.
@@ -285,14 +381,32 @@ impl<'a> Parser<'a> {
             }
             b"debug" | b"trace" => {
                 self.note(b"debug");
-                self.next()?;
-                self.pass(b"redirect")?;
-                self.expect(b"=")?;
-                self.value()?;
+                self.debug()?;
             }
             _ => return Ok(false),
         }
         Ok(true)
+    }
+
+    /// `redirect = FILE`, or an equal sign and the names of some levels.
+    fn debug(&mut self) -> Result<(), Mistake> {
+        self.next()?;
+        if self.is(b"redirect") {
+            self.set()?;
+            return Ok(());
+        }
+        self.expect(b"=")?;
+        let is_level = |text: &[u8]| {
+            let name = text.strip_prefix(b"-").unwrap_or(text);
+            DEBUG_LEVELS.iter().any(|level| level.as_bytes() == name)
+        };
+        if !is_level(&self.text) {
+            return Err(self.expected(&DEBUG_LEVELS));
+        }
+        while is_level(&self.text) {
+            self.next()?;
+        }
+        Ok(())
     }
 
     pub(super) fn syslog(&mut self, syslog: &mut Syslog) -> Result<(), Mistake> {
@@ -369,13 +483,16 @@ impl<'a> Parser<'a> {
         self.number_after_equal()
     }
 
-    /// True for SCTP.
+    /// True for SCTP. What goes in datagrams is named: it is taken there, and cannot be relayed.
     pub(super) fn protocol(&mut self) -> Result<bool, Mistake> {
         self.next()?;
         self.expect(b"=")?;
         let is_sctp = match &self.text[..] {
             b"TCP" | b"tcp" => false,
             b"SCTP" | b"sctp" => true,
+            b"UDP" | b"udp" => {
+                return Err(self.instead_of("'SCTP' or 'TCP', as datagrams are not relayed"));
+            }
             _ => return Err(self.expected(&["SCTP", "TCP"])),
         };
         self.next()?;
@@ -406,8 +523,37 @@ pub(super) fn value_of(text: &[u8]) -> Option<u32> {
 /// The longest word, in bytes: the original's.
 const WORD_MAX: usize = 4096;
 
-/// syslog(3)'s, as RFC 3164 numbers them.
-const FACILITIES: [(&str, u8); 20] = [
+/// How deep files may include each other, and how many may be included.
+const DEPTH_MAX: usize = 16;
+const INCLUDED_MAX: usize = 10_000;
+
+/// What may be said of what happens: observed, as the program names none of them.
+const DEBUG_LEVELS: [&str; 21] = [
+    "ACCT",
+    "ACL",
+    "ALL",
+    "AUTHEN",
+    "AUTHOR",
+    "BUFFER",
+    "CMD",
+    "CONFIG",
+    "CONTROL",
+    "DNS",
+    "HEX",
+    "LOCK",
+    "MAVIS",
+    "NET",
+    "NONE",
+    "PACKET",
+    "PARSE",
+    "PATH",
+    "PROC",
+    "REGEX",
+    "USERINPUT",
+];
+
+/// syslog(3)'s, as RFC 3164 numbers them, and the older names of <syslog.h>.
+const FACILITIES: [(&str, u8); 21] = [
     ("auth", 4),
     ("authpriv", 10),
     ("cron", 9),
@@ -425,17 +571,21 @@ const FACILITIES: [(&str, u8); 20] = [
     ("lpr", 6),
     ("mail", 2),
     ("news", 7),
+    ("security", 4),
     ("syslog", 5),
     ("user", 1),
     ("uucp", 8),
 ];
-const SEVERITIES: [(&str, u8); 8] = [
+const SEVERITIES: [(&str, u8); 11] = [
     ("alert", 1),
     ("crit", 2),
     ("debug", 7),
     ("emerg", 0),
     ("err", 3),
+    ("error", 3),
     ("info", 6),
     ("notice", 5),
+    ("panic", 0),
+    ("warn", 4),
     ("warning", 4),
 ];

@@ -1,10 +1,13 @@
-//! The samples that are published, and the mistakes.
+//! The samples that are published, and every directive.
+
+mod mistakes;
 
 use std::collections::BTreeMap;
 use std::io;
 
 use super::{Access, Config, Files, Listen, Mistake, Remote, Sections, read};
 use crate::service::Overload;
+use crate::sys::errno;
 
 /// Files by name; a pattern is a name, or all that begin with what is before its star.
 struct Made(BTreeMap<&'static str, String>);
@@ -14,7 +17,7 @@ impl Files for Made {
         let name = std::str::from_utf8(name).unwrap_or_default();
         let text = self.0.get(name);
         text.map(|text| text.clone().into_bytes())
-            .ok_or_else(|| io::ErrorKind::NotFound.into())
+            .ok_or_else(|| io::Error::from_raw_os_error(errno::ENOENT))
     }
 
     fn matching(&self, pattern: &[u8]) -> Vec<Vec<u8>> {
@@ -23,6 +26,9 @@ impl Files for Made {
             Some((start, _)) => name.starts_with(start),
             None => **name == pattern,
         });
+        if !pattern.contains('*') {
+            return vec![pattern.as_bytes().to_vec()];
+        }
         names.map(|name| name.as_bytes().to_vec()).collect()
     }
 }
@@ -284,144 +290,6 @@ fn directives_of_the_relay_are_read() {
 }
 
 #[test]
-fn mistakes_are_told_with_their_place() {
-    for (master, relay, told) in [
-        (
-            "\nbackground = maybe",
-            "",
-            "f:2: Expected 'deny', 'false', 'no', 'permit', 'true' or 'yes', but got 'maybe'",
-        ),
-        ("background yes", "", "f:1: Expected '=', but got 'yes'"),
-        (
-            "overload = wait",
-            "",
-            "f:1: Expected 'close', 'queue' or 'reset', but got 'wait'",
-        ),
-        (
-            "permit 10.0.0.0/33",
-            "",
-            "f:1: Expected an IP address or network in CIDR notation, but got '10.0.0.0/33'",
-        ),
-        (
-            "permit everybody",
-            "",
-            "f:1: Expected an IP address or network in CIDR notation, but got 'everybody'",
-        ),
-        (
-            "listen = { protocol = UDP }",
-            "",
-            "f:1: Expected 'SCTP' or 'TCP', but got 'UDP'",
-        ),
-        (
-            "listen = { type = DGRAM }",
-            "",
-            "f:1: Expected 'STREAM', but got 'DGRAM'",
-        ),
-        (
-            "listen = { mode = 999 }",
-            "",
-            "f:1: Expected a file mode in octal, but got '999'",
-        ),
-        (
-            "listen = { dscp = 64 }",
-            "",
-            "f:1: Expected a DSCP value from 0 to 63, but got '64'",
-        ),
-        (
-            "listen = { backlog = many }",
-            "",
-            "f:1: Expected an integer, but got 'many'",
-        ),
-        (
-            "listen = { tcp keepalive never = 1 }",
-            "",
-            "f:1: Expected 'count', 'idle' or 'interval', but got 'never'",
-        ),
-        (
-            "listen = { port = }",
-            "",
-            "f:1: Expected a value, but got '}'",
-        ),
-        (
-            "spawn { users max = 0 }",
-            "",
-            "f:1: Expected an integer above 0, but got '0'",
-        ),
-        (
-            "spawn { users = 5 }",
-            "",
-            "f:1: Expected 'max' or 'min', but got '='",
-        ),
-        (
-            "sticky cache colour = 1",
-            "",
-            "f:1: Expected 'period' or 'size', but got 'colour'",
-        ),
-        (
-            "syslog facility = nowhere",
-            "",
-            "f:1: Expected 'auth', 'authpriv', 'cron', 'daemon', 'ftp', 'kern', 'local0', 'local1', 'local2', 'local3', 'local4', 'local5', 'local6', 'local7', 'lpr', 'mail', 'news', 'syslog', 'user' or 'uucp', but got 'nowhere'",
-        ),
-        (
-            "",
-            "remote = { port = 22 }",
-            "f:2: Expected 'address', but got '}'",
-        ),
-        (
-            "",
-            "remote = { address = h }",
-            "f:2: Expected 'port', but got '}'",
-        ),
-        (
-            "",
-            "remote = { address = h colour = red }",
-            "f:2: Expected 'address', 'port', 'protocol', 'weight' or '}', but got 'colour'",
-        ),
-        (
-            "",
-            "local address = here",
-            "f:2: Expected an IP address, but got 'here'",
-        ),
-        (
-            "",
-            "idle timeout = 4294967296",
-            "f:2: Expected an integer, but got '4294967296'",
-        ),
-        (
-            "",
-            "idle timeout = 4G",
-            "f:2: Expected an integer, but got '4G'",
-        ),
-        (
-            "",
-            "mavis module = x",
-            "f:2: Expected 'coredump', 'debug', 'idle', 'local', 'proctitle', 'rebalance', 'remote', 'retire', 'syslog', 'tls', 'trace' or '}', but got 'mavis'",
-        ),
-    ] {
-        assert_eq!(both(master, relay), Err(told.to_owned()));
-    }
-    for (text, told) in [
-        ("", "f:1: No configuration for id 'spawnd' found."),
-        (
-            "id = spawnd {\n",
-            "f:2: Expected '}', but got the end of the file",
-        ),
-        ("id = other {\n{ }", "f:2: EOF unexpected"),
-        ("id = spawnd { pidfile = \"x", "f:1: EOF unexpected"),
-        (
-            "nonsense",
-            "f:1: Expected 'coredump', 'debug', 'id', 'include', 'proctitle', 'setenv', 'syslog' or 'trace', but got 'nonsense'",
-        ),
-        (
-            "include = g\n",
-            "f:2: No configuration for id 'spawnd' found.",
-        ),
-    ] {
-        assert_eq!(of(text), Err(told.to_owned()), "{text}");
-    }
-}
-
-#[test]
 fn what_has_no_effect_is_noted() {
     let config = both(
         "proctitle = yes coredump directory = /x debug = ALL tcp bufsize 5 spawn { ipc key = 7 exec /x instances min = 2 } \
@@ -483,6 +351,115 @@ fn files_are_included_and_cannot_go_in_circles() {
             .unwrap_err()
             .ends_with("No configuration for id 'tcprelay' found.")
     );
+}
+
+#[test]
+fn files_are_included_wherever_a_word_may_stand() {
+    let files = |main: &str| {
+        Made(BTreeMap::from([
+            ("f", main.to_owned()),
+            ("d/a", "permit 10.0.0.0/8\n".to_owned()),
+            ("d/b", "deny 11.0.0.0/8\n".to_owned()),
+            ("number", "23 # telnet".to_owned()),
+            (
+                "remote",
+                "remote = {\naddress = h\ninclude = port }".to_owned(),
+            ),
+            ("port", "port = include = number".to_owned()),
+            ("wrong", "\n\ncolour = red".to_owned()),
+        ]))
+    };
+    let read = |main: &str| read(&files(main), b"f", &Sections::default()).map_err(said);
+    let config = read(
+        "id = spawnd {\ninclude d/*\nlisten { include = port }\npidfile = include }\nid = tcprelay { include = 'remote' rebalance = 4\n }",
+    );
+    assert_eq!(config, Err("f:4: Expected a value, but got '}'".to_owned()));
+    let config = read(
+        "id = other { include = nosuch }\nid = spawnd {\ninclude d/*\nlisten { include = port }\npidfile = 'include' }\n\
+         id = tcprelay { include = 'remote' rebalance = 4\n }",
+    )
+    .unwrap();
+    let permits: Vec<_> = config.master.access.iter().map(|it| it.permits).collect();
+    assert_eq!(permits, [true, false]);
+    assert_eq!(config.master.listens[0].port.as_deref(), Some(&b"23"[..]));
+    assert_eq!(config.master.pidfile.as_deref(), Some(&b"include"[..]));
+    assert_eq!(config.relay.remotes[0].port, b"23");
+    assert_eq!(config.relay.remotes[0].place, b"remote:1");
+    assert_eq!(config.relay.rebalance, 4);
+    assert_eq!(
+        read("id = spawnd {\nlisten { port = 1 include = wrong\n} }").unwrap_err(),
+        read("id = spawnd {\nlisten { port = 1\n\ncolour = red } }")
+            .unwrap_err()
+            .replace("f:4", "wrong:3")
+    );
+    assert_eq!(
+        read("id = spawnd { background = no\ninclude = number }"),
+        Err("number:1: Expected 'background', 'bind', 'coredump', 'debug', 'deny', 'listen', 'overload', 'permit', 'pid-file', \
+             'pidfile', 'proctitle', 'single', 'spawn', 'sticky', 'syslog', 'tcp', 'trace' or '}', but got '23'"
+            .to_owned())
+    );
+}
+
+#[test]
+fn files_that_include_each_other_are_refused_soon() {
+    let all = "include = x*".to_owned();
+    let files = ["f", "x0", "x1", "x2", "x3"].map(|name| (name, all.clone()));
+    let config = read(&Made(BTreeMap::from(files)), b"f", &Sections::default());
+    let told = "x0:1: Files include each other too deeply";
+    assert_eq!(config.map_err(said), Err(told.to_owned()));
+    // Never deep, and without an end: each one has all that are deeper twice.
+    let names: Vec<String> = (0..15).map(|number| format!("y{number}")).collect();
+    let names: Vec<&'static str> = names.into_iter().map(|name| &*name.leak()).collect();
+    let mut files = BTreeMap::from([("f", "include = y0".to_owned()), ("y14", String::new())]);
+    for pair in names.windows(2) {
+        files.insert(pair[0], format!("include = {0} include = {0}", pair[1]));
+    }
+    let config = read(&Made(files), b"f", &Sections::default());
+    assert!(said(config.unwrap_err()).ends_with(": Too many files are included"));
+}
+
+#[test]
+fn debug_levels_and_old_names_of_syslog_are_taken() {
+    let config = both("debug = ACL -PARSE trace redirect = /x debug = NONE", "").unwrap();
+    assert_eq!(config.notes, [b"f:1: debug has no effect here"; 3]);
+    for (text, facility, severity) in [
+        ("syslog facility = security", Some(4), None),
+        ("syslog level = error", None, Some(3)),
+        ("syslog severity = panic", None, Some(0)),
+        ("syslog severity = WARN", None, Some(4)),
+    ] {
+        let syslog = master(text).syslog;
+        assert_eq!((syslog.facility, syslog.severity), (facility, severity));
+    }
+}
+
+#[test]
+fn larger_dscp_is_cut_as_the_kernel_does() {
+    for (text, dscp, notes) in [
+        ("63", 63, &[][..]),
+        ("99", 35, &["f:1: dscp 99 is 35"]),
+        ("0x100", 0, &["f:1: dscp 256 is 0"]),
+    ] {
+        let config = both(&format!("listen {{ port = 1 dscp = {text} }}"), "").unwrap();
+        assert_eq!(config.master.listens[0].dscp, Some(dscp));
+        let said: Vec<_> = notes.iter().map(|note| note.as_bytes().to_vec()).collect();
+        assert_eq!(config.notes, said);
+    }
+}
+
+#[test]
+fn directives_outside_the_sections_are_noted_once() {
+    let config = of(
+        "cleanup interval = 5 gcore = /x debug-cmd = y\nalias a { background = { } }\nalias = b { }\nid = spawnd { } id = tcprelay { }",
+    );
+    let notes = [
+        "f:1: cleanup interval has no effect here",
+        "f:1: gcore has no effect here",
+        "f:1: debug-cmd has no effect here",
+        "f:2: alias has no effect here",
+        "f:3: alias has no effect here",
+    ];
+    assert_eq!(config.unwrap().notes, notes.map(|note| note.as_bytes()));
 }
 
 #[test]
