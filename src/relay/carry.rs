@@ -13,7 +13,7 @@
 //!   one buffer or one pipe for each direction.
 //! * No session makes another one wait for more than [`way::ROUNDS_MAX`] moves.
 //!
-//! What it leaves out: who may be carried where, and what is said of it.
+//! What it leaves out: the urgent byte of TCP, of which only what surrounds it is passed on; who may be carried where, and what is said of it.
 
 mod table;
 #[cfg(test)]
@@ -269,6 +269,7 @@ impl<T> Carrier<T> {
         };
         let [from, to] = session.ways_of(side);
         from.can_read |= news.is_readable || news.is_ending;
+        from.is_urgent |= news.is_urgent;
         from.is_last |= news.is_ending;
         to.can_write |= news.is_writable;
         self.advance(index, now, ended);

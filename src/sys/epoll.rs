@@ -23,6 +23,8 @@ pub struct News {
     pub key: u64,
     /// It has bytes, or its end.
     pub is_readable: bool,
+    /// A byte among them is urgent: reading stops before it, though there may be more. EPOLLPRI
+    pub is_urgent: bool,
     /// It takes bytes.
     pub is_writable: bool,
     /// The other side sends no more: what is there to read ends. EPOLLRDHUP
@@ -96,7 +98,7 @@ impl Set {
 }
 
 fn readable() -> EpollFlags {
-    EpollFlags::EPOLLIN | EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLET
+    EpollFlags::EPOLLIN | EpollFlags::EPOLLPRI | EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLET
 }
 
 fn news(event: &EpollEvent) -> News {
@@ -104,6 +106,7 @@ fn news(event: &EpollEvent) -> News {
     News {
         key: event.data(),
         is_readable: flags.contains(EpollFlags::EPOLLIN),
+        is_urgent: flags.contains(EpollFlags::EPOLLPRI),
         is_writable: flags.contains(EpollFlags::EPOLLOUT),
         is_ending: flags.intersects(EpollFlags::EPOLLRDHUP | EpollFlags::EPOLLHUP),
         has_failed: flags.contains(EpollFlags::EPOLLERR),

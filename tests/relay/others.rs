@@ -162,6 +162,7 @@ fn differences_name_tests_that_are_there() {
     for (module, name) in names.filter_map(|name| name.split_once("::")) {
         let file = match module {
             "config" => "src/relay/config/tests.rs".to_owned(),
+            "mistakes" => "src/relay/config/tests/mistakes.rs".to_owned(),
             module => format!("tests/relay/{module}.rs"),
         };
         assert!(

@@ -27,6 +27,8 @@ pub(super) struct Way {
     pub(super) can_write: bool,
     /// What there is to read is followed by the end.
     pub(super) is_last: bool,
+    /// One byte or more was urgent: a read ends before such a byte, and a splice gets no further.
+    pub(super) is_urgent: bool,
     /// It goes by splice.
     is_long: bool,
     /// The source takes no splice.
@@ -45,6 +47,7 @@ impl Way {
             can_read,
             can_write: true,
             is_last: false,
+            is_urgent: false,
             is_long: false,
             is_copied: false,
             is_over: false,
@@ -93,7 +96,8 @@ impl Way {
             if !self.can_read {
                 return Ok(false);
             }
-            match self.is_long.then(|| tools.take_pipe()).flatten() {
+            let is_spliced = self.is_long && !self.is_urgent;
+            match is_spliced.then(|| tools.take_pipe()).flatten() {
                 Some(pipe) => spliced += self.splice(pipe, from, tools)?,
                 None => self.copy(from, to, tools)?,
             }
@@ -169,8 +173,9 @@ impl Way {
                     fd::set_nonblocking(to)?;
                     self.is_long = true;
                 }
-                // A stream that gives less than was asked for has no more. epoll(7), "Questions and answers", 9
-                self.can_read = length == buffer.len() || self.is_last;
+                // A stream that gives less than was asked for has no more, epoll(7), "Questions and answers", 9; unless it
+                // stopped before an urgent byte.
+                self.can_read = length == buffer.len() || self.is_last || self.is_urgent;
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => self.can_read = false,
             Err(error) => return Err(error),
