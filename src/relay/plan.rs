@@ -42,9 +42,6 @@ pub(super) struct Spot {
     pub(super) retry: Option<Duration>,
 }
 
-/// Exit code of a wrong configuration file. EX_CONFIG, sysexits.h
-pub(super) const WRONG_FILE: u8 = 78;
-
 /// A place to listen, as it is written.
 #[derive(Debug)]
 pub(super) enum At {

@@ -24,12 +24,14 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::balance::{Terms, identity};
-use super::plan::WRONG_FILE;
 use crate::cli::{Error, number, reason};
 use crate::dns::{Families, Resolver, literal};
 use crate::sys::{errno, socket};
 use crate::ucspi::port;
 use crate::ucspi::proxy::Version;
+
+/// Exit code of a wrong configuration file. EX_CONFIG, sysexits.h
+pub(super) const WRONG_FILE: u8 = 78;
 
 /// A remote as it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,11 +2,13 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener};
+use std::os::fd::AsRawFd;
 
 use nix::sys::signal::Signal;
+use nix::sys::socket::{MsgFlags, send};
 
 use crate::streams::{drink, pour, reset};
-use crate::world::{Relay, Remote, size, until};
+use crate::world::{PATIENCE, Relay, Remote, size, until};
 
 #[test]
 fn late_answer_of_10_mb_follows_a_half_close() {
@@ -146,4 +148,27 @@ fn unix_sockets_are_remotes_too() {
     let relay = Relay::start(&[], &[&format!("unix:{}", path.display())]);
     assert_eq!(relay.ask(b"abc"), b"cba");
     thread.join().expect("all went well");
+}
+
+#[test]
+fn bytes_after_an_urgent_one_do_not_wait_for_more() {
+    let a = Remote::new("A");
+    let relay = Relay::start(&["--threads=1"], &[&a.operand()]);
+    // As much as one read takes, and as much as makes it a splice.
+    for length in [2, 40_000] {
+        let mut client = relay.connect();
+        client.set_write_timeout(Some(PATIENCE)).expect("a limit");
+        client.read_exact(&mut [0]).expect("a remote has it");
+        // All of it is there before any of it is read.
+        relay.signal(Signal::SIGSTOP);
+        client.write_all(&vec![b'x'; length]).expect("it fits");
+        for (bytes, flags) in [(b"!", MsgFlags::MSG_OOB), (b"e", MsgFlags::empty())] {
+            send(client.as_raw_fd(), bytes, flags).expect("it fits");
+        }
+        relay.signal(Signal::SIGCONT);
+        let mut answer = vec![0; length + 1];
+        let read = client.read_exact(&mut answer);
+        assert!(read.is_ok(), "{length}: {read:?}");
+        assert!(answer.ends_with(b"xe"), "{length}");
+    }
 }

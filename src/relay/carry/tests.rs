@@ -4,8 +4,6 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
-use nix::sys::socket::{MsgFlags, send};
-
 use super::{Carrier, Ended, How, PIPES_MAX};
 
 /// A client and a remote, with a carrier between them.
@@ -253,40 +251,4 @@ fn all_sessions_can_be_ended() {
     assert!(world.ended.iter().all(|it| it.how == How::Asked));
     assert_eq!((world.ended.len(), world.carrier.len()), (3, 0));
     drop(sessions);
-}
-
-#[test]
-fn bytes_after_an_urgent_one_do_not_wait_for_more() {
-    // Of a short session, and of one that goes by splice.
-    for length in [2, 300_000] {
-        let mut world = World::new();
-        let (mut client, mut remote) = world.session(None);
-        client.write_all(b"first").unwrap();
-        let mut got = Vec::new();
-        let mut take = |world: &mut World, enough: usize| {
-            world.until(|_| {
-                let mut room = [0; 65536];
-                while let Ok(length) = remote.read(&mut room) {
-                    got.extend_from_slice(&room[..length]);
-                }
-                got.len() >= enough
-            });
-            got.len()
-        };
-        take(&mut world, 5);
-        let bytes = vec![b'x'; length];
-        let mut sent = 0;
-        while sent < length {
-            if let Ok(length) = client.write(&bytes[sent..]) {
-                sent += length;
-            }
-            take(&mut world, 5);
-        }
-        let descriptor = std::os::fd::AsRawFd::as_raw_fd(&client);
-        send(descriptor, b"ab", MsgFlags::empty()).unwrap();
-        send(descriptor, b"!", MsgFlags::MSG_OOB).unwrap();
-        send(descriptor, b"de", MsgFlags::empty()).unwrap();
-        assert_eq!(take(&mut world, 5 + length + 4), 5 + length + 4);
-        assert!(got.ends_with(b"xabde"));
-    }
 }
