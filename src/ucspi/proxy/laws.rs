@@ -475,8 +475,12 @@ proptest! {
 
     /// What we take for a header is one for others too, and says the same.
     #[test]
-    fn others_read_the_same(bytes in nearly_a_header()) {
+    fn others_read_the_same(mut bytes in nearly_a_header()) {
         if let Ok(Some((header, length))) = read(&bytes) {
+            // The family of LOCAL is to be ignored (2.2), which they do not.
+            if bytes.starts_with(SIGNATURE) && bytes[12] == 0x20 {
+                bytes[13] = 0;
+            }
             let theirs = theirs(&bytes).expect("they take it");
             prop_assert_eq!(theirs, Some((header.addresses, length)));
         }
