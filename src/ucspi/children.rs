@@ -1,7 +1,7 @@
 //! The children of a server: making one for a connection, and learning how each ended.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::ffi::CStr;
 use std::io;
 use std::os::fd::AsFd;
@@ -21,7 +21,7 @@ use crate::sys::spawn::{Failure, PidLine, Spawner, Streams};
 #[derive(Debug)]
 pub(crate) struct Children {
     spawner: RefCell<Spawner>,
-    running: RefCell<HashMap<Pid, oneshot::Sender<Ended>>>,
+    running: RefCell<BTreeMap<Pid, oneshot::Sender<Ended>>>,
     /// How long each connection may last.
     lifetime: Option<Lifetime>,
     /// Where each connection's processes have a control group of their own.

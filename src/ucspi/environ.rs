@@ -2,10 +2,7 @@
 //!
 //! Source: tcp-environ(5), and observed runs: also the order of the entries is the original's.
 
-use std::collections::HashMap;
 use std::ffi::{CStr, CString};
-
-use crate::sys::exec::c_string;
 
 /// Entries of an environment, each as it was given.
 pub(crate) type Entries = Vec<CString>;
@@ -13,50 +10,69 @@ pub(crate) type Entries = Vec<CString>;
 /// `inherited` with `name` set to `value`.
 pub fn with(inherited: &[CString], name: &str, value: &[u8]) -> Vec<CString> {
     let mut changes = Changes::default();
-    changes.set(name, value);
+    changes.set(&[name], value);
     changes.made(inherited)
 }
 
 /// Changes to make, in order: each removes every entry of its name, and a setting is put last. An entry that is removed
 /// is filled with the last one, as in the original.
 #[derive(Debug, Default)]
-pub(crate) struct Changes(Vec<CString>);
+pub(crate) struct Changes {
+    /// All of them, each with the NUL at its end: one piece of memory, as every connection has some.
+    text: Vec<u8>,
+    /// Where each ends, behind its NUL.
+    ends: Vec<usize>,
+}
 
 impl Changes {
-    /// Sets `name` to `value`, which ends at a NUL.
-    pub(super) fn set(&mut self, name: &str, value: &[u8]) {
-        self.setting(&[name.as_bytes(), b"=", value].concat());
+    /// Sets the variable of this `name`, which may be in parts, to `value`, which ends at a NUL.
+    pub(super) fn set(&mut self, name: &[&str], value: &[u8]) {
+        self.name(name);
+        self.text.push(b'=');
+        self.value(value);
     }
 
-    /// Sets `name` to what is known, and removes it otherwise: a stale value must not pass for one of ours.
-    pub(super) fn set_if_known(&mut self, name: &str, value: Option<&[u8]>) {
+    /// Sets it to what is known, and removes it otherwise: a stale value must not pass for one of ours.
+    pub(super) fn set_if_known(&mut self, name: &[&str], value: Option<&[u8]>) {
         match value {
             Some(value) => self.set(name, value),
-            None => self.0.push(c_string(name.as_bytes())),
+            None => {
+                self.name(name);
+                self.value(b"");
+            }
         }
     }
 
     /// Makes the change `name=value`.
     pub(crate) fn setting(&mut self, setting: &[u8]) {
-        self.0.push(c_string(setting));
+        self.value(setting);
     }
 
     /// Settings of the connection that `inherited` describes: what there begins with `TCP`.
     pub(crate) fn inherited(inherited: &[CString]) -> Self {
-        let is_told = |entry: &&CString| entry.to_bytes().starts_with(b"TCP");
-        Self(inherited.iter().filter(is_told).cloned().collect())
+        let mut changes = Self::default();
+        let entries = inherited.iter().map(|entry| entry.to_bytes());
+        entries
+            .filter(|entry| entry.starts_with(b"TCP"))
+            .for_each(|entry| changes.setting(entry));
+        changes
     }
 
     /// Calls the connection `protocol`: that is `PROTO`, and each change of a name that begins with `TCP` is made to one that
     /// begins so too, but for those of IPv6.
     pub(crate) fn call(&mut self, protocol: &str) {
-        let copy = |change: &CString| {
-            let rest = change.to_bytes().strip_prefix(b"TCP")?;
-            (!rest.starts_with(b"6")).then(|| c_string(&[protocol.as_bytes(), rest].concat()))
-        };
-        let copies: Vec<CString> = self.0.iter().filter_map(copy).collect();
-        self.set("PROTO", protocol.as_bytes());
-        self.0.extend(copies);
+        let mut copies = Self::default();
+        copies.set(&["PROTO"], protocol.as_bytes());
+        for change in self.entries() {
+            let rest = change.to_bytes().strip_prefix(b"TCP");
+            if let Some(rest) = rest.filter(|rest| !rest.starts_with(b"6")) {
+                copies.name(&[protocol]);
+                copies.value(rest);
+            }
+        }
+        copies
+            .entries()
+            .for_each(|copy| self.setting(copy.to_bytes()));
     }
 
     /// `inherited` with the changes made, as entries of their own.
@@ -64,14 +80,13 @@ impl Changes {
         self.apply(inherited).into_iter().map(Into::into).collect()
     }
 
-    /// `inherited` with the changes made, in a time that grows with both and no faster: a rule may have many settings.
+    /// `inherited` with the changes made, in a time that grows with both and hardly faster: a rule may have many settings.
     pub(super) fn apply<'a>(&'a self, inherited: &'a [CString]) -> Vec<&'a CStr> {
-        // Where the one entry of each name is that is to be changed, once there is one.
-        let names = self.0.iter().map(|change| (name(change), None));
-        let mut places: HashMap<&[u8], Option<usize>> = names.collect();
-        let mut entries: Vec<&CStr> = Vec::with_capacity(inherited.len() + self.0.len());
+        let changes: Vec<_> = self.entries().map(Entry::of).collect();
+        let mut places = Places::of(&changes);
+        let mut entries: Vec<&CStr> = Vec::with_capacity(inherited.len() + changes.len());
         for entry in inherited {
-            if let Some(place) = places.get_mut(name(entry)).filter(|_| is_setting(entry)) {
+            if let Some(place) = places.find(&Entry::of(entry)) {
                 if place.is_some() {
                     // A program finds the first of two copies, or the last: which one is not ours to say.
                     continue;
@@ -80,34 +95,101 @@ impl Changes {
             }
             entries.push(entry);
         }
-        for change in &self.0 {
-            let place = places.get_mut(name(change)).and_then(Option::take);
-            if let Some(place) = place {
-                entries.swap_remove(place);
-                let moved = entries.get(place).filter(|moved| is_setting(moved));
-                if let Some(moved) = moved.and_then(|moved| places.get_mut(name(moved))) {
-                    *moved = Some(place);
+        for change in &changes {
+            let Some(place) = places.find_name(change.name) else {
+                continue;
+            };
+            let removed = place.take();
+            if change.is_setting {
+                *place = Some(entries.len() - usize::from(removed.is_some()));
+            }
+            if let Some(removed) = removed {
+                entries.swap_remove(removed);
+                let moved = entries.get(removed).map(|moved| Entry::of(moved));
+                if let Some(moved) = moved.and_then(|moved| places.find(&moved)) {
+                    *moved = Some(removed);
                 }
             }
-            if is_setting(change) {
-                places.insert(name(change), Some(entries.len()));
-                entries.push(change);
+            if change.is_setting {
+                entries.push(change.text);
             }
         }
         entries
     }
+
+    /// Begins a change.
+    fn name(&mut self, parts: &[&str]) {
+        for part in parts {
+            self.text.extend_from_slice(part.as_bytes());
+        }
+    }
+
+    /// Ends a change, by `value` up to its first NUL.
+    fn value(&mut self, value: &[u8]) {
+        let end = value.iter().position(|&byte| byte == 0);
+        self.text
+            .extend_from_slice(&value[..end.unwrap_or(value.len())]);
+        self.text.push(0);
+        self.ends.push(self.text.len());
+    }
+
+    /// All changes, in order.
+    fn entries(&self) -> impl Iterator<Item = &CStr> {
+        let mut begin = 0;
+        self.ends.iter().map(move |&end| {
+            let entry = &self.text[begin..end];
+            begin = end;
+            CStr::from_bytes_with_nul(entry).unwrap_or_default()
+        })
+    }
 }
 
-/// What stands before the first `=` of `entry`, or all of it.
-fn name(entry: &CStr) -> &[u8] {
-    let text = entry.to_bytes();
-    let end = text.iter().position(|&byte| byte == b'=');
-    &text[..end.unwrap_or(text.len())]
+/// An entry, and what stands before its first `=`. Without one, that is all of it: such an entry is none of its name, and
+/// such a change removes.
+struct Entry<'a> {
+    text: &'a CStr,
+    name: &'a [u8],
+    is_setting: bool,
 }
 
-/// True for `name=value`: an entry without `=` is none of its name, and a change without one removes.
-fn is_setting(entry: &CStr) -> bool {
-    entry.to_bytes().contains(&b'=')
+impl<'a> Entry<'a> {
+    fn of(text: &'a CStr) -> Self {
+        let bytes = text.to_bytes();
+        let end = bytes.iter().position(|&byte| byte == b'=');
+        Self {
+            text,
+            name: &bytes[..end.unwrap_or(bytes.len())],
+            is_setting: end.is_some(),
+        }
+    }
+}
+
+/// Where the one entry of each name is that is to be changed, once there is one. In the order of the names' lengths, which
+/// tell most of them apart, and then of their bytes.
+struct Places<'a>(Vec<(&'a [u8], Option<usize>)>);
+
+impl<'a> Places<'a> {
+    fn of(changes: &[Entry<'a>]) -> Self {
+        let names = changes.iter().map(|change| (change.name, None));
+        let mut places: Vec<_> = names.collect();
+        places.sort_unstable_by_key(|&(name, _)| (name.len(), name));
+        places.dedup_by_key(|&mut (name, _)| name);
+        Self(places)
+    }
+
+    /// The place of what has `name`, if that is to be changed.
+    fn find_name(&mut self, name: &[u8]) -> Option<&mut Option<usize>> {
+        let key = (name.len(), name);
+        let at = self
+            .0
+            .binary_search_by_key(&key, |&(name, _)| (name.len(), name));
+        Some(&mut self.0[at.ok()?].1)
+    }
+
+    /// The place of `entry`, if that is to be changed.
+    fn find(&mut self, entry: &Entry<'_>) -> Option<&mut Option<usize>> {
+        entry.is_setting.then(|| self.find_name(entry.name))?
+    }
 }
 
 #[cfg(test)]
@@ -132,8 +214,8 @@ mod tests {
     #[test]
     fn last_entry_takes_the_place_of_a_removed_one() {
         let entries = changed(&["A=1", "B=2", "C=3"], |changes| {
-            changes.set("A", b"4");
-            changes.set_if_known("B", None);
+            changes.set(&["A"], b"4");
+            changes.set_if_known(&["B"], None);
         });
         assert_eq!(entries, ["C=3", "A=4"]);
     }
@@ -141,20 +223,20 @@ mod tests {
     #[test]
     fn every_copy_of_a_name_is_removed_and_others_stay_untouched() {
         let inherited = ["AB=1", "A", "A=1", "B=1", "A=2", "B=2", "=x", "A=3"];
-        let entries = changed(&inherited, |changes| changes.set("A", b""));
+        let entries = changed(&inherited, |changes| changes.set(&["A"], b""));
         assert_eq!(entries, ["AB=1", "A", "=x", "B=1", "B=2", "A="]);
-        let entries = changed(&inherited, |changes| changes.set_if_known("A", None));
+        let entries = changed(&inherited, |changes| changes.set_if_known(&["A"], None));
         assert_eq!(entries, ["AB=1", "A", "=x", "B=1", "B=2"]);
     }
 
     #[test]
     fn last_of_several_changes_counts() {
         let entries = changed(&["A=1", "B=1", "C=1"], |changes| {
-            changes.set("A", b"2");
-            changes.set("B", b"2");
-            changes.set_if_known("A", None);
-            changes.set("B", b"3");
-            changes.set("A", b"4");
+            changes.set(&["A"], b"2");
+            changes.set(&["B"], b"2");
+            changes.set_if_known(&["A"], None);
+            changes.set(&["B"], b"3");
+            changes.set(&["A"], b"4");
         });
         assert_eq!(entries, ["C=1", "B=3", "A=4"]);
     }
@@ -162,9 +244,9 @@ mod tests {
     #[test]
     fn entry_without_a_value_has_no_name_when_it_moves_either() {
         let entries = changed(&["B=1", "A=1", "B"], |changes| {
-            changes.set("A", b"2");
-            changes.set("B", b"3");
-            changes.set("A", b"4");
+            changes.set(&["A"], b"2");
+            changes.set(&["B"], b"3");
+            changes.set(&["A"], b"4");
         });
         assert_eq!(entries, ["B=3", "B", "A=4"]);
     }
@@ -191,6 +273,9 @@ mod tests {
 
     #[test]
     fn value_ends_at_a_nul() {
-        assert_eq!(changed(&[], |changes| changes.set("A", b"x\0B=y")), ["A=x"]);
+        assert_eq!(
+            changed(&[], |changes| changes.set(&["A"], b"x\0B=y")),
+            ["A=x"]
+        );
     }
 }

@@ -74,11 +74,11 @@ impl Facts {
     /// is removed: a stale value must not pass for one of ours.
     pub(super) fn changes(&self, order: Order) -> Changes {
         let mut changes = Changes::default();
-        changes.set("PROTO", if self.is_ipv6 { b"TCP6" } else { b"TCP" });
+        changes.set(&["PROTO"], if self.is_ipv6 { b"TCP6" } else { b"TCP" });
         self.end(&mut changes, "LOCAL", &self.local, order);
-        changes.set_if_known("TCP6INTERFACE", self.interface.as_deref());
+        changes.set_if_known(&["TCP6INTERFACE"], self.interface.as_deref());
         self.end(&mut changes, "REMOTE", &self.remote, order);
-        self.both(&mut changes, "REMOTEINFO", self.info.as_deref());
+        self.both(&mut changes, ["REMOTE", "INFO"], self.info.as_deref());
         if let Some(announced) = &self.announced {
             self.announced(&mut changes, announced);
         }
@@ -89,10 +89,10 @@ impl Facts {
         let proxy = announced.proxy();
         let ip = proxy.map(|proxy| shown(proxy.ip(), self.as_ipv6));
         let port = proxy.map(|proxy| proxy.port().to_string());
-        changes.set_if_known("TCPPROXYIP", ip.as_deref().map(str::as_bytes));
-        changes.set_if_known("TCPPROXYPORT", port.as_deref().map(str::as_bytes));
+        changes.set_if_known(&["TCPPROXYIP"], ip.as_deref().map(str::as_bytes));
+        changes.set_if_known(&["TCPPROXYPORT"], port.as_deref().map(str::as_bytes));
         for (name, value) in announced.facts.variables() {
-            changes.set_if_known(name, value);
+            changes.set_if_known(&[name], value);
         }
     }
 
@@ -104,15 +104,15 @@ impl Facts {
             Order::PortFirst => [port, ip],
         };
         for (name, value) in pair {
-            self.both(changes, &[side, name].concat(), Some(value));
+            self.both(changes, [side, name], Some(value));
         }
-        self.both(changes, &[side, "HOST"].concat(), end.host.as_deref());
+        self.both(changes, [side, "HOST"], end.host.as_deref());
     }
 
-    /// `TCPname`, and `TCP6name` on IPv6 connections.
-    fn both(&self, changes: &mut Changes, name: &str, value: Option<&[u8]>) {
-        changes.set_if_known(&["TCP", name].concat(), value);
-        changes.set_if_known(&["TCP6", name].concat(), value.filter(|_| self.is_ipv6));
+    /// `TCPname`, and `TCP6name` on IPv6 connections, for a name in two parts.
+    fn both(&self, changes: &mut Changes, [side, name]: [&str; 2], value: Option<&[u8]>) {
+        changes.set_if_known(&["TCP", side, name], value);
+        changes.set_if_known(&["TCP6", side, name], value.filter(|_| self.is_ipv6));
     }
 }
 
