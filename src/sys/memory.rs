@@ -1,7 +1,4 @@
-//! The allocator of every program: the C library's, with a reserve that a long-lived process may lay by.
-//!
-//! Where the C library is musl, it is Doug Lea's: musl's gives memory back to the kernel as soon as it can, and asks for it
-//! again, twice for each connection.
+//! The allocator of every program: the heap's, with a reserve that a long-lived process may lay by.
 //!
 //! Rust ends a process whose memory is refused, wherever that happens. A process that must not end lays memory by
 //! ([`lay_by`]). When an allocation fails, the reserve is given back and the allocation tried again, so that it succeeds;
@@ -10,16 +7,14 @@
 //! What this leaves out: an allocation larger than the reserve. It fails as ever, so what may be large has to be asked
 //! for by `try_reserve`.
 
-#[cfg(not(target_env = "musl"))]
-use std::alloc::System as Base;
 use std::alloc::{GlobalAlloc, Layout};
 use std::mem::size_of;
 use std::ptr;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicPtr, AtomicUsize};
 
-#[cfg(target_env = "musl")]
-use dlmalloc::GlobalDlmalloc as Base;
+use super::heap::Base;
+pub use super::heap::be_frugal;
 
 #[global_allocator]
 static ALLOCATOR: WithReserve = WithReserve;
@@ -59,16 +54,6 @@ pub fn is_short() -> bool {
 /// True when `bytes` could be had now, beside the reserve; in a few pieces, as memory that was in use is in pieces.
 pub fn has_room(bytes: usize) -> bool {
     take(bytes, ROOM_PIECES).map(give_back).is_some()
-}
-
-/// Makes the allocator take no more at a time than it needs: GNU's takes 128 KiB, or nothing where there is less
-/// than that. mallopt(3), M_TOP_PAD.
-pub fn be_frugal() {
-    #[cfg(target_env = "gnu")]
-    // SAFETY: takes no pointer, and this process has one thread: nobody allocates meanwhile.
-    unsafe {
-        libc::mallopt(libc::M_TOP_PAD, 0)
-    };
 }
 
 /// Of how many pieces a reserve is. Each lies in a page that counts as used.

@@ -19,6 +19,7 @@ pub mod errno;
 pub mod exec;
 pub mod fd;
 pub mod file;
+mod heap;
 pub mod limit;
 pub mod load;
 pub mod log;
