@@ -236,8 +236,8 @@ impl Crew {
             stderr: stderr.as_ref().map(AsFd::as_fd),
         };
         let environment = self.environment.iter().map(AsRef::as_ref);
-        let mut child = self.children.spawn(streams, environment, &mut [])?;
-        if let Some(failure) = child.failure.take() {
+        let (child, failure) = self.children.spawn(streams, environment, &mut [])?;
+        if let Some(failure) = failure {
             return Err(Failure::Program(failure.error));
         }
         let worker = Worker::new(child.pid, our_stdin, our_stdout, &self.protocol)?;

@@ -72,17 +72,17 @@ impl Beside {
         );
         let environment = environment.iter().map(CString::as_c_str);
         let child = self.children.spawn(streams, environment, &mut []);
-        let mut child = child.during("fork")?;
+        let (mut child, failure) = child.during("fork")?;
         // What is the program's is held by nobody else.
         drop((stream, others));
         fd::occupy(0);
         fd::occupy(1);
-        if let Some(Failure { step, error }) = &child.failure {
+        if let Some(Failure { step, error }) = failure {
             let doing = match step {
                 Step::Run => [b"run ", &self.name[..]].concat(),
                 Step::Descriptors => b"set up descriptors".to_vec(),
             };
-            let why = reason(error).as_bytes();
+            let why = reason(&error).as_bytes();
             return Err(Error::fatal(
                 [b"unable to ", &doing[..], b": ", why].concat(),
             ));

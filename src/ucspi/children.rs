@@ -37,8 +37,6 @@ const PAUSE: Duration = Duration::from_micros(1);
 #[derive(Debug)]
 pub(crate) struct Child {
     pub(crate) pid: Pid,
-    /// Why it is not the program, and ends at once.
-    pub(crate) failure: Option<Failure>,
     end: oneshot::Receiver<Ended>,
     tree: Tree,
 }
@@ -53,7 +51,7 @@ impl Children {
         }
     }
 
-    /// Makes a child; see [`Spawner::spawn`].
+    /// Makes a child; see [`Spawner::spawn`]. If it is not the program, and ends at once, with why.
     ///
     /// # Errors
     /// No process could be made.
@@ -62,19 +60,19 @@ impl Children {
         streams: Streams<'_>,
         environment: impl IntoIterator<Item = &'a CStr>,
         lines: &mut [PidLine],
-    ) -> io::Result<Child> {
+    ) -> io::Result<(Child, Option<Failure>)> {
         let mut spawner = self.spawner.borrow_mut();
         // Where there is none to be had, the process group has to do.
         let cgroups = self.cgroups.as_ref();
         let (cgroup, entrance) = cgroups.and_then(|cgroups| cgroups.make().ok()).unzip();
         let entrance = entrance.as_ref().map(AsFd::as_fd);
         let (pid, failure) = spawner.spawn(streams, environment, lines, entrance)?;
-        Ok(Child {
+        let child = Child {
             pid,
-            failure,
             end: self.expect(pid),
             tree: Tree::new(pid, spawner.has_own_groups(), cgroup, self.lifetime),
-        })
+        };
+        Ok((child, failure))
     }
 
     /// A child of this process from before an exec, which [`Child::pack`] has packed; if it has ended, with how.
@@ -91,7 +89,6 @@ impl Children {
         };
         Some(Child {
             pid,
-            failure: None,
             end: told,
             tree,
         })

@@ -61,75 +61,110 @@ enum Begun {
     LetGo(OwnedFd),
     /// Its program runs, or has ended. What carries its bytes, if the program does not have the connection itself.
     Program(Child, Option<Entered>, Option<JoinHandle<()>>),
-    /// Its program has ended, and that was told.
-    Rest(Child),
+}
+
+/// A connection that was let in.
+struct Open {
+    record: Record,
+    slot: Option<Slot>,
+    child: Child,
+    entered: Option<Entered>,
+    carrying: Option<JoinHandle<()>>,
+    /// How its program ended is told.
+    is_told: bool,
 }
 
 /// A connection that is not decided after so long is told of.
 const NOTABLE: Duration = Duration::from_secs(1);
 
 /// Serves one connection: returns when its program has ended, or when it was refused, dropped or let go of.
-pub(super) async fn serve(server: Rc<Server>, case: Case) {
-    let _task = server.tasks.enter();
-    // In boxes: what it takes to decide is of no use to a connection that is served, and there are many of them.
-    let (mut record, slot, begun) = match case {
-        Case::Arrived(arrival) => {
-            let mut record = server.log.arrived(arrival.remote);
-            let begun = begin(
-                &server,
-                arrival.connection,
-                Some(arrival.undecided),
-                &mut record,
-            );
-            let begun = Box::pin(begun).await;
-            (record, arrival.slot, begun)
-        }
-        Case::Moved(moved) => {
-            let (Moved { mut record, at, .. }, entered, slot, undecided) = *moved;
-            let begun = match at {
-                Place::Gate(connection) => {
-                    Box::pin(begin(&server, connection, undecided, &mut record)).await
-                }
-                Place::Program(child) => Begun::Program(child, entered, None),
-                Place::Rest(child) => Begun::Rest(child),
+pub(super) fn serve(server: Rc<Server>, case: Case) -> impl Future<Output = ()> {
+    let task = server.tasks.enter();
+    // In a box, and no `async fn`, whose arguments stay: what it takes to decide is of no use to a connection that is served,
+    // and there are many of them.
+    let opening = Box::pin(open(Rc::clone(&server), case));
+    async move {
+        let _task = &task;
+        let Some(mut open) = opening.await else {
+            return;
+        };
+        let stages = server.service.stages();
+        if !open.is_told {
+            let Some(end) = open.child.ended(stages).await else {
+                let counts = open.entered.is_some();
+                return server.let_go(open.record, counts, Place::Program(open.child));
             };
-            (record, slot, begun)
-        }
-    };
-    let let_go = |record, counts, at| {
-        let moved = Moved { record, counts, at };
-        server.moved.borrow_mut().push(moved);
-    };
-    let stages = server.service.stages();
-    let mut child = match begun {
-        Begun::Refused => return,
-        Begun::LetGo(connection) => return let_go(record, false, Place::Gate(connection)),
-        Begun::Rest(child) => child,
-        Begun::Program(mut child, entered, carrying) => {
-            let Some(end) = child.ended(stages).await else {
-                return let_go(record, entered.is_some(), Place::Program(child));
-            };
-            if let Some(carrying) = carrying {
+            if let Some(carrying) = open.carrying.take() {
                 carried(carrying, stages).await;
             }
             // Before the log says so: who reads it may count on it.
-            if let Some(entered) = entered {
+            if let Some(entered) = open.entered.take() {
                 entered.ended(End {
                     status: Some(end.status),
-                    served: record.served(),
+                    served: open.record.served(),
                 });
             }
-            record.end = Some(end);
-            server.log.ended(&record);
-            child
+            open.record.end = Some(end);
+            server.log.ended(&open.record);
+        }
+        if !open.child.was_told() {
+            // What goes on by itself needs none.
+            open.slot = None;
+        }
+        if open.child.leave(stages).await {
+            server.let_go(open.record, false, Place::Rest(open.child));
+        }
+    }
+}
+
+impl Server {
+    fn let_go(&self, record: Record, counts: bool, at: Place) {
+        let moved = Moved { record, counts, at };
+        self.moved.borrow_mut().push(moved);
+    }
+}
+
+/// Takes a connection as far as it is let in; nothing when it is not, or was let go of.
+async fn open(server: Rc<Server>, case: Case) -> Option<Open> {
+    let (mut record, slot, connection, undecided) = match case {
+        Case::Arrived(arrival) => {
+            let record = server.log.arrived(arrival.remote);
+            let undecided = Some(arrival.undecided);
+            (record, arrival.slot, arrival.connection, undecided)
+        }
+        Case::Moved(moved) => {
+            let (Moved { record, at, .. }, entered, slot, undecided) = *moved;
+            let is_told = matches!(at, Place::Rest(_));
+            match at {
+                Place::Gate(connection) => (record, slot, connection, undecided),
+                Place::Program(child) | Place::Rest(child) => {
+                    return Some(Open {
+                        record,
+                        slot: Some(slot),
+                        child,
+                        entered,
+                        carrying: None,
+                        is_told,
+                    });
+                }
+            }
         }
     };
-    // Let go of when all is over; what goes on by itself needs none.
-    let slot = child.was_told().then_some(slot);
-    if child.leave(stages).await {
-        let_go(record, false, Place::Rest(child));
+    match begin(&server, connection, undecided, &mut record).await {
+        Begun::Refused => None,
+        Begun::LetGo(connection) => {
+            server.let_go(record, false, Place::Gate(connection));
+            None
+        }
+        Begun::Program(child, entered, carrying) => Some(Open {
+            record,
+            slot: Some(slot),
+            child,
+            entered,
+            carrying,
+            is_told: false,
+        }),
     }
-    drop(slot);
 }
 
 /// Decides about a connection, and makes its child. Nothing of ours holds a connection that is served, but a layer: the
@@ -160,15 +195,15 @@ async fn begin(
             }
         },
     };
-    let child = match spawn(server, &stream, met.as_ref(), &guest, record) {
-        Ok(child) => child,
+    let (child, failure) = match spawn(server, &stream, met.as_ref(), &guest, record) {
+        Ok(made) => made,
         Err(error) => {
             log.dropped(record, b"fork", &error);
             return Begun::Refused;
         }
     };
     log.begun(record, child.pid);
-    if let Some(Failure { step, error }) = &child.failure {
+    if let Some(Failure { step, error }) = &failure {
         let doing = match step {
             Step::Run => &[b"run ", &server.program[..]].concat(),
             Step::Descriptors => &b"set up descriptors"[..],
@@ -274,14 +309,14 @@ async fn wait<T>(
     }
 }
 
-/// Makes the child, with all that is known of the connection in its environment.
+/// Makes the child, with all that is known of the connection in its environment; if it fails to be the program, with why.
 fn spawn(
     server: &Server,
     stream: &OwnedFd,
     met: Option<&Met>,
     guest: &Guest,
     record: &Record,
-) -> io::Result<Child> {
+) -> io::Result<(Child, Option<Failure>)> {
     let mut changes = guest.facts.changes(Order::AddressFirst);
     let mut lines = server.log.beginning(record, guest);
     if let (Some(layer), Some(met)) = (&server.layer, met) {
