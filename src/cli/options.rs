@@ -249,8 +249,11 @@ impl Arguments {
     fn long_option(&mut self, groups: &mut [&mut dyn Group]) -> Result<(), Error> {
         let word = self.words.pop_front().unwrap_or_default();
         let word = &word[2..];
+        // `--name=word` may be an option by itself, without an argument.
+        let is_whole = |one: &Spelling| one.name.as_bytes() == word;
+        let is_known = spellings(groups).any(|(_, one)| is_whole(&one));
         let split = word.iter().position(|&byte| byte == b'=');
-        let (name, value) = match split {
+        let (name, value) = match split.filter(|_| !is_known) {
             Some(at) => (&word[..at], Some(&word[at + 1..])),
             None => (word, None),
         };
