@@ -11,24 +11,27 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use rustls::{Error, InvalidMessage};
+use rustls::Error;
 use tokio::io::unix::AsyncFd;
 use tokio::time::{Sleep, sleep, timeout};
 
 use super::chooser;
 use super::facts::Facts;
-use super::session::{Gathered, HELD_MAX, Session};
+use super::session::{Gathered, HELD_MAX, Session, why};
 use crate::cli::reason;
 use crate::sys::{socket, watch};
 
 /// What is read at once, in bytes. With 16 KiB, 1.8 times the processor time is spent on a byte.
-const READ_BYTES: usize = 256 * 1024;
+pub(crate) const READ_BYTES: usize = 256 * 1024;
 
 /// Room for all sessions of a thread: each uses it in turn, and leaves nothing there.
-struct Room {
-    input: Vec<u8>,
-    plain: Gathered,
-    out: Gathered,
+pub(crate) struct Room {
+    /// What is read: what a session holds, and [`READ_BYTES`] behind it.
+    pub(crate) input: Vec<u8>,
+    /// What it says.
+    pub(crate) plain: Gathered,
+    /// What is to be sent.
+    pub(crate) out: Gathered,
 }
 
 thread_local! {
@@ -39,27 +42,35 @@ thread_local! {
     });
 }
 
+/// Lets `work` use the room of this thread.
+pub(crate) fn with_room<T>(work: impl FnOnce(&mut Room) -> T) -> T {
+    ROOM.with_borrow_mut(work)
+}
+
 /// Bytes that somebody has not taken yet.
 #[derive(Debug, Default)]
-struct Left {
+pub(crate) struct Left {
     bytes: Vec<u8>,
     taken: usize,
 }
 
 impl Left {
-    fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
 
-    fn rest(&self) -> &[u8] {
+    /// Those bytes.
+    pub(crate) fn rest(&self) -> &[u8] {
         &self.bytes[self.taken..]
     }
 
-    fn keep(&mut self, bytes: &[u8]) {
+    /// Has `bytes` behind them.
+    pub(crate) fn keep(&mut self, bytes: &[u8]) {
         self.bytes.extend_from_slice(bytes);
     }
 
-    fn advance(&mut self, length: usize) {
+    /// The first `length` were taken.
+    pub(crate) fn advance(&mut self, length: usize) {
         self.taken += length;
         if self.taken == self.bytes.len() {
             *self = Self::default();
@@ -160,7 +171,7 @@ impl Outlet {
 
 /// How a peer has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
+pub(crate) enum End {
     /// It has said so.
     Said,
     /// Without a word.
@@ -193,27 +204,21 @@ impl Failure {
         match self {
             Self::End => "the peer has closed".to_owned(),
             Self::Io(error) => reason(error).to_owned(),
-            Self::Tls(Error::InvalidMessage(InvalidMessage::InvalidContentType)) => {
-                "this is not TLS".to_owned()
-            }
-            Self::Tls(error) => cleaned(&error.to_string()),
+            Self::Tls(error) => why(error),
         }
     }
 }
 
-/// The longest reason that is logged, in bytes.
-const WHY_MAX: usize = 200;
-
-/// `text` with a question mark for what is not printable, and cut.
-pub(super) fn cleaned(text: &str) -> String {
-    let clean = |c: char| {
-        if c == ' ' || c.is_ascii_graphic() {
-            c
-        } else {
-            '?'
-        }
-    };
-    text.chars().map(clean).take(WHY_MAX).collect()
+/// A connection with TLS whose handshake is done, for who carries its bytes himself.
+#[derive(Debug)]
+pub(crate) struct Shaken {
+    pub(crate) connection: OwnedFd,
+    pub(crate) session: Session,
+    /// What the peer has not taken yet.
+    pub(crate) unsent: Left,
+    /// What it has said already.
+    pub(crate) said: Vec<u8>,
+    pub(crate) end: Option<End>,
 }
 
 impl Peer {
@@ -252,6 +257,17 @@ impl Peer {
         match shaken {
             Err(_) => Err("timed out".to_owned()),
             Ok(shaken) => shaken.map_err(|failure| failure.why()),
+        }
+    }
+
+    /// Lets go of it, after the handshake.
+    pub(super) fn shaken(self) -> Shaken {
+        Shaken {
+            connection: self.network.socket.into_inner(),
+            session: self.session,
+            unsent: self.network.left,
+            said: self.early,
+            end: self.end,
         }
     }
 

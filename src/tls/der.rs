@@ -46,6 +46,7 @@ const GENERALIZED_TIME: u8 = 0x18;
 const SEQUENCE: u8 = 0x30;
 const SET: u8 = 0x31;
 const VERSION: u8 = 0xa0;
+const COMMON_NAME: &[u8] = &[0x55, 4, 3];
 
 /// The parts of a certificate that matter here.
 struct Certificate<'a> {
@@ -96,25 +97,39 @@ fn time((tag, text): (u8, &[u8])) -> Option<Vec<u8>> {
 /// printable as `\xHH`. X509_NAME_oneline(3)
 pub(super) fn subject(der: &[u8]) -> Option<Vec<u8>> {
     let mut line = Vec::new();
+    for (object, value) in attributes(der)? {
+        line.push(b'/');
+        line.extend_from_slice(&attribute(object));
+        line.push(b'=');
+        for &byte in value {
+            match byte {
+                b' '..=b'~' => line.push(byte),
+                _ => line.extend_from_slice(format!("\\x{byte:02X}").as_bytes()),
+            }
+        }
+    }
+    Some(line)
+}
+
+/// The first common name in the subject of a certificate; none that has a NUL in it.
+pub(super) fn common_name(der: &[u8]) -> Option<Vec<u8>> {
+    let all = attributes(der)?;
+    let (_, name) = all.into_iter().find(|(object, _)| *object == COMMON_NAME)?;
+    (!name.contains(&0)).then(|| name.to_vec())
+}
+
+/// What the subject of a certificate says, each with its type.
+fn attributes(der: &[u8]) -> Option<Vec<(&[u8], &[u8])>> {
+    let mut all = Vec::new();
     let mut names = Elements(certificate(der)?.subject);
     while !names.0.is_empty() {
         let mut set = Elements(names.of(SET)?);
         while !set.0.is_empty() {
             let mut pair = Elements(set.of(SEQUENCE)?);
-            let object = pair.of(OBJECT)?;
-            let (_, value) = pair.next()?;
-            line.push(b'/');
-            line.extend_from_slice(&attribute(object));
-            line.push(b'=');
-            for &byte in value {
-                match byte {
-                    b' '..=b'~' => line.push(byte),
-                    _ => line.extend_from_slice(format!("\\x{byte:02X}").as_bytes()),
-                }
-            }
+            all.push((pair.of(OBJECT)?, pair.next()?.1));
         }
     }
-    Some(line)
+    Some(all)
 }
 
 /// The short name of an attribute's type, or its number with dots.
@@ -171,7 +186,7 @@ fn dotted(object: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::{dotted, subject, time, validity};
+    use super::{COMMON_NAME, common_name, dotted, subject, time, validity};
 
     fn element(tag: u8, content: &[u8]) -> Vec<u8> {
         let length = u16::try_from(content.len()).unwrap().to_be_bytes();
@@ -222,10 +237,14 @@ mod tests {
             (&[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 9, 1], b"a@b"),
             (&[0x2a, 3, 0x88, 0x37], b"?"),
         ];
-        let line = subject(&made(TIMES, &names)).unwrap();
+        let certificate = made(TIMES, &names);
+        let line = subject(&certificate).unwrap();
         let expected = &br"/C=CH/CN=a b\x0A\xC3\xA9/emailAddress=a@b/1.2.3.1079=?"[..];
         assert_eq!(line, expected);
         assert_eq!(dotted(&[0x88, 0x37]), b"2.999");
+        assert_eq!(common_name(&certificate).unwrap(), b"a b\n\xc3\xa9");
+        assert_eq!(common_name(&made(TIMES, &[(COMMON_NAME, b"a\0b")])), None);
+        assert_eq!(common_name(&made(TIMES, &names[..1])), None);
     }
 
     #[test]

@@ -6,14 +6,17 @@ use std::fmt::Write as _;
 use rustls::{CipherSuite, CommonState, ProtocolVersion, crypto::aws_lc_rs::cipher_suite};
 
 use super::der;
+use crate::ucspi::proxy;
 
 /// What is to be known of a session whose handshake is done.
 #[derive(Debug)]
-pub(super) struct Facts {
+pub(crate) struct Facts {
     protocol: &'static str,
     cipher: String,
     /// The name that was asked for.
     name: Option<String>,
+    /// The protocol that was agreed on by ALPN.
+    application: Option<Vec<u8>>,
     /// The peer's certificate, where it has shown one.
     certificate: Option<Vec<u8>>,
 }
@@ -31,6 +34,7 @@ impl Facts {
                 .negotiated_cipher_suite()
                 .map_or_else(String::new, |suite| cipher(suite.suite())),
             name,
+            application: state.alpn_protocol().map(<[u8]>::to_vec),
             certificate: certificate.map(|certificate| certificate.to_vec()),
         }
     }
@@ -59,12 +63,35 @@ impl Facts {
     }
 
     /// `TLSv1.3 CIPHER sni NAME`; without the last two where no name was asked for. rustls takes no name that is none.
-    pub(super) fn words(&self) -> String {
+    pub(crate) fn words(&self) -> String {
         let mut words = format!("{} {}", self.protocol, self.cipher);
         if let Some(name) = &self.name {
             let _ = write!(words, " sni {name}");
         }
         words
+    }
+}
+
+impl Facts {
+    /// The protocol that was agreed on by ALPN.
+    pub(crate) fn application(&self) -> Option<&[u8]> {
+        self.application.as_deref()
+    }
+
+    /// What a PROXY header says of them. A certificate that was shown to us was verified.
+    pub(crate) fn announced(&self) -> proxy::Facts {
+        let name = self.certificate.as_deref().and_then(der::common_name);
+        proxy::Facts {
+            alpn: self.application.clone(),
+            authority: self.name.clone().map(String::into_bytes),
+            unique_id: None,
+            tls: Some(proxy::Tls {
+                version: Some(self.protocol.into()),
+                common_name: name,
+                cipher: Some(self.cipher.clone().into_bytes()),
+                ..proxy::Tls::default()
+            }),
+        }
     }
 }
 

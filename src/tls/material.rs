@@ -43,6 +43,13 @@ pub enum Passphrase {
     Text(Zeroizing<Vec<u8>>),
 }
 
+impl Passphrase {
+    /// This one, which is wiped when it is done with.
+    pub(crate) fn of(text: Vec<u8>) -> Self {
+        Self::Text(Zeroizing::new(text))
+    }
+}
+
 /// A certificate and its key, as they were read.
 pub(super) struct Read {
     pub(super) name: Option<Vec<u8>>,

@@ -3,21 +3,22 @@
 //! Read in this order: `session` is TLS without any input or output; `carry` gives its bytes to a connection and to a
 //! program. `vault` starts the key process, which is `keys`, and asks it (`message`) for certificates and signatures;
 //! `material` and `unlock` read the files there. `chooser` finds the certificate for a name. [`server`] is tlsserver,
-//! [`single`] tlsd, [`client`] tlsclient and tlsc. This room alone knows rustls.
+//! [`single`] tlsd, [`client`] tlsclient and tlsc; `between` is for who carries bytes himself. This room alone knows rustls.
 #![forbid(unsafe_code)]
 
 mod beside;
-mod carry;
+pub(crate) mod between;
+pub(crate) mod carry;
 mod chooser;
 pub mod client;
 mod der;
-mod facts;
+pub(crate) mod facts;
 mod keys;
 pub mod material;
 mod message;
 pub mod options;
 pub mod server;
-mod session;
+pub(crate) mod session;
 pub mod single;
 mod unlock;
 mod vault;

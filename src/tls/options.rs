@@ -33,6 +33,8 @@ pub enum Versions {
     From12,
     /// 1.3.
     Only13,
+    /// 1.2, for who insists on it.
+    Only12,
 }
 
 impl Versions {
@@ -56,6 +58,7 @@ impl Versions {
         match self {
             Self::From12 => &BOTH,
             Self::Only13 => &BOTH[..1],
+            Self::Only12 => &BOTH[1..],
         }
     }
 }
@@ -110,7 +113,7 @@ impl Material {
     ];
 
     /// The option for certificates in a folder.
-    const FOLDER: &'static [Opt<Self>] = &[Opt::value(
+    pub const FOLDER: &'static [Opt<Self>] = &[Opt::value(
         "certs",
         "folder",
         "show the certificate NAME.pem in this folder to who asks for NAME, or default.pem",
@@ -143,6 +146,8 @@ pub struct Manners {
     pub patience: Duration,
     /// TLS begins when the program says so.
     pub is_delayed: bool,
+    /// Protocols to agree on with a client (ALPN, RFC 7301), best first; none to agree on none.
+    pub protocols: Vec<Vec<u8>>,
 }
 
 impl Default for Manners {
@@ -152,6 +157,7 @@ impl Default for Manners {
             client_ca_optional: false,
             patience: PATIENCE,
             is_delayed: false,
+            protocols: Vec::new(),
         }
     }
 }
@@ -160,8 +166,8 @@ impl Default for Manners {
 pub(super) const PATIENCE: Duration = Duration::from_secs(26);
 
 impl Manners {
-    /// The options for them.
-    pub const OPTIONS: &'static [Opt<Self>] = &[
+    /// The options for the certificates of clients.
+    pub const CLIENTS: &'static [Opt<Self>] = &[
         Opt::value(
             "client-ca",
             "file",
@@ -176,6 +182,10 @@ impl Manners {
             "with --client-ca: take clients without a certificate too",
             |manners| manners.client_ca_optional = true,
         ),
+    ];
+
+    /// The options for how long TLS may take, and when it begins.
+    const TIMES: &'static [Opt<Self>] = &[
         Opt::value(
             "tls-timeout",
             "seconds",
@@ -198,7 +208,7 @@ impl Terms {
     pub fn read<T>(&mut self, read: impl FnOnce(&mut dyn Group) -> T) -> T {
         let mut material = group(&[Material::OPTIONS, Material::FOLDER], &mut self.material);
         let mut versions = group(&[Versions::OPTIONS], &mut self.versions);
-        let mut manners = group(&[Manners::OPTIONS], &mut self.manners);
+        let mut manners = group(&[Manners::CLIENTS, Manners::TIMES], &mut self.manners);
         let groups: &mut [&mut dyn Group; 3] = &mut [&mut material, &mut versions, &mut manners];
         read(groups)
     }
@@ -207,7 +217,7 @@ impl Terms {
     ///
     /// # Errors
     /// Usage, 100: no certificate.
-    pub(super) fn check(&self) -> Result<(), Error> {
+    pub(crate) fn check(&self) -> Result<(), Error> {
         if self.material.is_empty() {
             return Err(Error::operand("--cert or --certs is needed"));
         }
@@ -217,18 +227,19 @@ impl Terms {
         Ok(())
     }
 
-    /// What rustls is told.
+    /// What rustls is told, to speak these versions.
     ///
     /// # Errors
     /// 111: a file is of no use.
     pub(super) fn config(
         &self,
+        versions: Versions,
         chooser: Arc<dyn ResolvesServerCert>,
         vault: Vault,
     ) -> Result<Arc<ServerConfig>, Error> {
         let provider = provider();
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
-            .with_protocol_versions(self.versions.all())
+            .with_protocol_versions(versions.all())
             .map_err(useless)?;
         let builder = match &self.manners.client_ca {
             None => builder.with_no_client_auth(),
@@ -247,6 +258,7 @@ impl Terms {
         config.session_storage = Arc::new(NoServerSessionStorage {});
         // Each further one costs 8 % of a handshake.
         config.send_tls13_tickets = 1;
+        config.alpn_protocols.clone_from(&self.manners.protocols);
         Ok(Arc::new(config))
     }
 }
@@ -293,31 +305,33 @@ pub struct Whom {
 
 impl Whom {
     /// The options for it.
-    pub const OPTIONS: &'static [Opt<Self>] = &[
-        Opt::value(
-            "ca",
-            "file",
-            "trust who one of these certificates has signed, and not the system's",
-            |whom, value| {
-                whom.ca = Some(path(value));
-                Ok(())
-            },
-        ),
-        Opt::value(
-            "name",
-            "name",
-            "the server must be called this, and is asked for it",
-            |whom, value| {
-                whom.name = Some(value.bytes());
-                Ok(())
-            },
-        ),
-        Opt::flag(
-            "no-verify",
-            "trust everybody: who is between can read and change everything",
-            |whom| whom.no_verify = true,
-        ),
-    ];
+    const OPTIONS: &'static [Opt<Self>] = &[Self::CA, Self::NAME, Self::NO_VERIFY];
+    /// The options for it, where there is more than one server.
+    pub const OF_SEVERAL: &'static [Opt<Self>] = &[Self::CA, Self::NO_VERIFY];
+
+    const CA: Opt<Self> = Opt::value(
+        "ca",
+        "file",
+        "trust who one of these certificates has signed, and not the system's",
+        |whom, value| {
+            whom.ca = Some(path(value));
+            Ok(())
+        },
+    );
+    const NAME: Opt<Self> = Opt::value(
+        "name",
+        "name",
+        "the server must be called this, and is asked for it",
+        |whom, value| {
+            whom.name = Some(value.bytes());
+            Ok(())
+        },
+    );
+    const NO_VERIFY: Opt<Self> = Opt::flag(
+        "no-verify",
+        "trust everybody: who is between can read and change everything",
+        |whom| whom.no_verify = true,
+    );
 }
 
 impl Trust {
@@ -336,10 +350,7 @@ impl Trust {
     /// Usage, 100: that is no name.
     pub(super) fn server_name(&self, operand: &[u8]) -> Result<ServerName<'static>, Error> {
         let name = self.whom.name.as_deref().unwrap_or(operand);
-        let name = name.strip_suffix(b".").unwrap_or(name);
-        let text = std::str::from_utf8(name).ok();
-        let name_of = |text: &str| ServerName::try_from(text.to_owned()).ok();
-        text.and_then(name_of).ok_or_else(|| {
+        server_name(name).ok_or_else(|| {
             let text = [b"a server cannot be called \"", name, b"\": use --name"].concat();
             Error::operand(text)
         })
@@ -375,6 +386,13 @@ impl Trust {
             Some(own) => builder.with_client_cert_resolver(Arc::new(Own(own))),
         }))
     }
+}
+
+/// `name` as that of a server, if it can be one: of DNS, or an address.
+pub(super) fn server_name(name: &[u8]) -> Option<ServerName<'static>> {
+    let name = name.strip_suffix(b".").unwrap_or(name);
+    let text = std::str::from_utf8(name).ok()?;
+    ServerName::try_from(text.to_owned()).ok()
 }
 
 /// Where systems have the certificates that they trust: Debian and Alpine, Red Hat, SUSE, OpenSSL's own.

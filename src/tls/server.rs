@@ -12,8 +12,8 @@ use tokio::time::sleep;
 
 use super::carry::Peer;
 use super::chooser::Chooser;
-use super::options::Terms;
-use super::session::Session;
+use super::options::{Terms, Versions};
+use super::session::{HANDSHAKE, Session};
 use super::vault::{Certified, Vault};
 use crate::cli::{During, Error, Json, Voice, reason};
 use crate::sys::signal::{Events, Signal};
@@ -50,10 +50,7 @@ pub(super) const PROTOCOL: &str = "SSL";
 const LOOK: Duration = Duration::from_secs(60);
 
 /// What a handshake takes, in bytes: observed with a chain of two certificates, and rounded up.
-const APPETITE: usize = 96 * 1024;
-
-/// The first byte of a handshake. RFC 8446 section 5.1
-const HANDSHAKE: u8 = 22;
+pub(super) const APPETITE: usize = 96 * 1024;
 
 impl Tls {
     /// Starts the key process, and reads certificates. To be called before there is a runtime, or another user.
@@ -68,7 +65,7 @@ impl Tls {
             voice.warn(&[b"warning: ", remark]);
         }
         let chooser = Arc::new(Chooser::new(certificates));
-        let config = terms.config(Arc::clone(&chooser) as _, vault.clone())?;
+        let config = terms.config(terms.versions, Arc::clone(&chooser) as _, vault.clone())?;
         Ok(Self {
             voice,
             vault,
@@ -79,12 +76,21 @@ impl Tls {
         })
     }
 
+    /// What rustls is told to speak other versions.
+    ///
+    /// # Errors
+    /// 111: a file is of no use.
+    pub(super) fn config_for(
+        &self,
+        terms: &Terms,
+        versions: Versions,
+    ) -> Result<Arc<ServerConfig>, Error> {
+        terms.config(versions, Arc::clone(&self.chooser) as _, self.vault.clone())
+    }
+
     /// The peer at the other end of `connection`, after the handshake.
     async fn peer(&self, connection: OwnedFd) -> Result<Peer, String> {
-        let session = Session::server(Arc::clone(&self.config)).map_err(|e| e.to_string())?;
-        let mut peer = Peer::new(session, connection).map_err(words)?;
-        peer.shake(self.patience).await?;
-        Ok(peer)
+        meet(&self.config, connection, self.patience).await
     }
 
     async fn meet_now(&self, connection: OwnedFd) -> Result<(OwnedFd, Met), String> {
@@ -197,30 +203,57 @@ impl Tls {
         }
     }
 
-    /// Reads certificates again when it is time; returns when the server cannot go on.
+    /// Reads certificates again.
+    pub(super) fn reload(&self) {
+        self.renew(self.vault.load().map(Some));
+    }
+
+    /// Looks whether certificates have changed when it is time; returns when the server cannot go on.
+    pub(super) async fn keep(&self) -> Error {
+        let mut ends = pin!(self.vault.ends());
+        loop {
+            tokio::select! {
+                error = &mut ends => return error,
+                () = sleep(LOOK) => self.renew(self.vault.look()),
+            }
+        }
+    }
+
+    /// The same, and reads certificates again at HUP.
     async fn look_after(&self) -> Error {
         let hups = Events::of(&[Signal::SIGHUP]).and_then(watch::readable);
         let hups = match hups.during("wait for signals") {
             Ok(hups) => hups,
             Err(error) => return error,
         };
-        let mut ends = pin!(self.vault.ends());
+        let mut keep = pin!(self.keep());
         loop {
             tokio::select! {
-                error = &mut ends => return error,
+                error = &mut keep => return error,
                 ready = hups.readable() => {
                     if let (Ok(mut ready), Ok(_)) = (ready, hups.get_ref().pending()) {
                         ready.clear_ready();
-                        self.renew(self.vault.load().map(Some));
+                        self.reload();
                     }
                 }
-                () = sleep(LOOK) => self.renew(self.vault.look()),
             }
         }
     }
 }
 
-fn words(error: io::Error) -> String {
+/// The client at the other end of `connection`, after the handshake.
+pub(super) async fn meet(
+    config: &Arc<ServerConfig>,
+    connection: OwnedFd,
+    patience: Duration,
+) -> Result<Peer, String> {
+    let session = Session::server(Arc::clone(config)).map_err(|e| e.to_string())?;
+    let mut peer = Peer::new(session, connection).map_err(words)?;
+    peer.shake(patience).await?;
+    Ok(peer)
+}
+
+pub(super) fn words(error: io::Error) -> String {
     reason(&error).to_owned()
 }
 

@@ -14,18 +14,19 @@ use rustls::{ClientConfig, CommonState, Error, InvalidMessage, ServerConfig};
 
 /// Bytes that are gathered, in room that is used again.
 #[derive(Debug, Default)]
-pub(super) struct Gathered {
+pub(crate) struct Gathered {
     room: Vec<u8>,
     length: usize,
 }
 
 impl Gathered {
     /// What was gathered.
-    pub(super) fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         &self.room[..self.length]
     }
 
-    pub(super) fn clear(&mut self) {
+    /// Forgets it.
+    pub(crate) fn clear(&mut self) {
         self.length = 0;
     }
 
@@ -49,7 +50,7 @@ impl Gathered {
 }
 
 /// One TLS session.
-pub(super) struct Session {
+pub(crate) struct Session {
     side: Side,
     /// What came of a record that is not whole yet.
     held: Vec<u8>,
@@ -124,7 +125,7 @@ impl Session {
 
     /// Puts what is held at the beginning of `room`, which must be longer than [`HELD_MAX`]; what comes from the peer
     /// belongs behind it. Gives how much that is.
-    pub(super) fn put_held(&mut self, room: &mut [u8]) -> usize {
+    pub(crate) fn put_held(&self, room: &mut [u8]) -> usize {
         let length = self.held.len();
         room[..length].copy_from_slice(&self.held);
         length
@@ -144,7 +145,7 @@ impl Session {
     ///
     /// # Errors
     /// The peer does something wrong, see [`why`]. The session is of no use any more.
-    pub(super) fn receive(
+    pub(crate) fn receive(
         &mut self,
         bytes: &mut [u8],
         plain: &mut Gathered,
@@ -175,7 +176,7 @@ impl Session {
     ///
     /// # Errors
     /// The keys are used up, or the session is of no use any more.
-    pub(super) fn send(&mut self, plain: &[u8], out: &mut Gathered) -> Result<(), Error> {
+    pub(crate) fn send(&mut self, plain: &[u8], out: &mut Gathered) -> Result<(), Error> {
         self.write(Some(plain), out)
     }
 
@@ -183,7 +184,7 @@ impl Session {
     ///
     /// # Errors
     /// As [`Self::send`].
-    pub(super) fn close(&mut self, out: &mut Gathered) -> Result<(), Error> {
+    pub(crate) fn close(&mut self, out: &mut Gathered) -> Result<(), Error> {
         self.write(None, out)
     }
 
@@ -197,6 +198,29 @@ impl Session {
             Side::Client(side) => write(&mut **side, held, plain, out),
         }
     }
+}
+
+/// What is wrong with a session, in words of which none is the peer's, or they are cleaned.
+pub(crate) fn why(error: &Error) -> String {
+    match error {
+        Error::InvalidMessage(InvalidMessage::InvalidContentType) => "this is not TLS".to_owned(),
+        error => cleaned(&error.to_string()),
+    }
+}
+
+/// The longest reason that is logged, in bytes.
+const WHY_MAX: usize = 200;
+
+/// `text` with a question mark for what is not printable, and cut.
+pub(super) fn cleaned(text: &str) -> String {
+    let clean = |c: char| {
+        if c == ' ' || c.is_ascii_graphic() {
+            c
+        } else {
+            '?'
+        }
+    };
+    text.chars().map(clean).take(WHY_MAX).collect()
 }
 
 /// A session of either side.
@@ -300,13 +324,25 @@ const RECORD_BYTES: usize = 16 * 1024;
 /// What a record has beside that, amply: head, type, and what authenticates it.
 const OVERHEAD_BYTES: usize = 48;
 
-/// Gathers the alert with which a session that has failed ends. rustls has it ready; where it has none, it looks once more
-/// at those of the peer's `bytes` that are not done with, and fails again.
+/// Gathers the alert with which a session that has failed ends, and what was said before it, which is not under encryption: a
+/// ServerHello. rustls has them ready; where it has none, it looks once more at those of the peer's `bytes` that are not done
+/// with, and fails again. Behind an alert it must not look.
 fn alert(side: &mut impl Process, bytes: &mut [u8], out: &mut Gathered) {
-    if let Ok(ConnectionState::EncodeTlsData(mut data)) = side.process(bytes).state {
-        let _ = encode(out, 0, |room| data.encode(room));
+    let mut was_last = false;
+    while !was_last && let Ok(ConnectionState::EncodeTlsData(mut data)) = side.process(bytes).state
+    {
+        let before = out.bytes().len();
+        if encode(out, 0, |room| data.encode(room)).is_err() {
+            return;
+        }
+        let kind = out.bytes().get(before);
+        was_last = !matches!(kind, Some(&(HANDSHAKE | CHANGE_CIPHER_SPEC)));
     }
 }
+
+/// Types of records. RFC 8446 section 5.1
+pub(super) const HANDSHAKE: u8 = 22;
+const CHANGE_CIPHER_SPEC: u8 = 20;
 
 /// Calls `write` with `room` bytes of room in `out`, and again with as much as it says that it needs.
 fn encode<E: Into<Encoding>>(
