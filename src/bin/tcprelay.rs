@@ -41,20 +41,23 @@ fn run(arguments: &mut Arguments, voice: &mut Voice) -> Result<(), Error> {
     }
     let mut line = Line::default();
     let mut verbosity = voice.verbosity;
-    arguments.options(&mut [
-        &mut group(&[Reading::OPTIONS], &mut line.house.reading),
-        &mut group(&[Listening::OPTIONS], &mut line.house.listening),
-        &mut group(&[Account::OPTIONS], &mut line.house.account),
-        &mut group(&[gate::Terms::OPTIONS], &mut line.house.gate),
-        &mut group(&[SourceTerms::OPTIONS], &mut line.house.sources),
-        &mut group(
-            &[Lookups::PARANOID, Lookups::OPTIONS, IDENT_TIMEOUT],
-            &mut line.house.lookups,
-        ),
-        &mut group(&[Drain::OPTIONS], &mut line.house.drain),
-        &mut group(&[Relaying::OPTIONS], &mut line.relaying),
-        &mut group(&[Verbosity::OPTIONS], &mut verbosity),
-    ])?;
+    line.tls.read(|tls| {
+        arguments.options(&mut [
+            &mut group(&[Reading::OPTIONS], &mut line.house.reading),
+            &mut group(&[Listening::OPTIONS], &mut line.house.listening),
+            &mut group(&[Account::OPTIONS], &mut line.house.account),
+            &mut group(&[gate::Terms::OPTIONS], &mut line.house.gate),
+            &mut group(&[SourceTerms::OPTIONS], &mut line.house.sources),
+            &mut group(
+                &[Lookups::PARANOID, Lookups::OPTIONS, IDENT_TIMEOUT],
+                &mut line.house.lookups,
+            ),
+            &mut group(&[Drain::OPTIONS], &mut line.house.drain),
+            &mut group(&[Relaying::OPTIONS], &mut line.relaying),
+            tls,
+            &mut group(&[Verbosity::OPTIONS], &mut verbosity),
+        ])
+    })?;
     voice.verbosity = verbosity;
     line.host = arguments.operand().ok_or_else(Error::usage)?;
     line.port = port::port(&arguments.operand().ok_or_else(Error::usage)?)?;

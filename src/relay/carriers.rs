@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use super::carry::{Carrier, Ended, FOREIGN, How, PIPES_MAX, Session};
+use super::carry::{Carrier, Ended, FOREIGN, How, PIPES_MAX, Session, Side, Wire};
 use super::log::Log;
 use super::targets::Lease;
 use crate::cli::{During, Error, FAILED};
@@ -77,8 +77,8 @@ enum Letter {
 
 /// A session that is handed to a carrier.
 pub(super) struct Handed {
-    pub(super) client: OwnedFd,
-    pub(super) remote: OwnedFd,
+    pub(super) client: Wire,
+    pub(super) remote: Wire,
     pub(super) idle: Option<Duration>,
     pub(super) cargo: Cargo,
 }
@@ -162,7 +162,18 @@ impl Carriers {
 
 /// What is to be done when a session has ended.
 fn conclude(log: Log, ended: Ended<Cargo>) {
-    let Ended { cargo, moved, how } = ended;
+    let Ended {
+        cargo,
+        moved,
+        how,
+        remarks,
+    } = ended;
+    for (side, remark) in remarks {
+        match side {
+            Side::Client => log.secured(cargo.number, None, &remark),
+            Side::Remote => log.secured(cargo.number, Some(&cargo.lease.0), &remark),
+        }
+    }
     cargo.lease.0.count_bytes(moved);
     let (code, served) = (
         if how == How::InOrder { 0 } else { FAILED },
@@ -196,6 +207,7 @@ fn concluded(
             cargo,
             moved: [0, 0],
             how: How::Asked,
+            remarks: Vec::new(),
         });
     }
 }

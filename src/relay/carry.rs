@@ -13,8 +13,11 @@
 //!   one buffer or one pipe for each direction.
 //! * No session makes another one wait for more than [`way::ROUNDS_MAX`] moves.
 //!
+//! Where a side speaks TLS, `secured` carries instead, without pipes, and the same is promised.
+//!
 //! What it leaves out: the urgent byte of TCP, of which only what surrounds it is passed on; who may be carried where, and what is said of it.
 
+mod secured;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -26,12 +29,14 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
+use secured::Secured;
 pub(super) use table::Place;
 use table::Table;
 use way::{Tools, Way};
 
 use crate::sys::epoll::{News, Room, Set};
 use crate::sys::socket;
+use crate::tls::carry::Shaken;
 
 /// How many pipes all carriers of a process may have together. Without privileges a user may have 64 MiB in pipes before
 /// the kernel makes new ones small: pipe-user-pages-soft, pipe(7).
@@ -52,6 +57,31 @@ pub(super) enum Side {
 
 impl Side {
     const BOTH: [Self; 2] = [Self::Client, Self::Remote];
+
+    fn other(self) -> Self {
+        match self {
+            Self::Client => Self::Remote,
+            Self::Remote => Self::Client,
+        }
+    }
+}
+
+/// One side of a session, as it comes to a carrier.
+#[derive(Debug)]
+pub(super) enum Wire {
+    Plain(OwnedFd),
+    /// After the handshake.
+    Tls(Box<Shaken>),
+}
+
+impl Wire {
+    /// Ends it by a reset.
+    pub(super) fn reset(self) {
+        match self {
+            Self::Plain(socket) => socket::reset(socket),
+            Self::Tls(shaken) => socket::reset(shaken.connection),
+        }
+    }
 }
 
 /// How a session ended.
@@ -59,7 +89,7 @@ impl Side {
 pub(super) enum How {
     /// Both directions ended, and all bytes have been passed on.
     InOrder,
-    /// One side reset the connection or was lost, and the other one was reset.
+    /// One side reset the connection, was lost, or broke TLS, and the other one was reset.
     Reset,
     /// Nothing was moved for as long as was allowed.
     Idle,
@@ -75,6 +105,8 @@ pub(super) struct Ended<T> {
     /// Bytes that were passed on, from the client and from the remote.
     pub(super) moved: [u64; 2],
     pub(super) how: How,
+    /// What there is to say about the TLS of a side.
+    pub(super) remarks: Vec<(Side, String)>,
 }
 
 /// All sessions of one loop, each with something of its owner's.
@@ -140,16 +172,19 @@ impl<T> Carrier<T> {
     /// The set takes no more descriptors. The connections are closed.
     pub(super) fn add(
         &mut self,
-        client: OwnedFd,
-        remote: OwnedFd,
+        client: Wire,
+        remote: Wire,
         idle: Option<Duration>,
         cargo: T,
         ended: &mut impl FnMut(Ended<T>),
     ) -> Result<(), (io::Error, T)> {
+        let mut ways = [Way::with(true), Way::with(false)];
+        let (sockets, secured) = Secured::of([client, remote], &mut ways);
         self.adopt(
             Session {
-                sockets: [client, remote],
-                ways: [Way::with(true), Way::with(false)],
+                sockets,
+                secured,
+                ways,
                 watched: [Watched::Not; 2],
                 is_unfinished: false,
                 visits: 0,
@@ -291,10 +326,10 @@ impl<T> Carrier<T> {
         let Some(session) = self.sessions.at(index) else {
             return;
         };
-        let before = session.moved();
+        let before = session.progress();
         let more = session.carry(&mut self.tools);
         let watched = session.watch(&self.set, index);
-        if session.moved() != before {
+        if session.progress() != before {
             session.moved_last = now;
         }
         self.conclude(index, more.and_then(|more| watched.map(|()| more)), ended);
@@ -343,13 +378,20 @@ impl<T> Carrier<T> {
         for way in session.ways {
             self.tools.put_back(way.held);
         }
+        let secured = session.secured.map(|secured| *secured).unwrap_or_default();
         if matches!(how, How::Reset | How::Asked) {
-            session.sockets.into_iter().for_each(socket::reset);
+            for (side, socket) in Side::BOTH.into_iter().zip(session.sockets) {
+                // Who does not keep to TLS was told so, and may read it.
+                if secured.offender != Some(side) {
+                    socket::reset(socket);
+                }
+            }
         }
         ended(Ended {
             cargo: session.cargo,
             moved,
             how,
+            remarks: secured.remarks,
         });
     }
 }
@@ -375,6 +417,8 @@ fn milliseconds(duration: Duration) -> u64 {
 pub(super) struct Session<T> {
     /// The client's and the remote's.
     sockets: [OwnedFd; 2],
+    /// Where there is TLS.
+    secured: Option<Box<Secured>>,
     /// From the client to the remote, and back.
     ways: [Way; 2],
     /// What the set tells of each socket.
@@ -394,6 +438,12 @@ impl<T> Session<T> {
         [self.ways[0].moved, self.ways[1].moved]
     }
 
+    /// A number that grows with every byte that is passed on.
+    fn progress(&self) -> u64 {
+        let sent = self.secured.as_ref().map_or(0, |secured| secured.sent);
+        self.moved().iter().sum::<u64>() + sent
+    }
+
     /// The way from `side` and the way to it.
     fn ways_of(&mut self, side: Side) -> [&mut Way; 2] {
         let [client, remote] = &mut self.ways;
@@ -408,6 +458,9 @@ impl<T> Session<T> {
     /// # Errors
     /// One of the two is lost.
     fn carry(&mut self, tools: &mut Tools) -> io::Result<bool> {
+        if let Some(secured) = &mut self.secured {
+            return secured.carry(&self.sockets, &mut self.ways);
+        }
         let [client, remote] = &self.sockets;
         let [out, back] = &mut self.ways;
         let (client, remote) = (client.as_fd(), remote.as_fd());

@@ -1,5 +1,6 @@
 //! Finding out whether remotes live, without a session: each is connected to every so often, and may have to answer.
 
+use std::future::pending;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
@@ -8,8 +9,8 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-use super::connection::Relay;
-use super::remotes::{Remotes, connect};
+use super::connection::{Current, Relay};
+use super::remotes::{Remotes, announce, connect};
 use super::targets::{self, Target};
 use crate::cli::reason;
 use crate::sys::{errno, socket, watch};
@@ -61,15 +62,11 @@ async fn watch_over(relay: &Relay, remotes: &Remotes, index: usize, check: Check
     let mut against = 0;
     loop {
         let target = &remotes.targets[index];
-        let local = relay.current.borrow().terms.local;
-        let found = timeout(check.timeout, once(target, local, check.timeout)).await;
-        let found = found.unwrap_or_else(|_| Err(io::Error::from_raw_os_error(errno::ETIMEDOUT)));
+        let current = Rc::clone(&relay.current.borrow());
+        let found = timeout(check.timeout, once(target, &current, check.timeout)).await;
+        let found = found.unwrap_or_else(|_| Err(timed_out()));
         // What we lack says nothing of the remote.
-        let is_known = found
-            .as_ref()
-            .err()
-            .is_none_or(|error| !targets::is_ours(error));
-        if is_known {
+        if !matches!(&found, Err(Flaw::Io(error)) if targets::is_ours(error)) {
             let is_taken_for_alive = remotes.takes_for_alive(index);
             against = if found.is_ok() == is_taken_for_alive {
                 0
@@ -78,8 +75,8 @@ async fn watch_over(relay: &Relay, remotes: &Remotes, index: usize, check: Check
             };
             match found {
                 Ok(()) if against >= check.rise => remotes.is_alive(index, relay.log),
-                Err(error) if against >= check.fall => {
-                    remotes.is_dead(index, reason(&error), relay.log);
+                Err(flaw) if against >= check.fall => {
+                    remotes.is_dead(index, flaw.why(), relay.log);
                 }
                 _ => {}
             }
@@ -88,25 +85,68 @@ async fn watch_over(relay: &Relay, remotes: &Remotes, index: usize, check: Check
     }
 }
 
+/// What a check has found.
+enum Flaw {
+    Io(io::Error),
+    /// In words.
+    Said(String),
+}
+
+impl Flaw {
+    fn why(&self) -> &str {
+        match self {
+            Self::Io(error) => reason(error),
+            Self::Said(why) => why,
+        }
+    }
+}
+
+impl From<io::Error> for Flaw {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+fn timed_out() -> Flaw {
+    io::Error::from_raw_os_error(errno::ETIMEDOUT).into()
+}
+
 /// One check.
 ///
 /// # Errors
 /// The remote does not live, or we lack something.
-async fn once(target: &Target, local: Option<std::net::IpAddr>, limit: Duration) -> io::Result<()> {
-    let connection = connect(target, local, limit).await?;
-    if let Some(version) = target.written.proxy {
-        // "The receiver must accept this connection as valid and must use the real connection endpoints": ours.
-        send_all(&connection, &Header::default().write(version)).await?;
+async fn once(target: &Target, current: &Current, limit: Duration) -> Result<(), Flaw> {
+    let connection = connect(target, current.terms.local, limit).await?;
+    // "The receiver must accept this connection as valid and must use the real connection endpoints": ours.
+    announce(&connection, target, &Header::default()).map_err(Flaw::Said)?;
+    let Some(name) = &target.server else {
+        talk(target, &connection).await?;
+        // Nothing of it stays, here or there.
+        socket::reset(connection);
+        return Ok(());
+    };
+    let opened = Box::pin(current.outward.open(connection, name)).await;
+    let (stream, carry) = opened.map_err(|why| Flaw::Said(format!("tls {why}")))?;
+    let carried = async {
+        carry.await;
+        // What has come until the end is still there.
+        pending().await
+    };
+    tokio::select! {
+        talked = talk(target, &stream) => Ok(talked?),
+        flaw = carried => Err(flaw),
     }
+}
+
+/// What a check says and waits for.
+async fn talk(target: &Target, connection: &OwnedFd) -> io::Result<()> {
     let targets::Check { send, expect } = &target.written.check;
     if let Some(text) = send {
-        send_all(&connection, text).await?;
+        send_all(connection, text).await?;
     }
     if let Some(text) = expect {
-        wait_for(&connection, text).await?;
+        wait_for(connection, text).await?;
     }
-    // Nothing of it stays, here or there.
-    socket::reset(connection);
     Ok(())
 }
 

@@ -21,6 +21,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use crate::service::Overload;
+use crate::tls::between::Entry;
 use parser::Parser;
 
 /// Where files come from.
@@ -128,6 +129,7 @@ pub(super) struct Listen {
     pub(super) keepalive: Keepalive,
     pub(super) dscp: Option<u8>,
     pub(super) device: Option<Vec<u8>>,
+    pub(super) entry: Entry,
     /// `file:line`, for what can only be found wrong later.
     pub(super) place: Vec<u8>,
 }
@@ -161,6 +163,19 @@ pub(super) struct Relaying {
     /// Seconds; 0 is for ever.
     pub(super) idle: u32,
     pub(super) syslog: Syslog,
+    pub(super) tls: Certificate,
+}
+
+/// What listeners for TLS show.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Certificate {
+    /// The certificate.
+    pub(super) file: Option<Vec<u8>>,
+    /// Its key, where that is in another file.
+    pub(super) key: Option<Vec<u8>>,
+    pub(super) passphrase: Option<Vec<u8>>,
+    /// `file:line` of the first directive about it.
+    pub(super) place: Vec<u8>,
 }
 
 /// A remote.

@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -10,17 +11,20 @@ use tokio::sync::Notify;
 
 use super::balance::identity;
 use super::carriers::{Cargo, Carriers, Handed};
+use super::carry::Wire;
 use super::config::{Access, permits};
 use super::log::Log;
-use super::remotes::{self, Caller, Remotes, Unreached};
+use super::remotes::{self, Caller, Greeting, Remotes, Unreached};
 use super::targets::Written;
 use crate::cli::{number, reason};
 use crate::dns::Resolver;
-use crate::service::{Allowance, Arrival, Overload, Service};
+use crate::service::{Allowance, Arrival, Overload, Place, Service};
 use crate::sys::socket;
+use crate::tls::between::{Entry, Inward, Met, Outward};
+use crate::tls::facts as tls;
 use crate::ucspi::gate::{Gate, Guest};
 use crate::ucspi::log;
-use crate::ucspi::proxy::{Addresses, Header};
+use crate::ucspi::proxy::{Addresses, Facts, Header};
 use crate::ucspi::record::Record;
 
 /// What all connections of a relay share.
@@ -37,11 +41,17 @@ pub(super) struct Relay {
     pub(super) retire: Notify,
     /// What HUP replaces.
     pub(super) current: RefCell<Rc<Current>>,
+    /// TLS with clients, where a listener has it.
+    pub(super) inward: Option<Rc<Inward>>,
 }
 
 /// What is in force.
 pub(super) struct Current {
     pub(super) terms: remotes::Terms,
+    /// How clients come in by each listener.
+    pub(super) entries: Vec<(Place, Entry)>,
+    /// TLS with remotes.
+    pub(super) outward: Outward,
     /// Who may connect.
     pub(super) access: Vec<Access>,
     /// How long a session may move nothing; `None` is for ever.
@@ -64,8 +74,9 @@ struct Wishes {
     idle: Option<u32>,
 }
 
-/// Serves one connection: returns when a carrier has it, or when it was refused, or no remote took it.
-pub(super) async fn serve(relay: Rc<Relay>, arrival: Arrival) {
+/// Serves one connection, which has come by the listener at `place`: returns when a carrier has it, or when it was refused,
+/// or no remote took it.
+pub(super) async fn serve(relay: Rc<Relay>, place: Rc<Place>, arrival: Arrival) {
     let began = Instant::now();
     let Arrival {
         connection: client,
@@ -114,36 +125,40 @@ pub(super) async fn serve(relay: Rc<Relay>, arrival: Arrival) {
     if entered.is_some_and(|entered| entered.hold_to(&allowance).is_err()) {
         return failed(b"RELAYMAX sessions of this source");
     }
+    let Some(entry) = current.entry(&place) else {
+        return failed(b"its listener is gone");
+    };
+    let (client, secured) = match relay.meet(client, entry).await {
+        Ok(met) => met,
+        Err(why) => return relay.log.unmet(session, &why, began.elapsed()),
+    };
+    if let Some(secured) = &secured {
+        relay.log.secured(session, None, &secured.words());
+    }
     let remotes = match current.route(&wishes, &relay.resolver).await {
         Ok(remotes) => remotes,
         Err(why) => return failed(&why),
     };
+    let header = header(&record, guest.as_ref(), secured.as_ref());
     let caller = Caller {
         session,
         client: client_identity(ip),
+        greeting: Greeting {
+            header: &header,
+            protocol: secured.as_ref().and_then(tls::Facts::application),
+            outward: &current.outward,
+        },
     };
     let (connection, lease) = match remotes.reach(caller, &current.terms, relay.log).await {
         Ok(reached) => reached,
         Err(unreached) => {
             let is_reset = current.terms.overload == Overload::Reset;
             if matches!(unreached, Unreached::Full) && is_reset {
-                socket::reset(client);
+                client.reset();
             }
             return failed(&unreached.why());
         }
     };
-    if let Some(version) = lease.0.written.proxy {
-        let header = header(&record, guest.as_ref()).write(version);
-        // Nothing has been sent before: there is room for it.
-        match socket::send_now(&connection, &header) {
-            Ok(sent) if sent == header.len() => {}
-            Ok(_) => return failed(b"unable to send PROXY header"),
-            Err(error) => {
-                let why = reason(&error).as_bytes();
-                return failed(&[b"unable to send PROXY header: ", why].concat());
-            }
-        }
-    }
     let facts = guest.as_ref().map(|guest| &guest.facts);
     relay.log.carried(session, facts, &lease.0);
     let entered = guest.and_then(|guest| guest.entered).map(Box::new);
@@ -162,19 +177,44 @@ pub(super) async fn serve(relay: Rc<Relay>, arrival: Arrival) {
     relay.count(current.retire);
 }
 
-/// What a remote is told of a connection. Of one that came by a UNIX socket there is nothing to say.
-fn header(record: &Record, guest: Option<&Guest>) -> Header {
+/// What a remote is told of a connection. Of one that came by a UNIX socket there is nothing to say. What the client has
+/// said to us with TLS counts, and not what somebody before us says of his.
+fn header(record: &Record, guest: Option<&Guest>, secured: Option<&tls::Facts>) -> Header {
     let announced = record.announced.as_ref();
+    let announced = announced.map(|it| it.facts.clone()).unwrap_or_default();
     Header {
         addresses: guest.map(|guest| Addresses {
             remote: record.remote,
             local: guest.local,
         }),
-        facts: announced.map(|it| it.facts.clone()).unwrap_or_default(),
+        facts: match secured {
+            None => announced,
+            Some(secured) => Facts {
+                unique_id: announced.unique_id,
+                ..secured.announced()
+            },
+        },
     }
 }
 
 impl Relay {
+    /// The client, after the handshake if it speaks TLS; or why it does not get on with it.
+    async fn meet(
+        &self,
+        client: OwnedFd,
+        entry: Entry,
+    ) -> Result<(Wire, Option<tls::Facts>), String> {
+        if entry == Entry::Plain {
+            return Ok((Wire::Plain(client), None));
+        }
+        let inward = self.inward.as_ref().ok_or("there are no keys")?;
+        // In a box: a session without it does not pay for its room.
+        Ok(match Box::pin(inward.meet(entry, client)).await? {
+            Met::Plain(client) => (Wire::Plain(client), None),
+            Met::Tls(shaken, facts) => (Wire::Tls(shaken), Some(facts)),
+        })
+    }
+
     fn next_number(&self) -> u32 {
         // As large as a connection's number can be.
         let number = self.sessions.get() % i32::MAX.unsigned_abs() + 1;
@@ -193,6 +233,12 @@ impl Relay {
 }
 
 impl Current {
+    /// How clients come in at `place`; none when a reload has closed it, and nobody may guess.
+    fn entry(&self, place: &Place) -> Option<Entry> {
+        let found = self.entries.iter().find(|(known, _)| known == place);
+        found.map(|(_, entry)| *entry)
+    }
+
     /// The remotes for a session.
     async fn route(&self, wishes: &Wishes, resolver: &Resolver) -> Result<Rc<Remotes>, Vec<u8>> {
         let Some(text) = &wishes.to else {

@@ -9,15 +9,18 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use super::balance::{Policy, Rules};
-use super::config::{self, Config, Files, Listen, Mistake, Remote, Sections};
+use super::config::{self, Certificate, Config, Files, Listen, Mistake, Remote, Sections};
 use super::connection::limit;
 use super::include;
 use super::plan::{At, Daemon, House, Plan, REVIVE, Spot, TIMEOUTS, processors};
 use super::remotes::Terms;
 use super::targets::{self, WRONG_FILE, Written};
+use super::tls::Tls;
 use crate::cli::{Error, Opt};
 use crate::service::{Listening, Manner};
 use crate::sys::socket::Keepalive;
+use crate::tls::between::Entry;
+use crate::tls::material::{Material, Passphrase};
 use crate::ucspi::account::{self, Account};
 use crate::ucspi::gate;
 use crate::ucspi::names::Lookups;
@@ -127,8 +130,9 @@ impl Filed {
         let Config {
             master,
             relay,
-            notes,
+            mut notes,
         } = config;
+        let tls = certificates(&master.listens, relay.tls, &mut notes)?;
         if relay.remotes.is_empty() {
             let text = [&self.file[..], b": Expected a remote, but there is none"].concat();
             return Err(Mistake(text));
@@ -206,12 +210,14 @@ impl Filed {
                 timeouts: TIMEOUTS,
                 local: relay.local,
                 proxy: None,
+                tls: false,
                 overload: master.overload,
                 are_checked: false,
             },
             idle: limit(relay.idle),
             check: None,
             retire: relay.retire,
+            tls,
         })
     }
 }
@@ -263,8 +269,42 @@ fn spot(listen: &Listen, master: &config::Master) -> Result<Spot, Mistake> {
             mode: listen.mode,
             owner: [owner.user.map(|user| user.uid), owner.privileges().gid],
         },
+        entry: listen.entry,
         retry: limit(listen.retry_delay.unwrap_or(master.retry_delay)),
     })
+}
+
+/// What is to be shown to clients, which those of `listens` need that have TLS.
+fn certificates(
+    listens: &[Listen],
+    certificate: Certificate,
+    notes: &mut Vec<Vec<u8>>,
+) -> Result<Tls, Mistake> {
+    let Certificate {
+        file: shown,
+        key,
+        passphrase,
+        place,
+    } = certificate;
+    let listen = listens.iter().find(|it| it.entry != Entry::Plain);
+    match (listen, shown) {
+        (Some(listen), None) => {
+            let missing = b": Expected 'tls cert-file' where it is relayed, but there is none";
+            Err(Mistake([&listen.place[..], missing].concat()))
+        }
+        (Some(_), Some(shown)) => Ok(Tls::showing(Material {
+            pairs: vec![(path(&shown).into(), key.map(|key| path(&key).into()))],
+            folder: None,
+            passphrase: passphrase.map_or(Passphrase::None, Passphrase::of),
+        })),
+        (None, _) => {
+            if !place.is_empty() {
+                let text = b": a certificate without a listener for TLS has no effect here";
+                notes.push([&place[..], text].concat());
+            }
+            Ok(Tls::default())
+        }
+    }
 }
 
 fn remote(remote: &Remote) -> Result<Written, Mistake> {

@@ -11,6 +11,7 @@ use super::check::Check;
 use super::plan::{At, Daemon, House, Plan, REVIVE, Spot, TIMEOUTS, processors};
 use super::remotes::Terms;
 use super::targets::Written;
+use super::tls::Tls;
 use crate::cli::{During, Error, Opt, number, seconds};
 use crate::dns::literal;
 use crate::service::{Manner, Overload};
@@ -26,6 +27,8 @@ pub struct Line {
     pub house: House,
     /// How it relays.
     pub relaying: Relaying,
+    /// TLS on both sides.
+    pub tls: Tls,
     /// The address or name to listen at.
     pub host: Vec<u8>,
     /// The port to bind; 0 for any free one.
@@ -75,12 +78,14 @@ impl Line {
                 timeouts,
                 local,
                 proxy,
+                tls: self.tls.is_for_remotes(),
                 overload,
                 are_checked: self.relaying.check.is_some(),
             },
             idle: (!idle.is_zero()).then_some(idle),
             check: self.relaying.check,
             retire: self.relaying.retire,
+            tls: self.tls.clone(),
         })
     }
 
@@ -91,6 +96,7 @@ impl Line {
             .map(|text| host::split(text))
             .collect::<Result<Vec<_>, _>>()?;
         let all = [(&self.host[..], self.port)].into_iter().chain(also);
+        let entry = self.tls.entry()?;
         let spots = all.map(|(host, port)| Spot {
             at: At::Operand(host.to_vec(), port),
             manner: Manner {
@@ -98,6 +104,7 @@ impl Line {
                 keepalive: Some(Keepalive::default()),
                 ..Manner::default()
             },
+            entry,
             retry: None,
         });
         Ok(spots.collect())

@@ -34,10 +34,27 @@ impl Log {
         }
     }
 
-    /// `retry NUMBER REMOTE REASON`: a remote did not take it.
-    pub(super) fn retried(&self, number: u32, target: &Target, error: &io::Error) {
+    /// `tls NUMBER WORDS`, and of a remote `tls NUMBER to REMOTE WORDS`: what there is to know of the TLS of a side.
+    pub(super) fn secured(&self, number: u32, remote: Option<&Target>, words: &str) {
         if self.0.tells_everything() {
-            let line = format!("retry {number} {} {}", target.name, reason(error));
+            let line = match remote {
+                None => format!("tls {number} {words}"),
+                Some(target) => format!("tls {number} to {} {words}", target.name),
+            };
+            self.0.tell(&[line.as_bytes()]);
+        }
+    }
+
+    /// `tls NUMBER failed REASON`: a client does not get on with TLS.
+    pub(super) fn unmet(&self, number: u32, why: &str, lasted: Duration) {
+        self.secured(number, None, &format!("failed {why}"));
+        self.ended(number, FAILED, [0, 0], lasted);
+    }
+
+    /// `retry NUMBER REMOTE REASON`: a remote did not take it.
+    pub(super) fn retried(&self, number: u32, target: &Target, why: &str) {
+        if self.0.tells_everything() {
+            let line = format!("retry {number} {} {why}", target.name);
             self.0.tell(&[line.as_bytes()]);
         }
     }

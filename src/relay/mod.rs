@@ -6,7 +6,7 @@
 //! whether they live. [`words`] are command lines for a file. `carriers` are the loops that `carry` the bytes, on all threads. `retire` replaces the process.
 //!
 //! Source: the manual of event-driven-servers' tcprelay and observed runs of it; what differs is in docs/differences.md. What
-//! is left out: TLS, whose place is between the two sockets of a session, in `carry`; and MAVIS.
+//! is left out: MAVIS.
 #![forbid(unsafe_code)]
 
 mod balance;
@@ -26,4 +26,5 @@ mod retire;
 pub mod server;
 pub mod source;
 mod targets;
+pub mod tls;
 pub mod words;

@@ -6,9 +6,12 @@ use super::check::Check;
 use super::config::Access;
 use super::remotes::Terms;
 use super::targets::Written;
-use crate::cli::Error;
+use super::tls::Tls;
+use crate::cli::{Error, PERMANENT, Voice};
 use crate::dns::Resolver;
 use crate::service::{Drain, Listening, Manner, Place, SourceTerms};
+use crate::tls::between::{Entry, Inward, Outward};
+use crate::tls::material::Passphrase;
 use crate::ucspi::account::Account;
 use crate::ucspi::gate;
 use crate::ucspi::host::Reading;
@@ -31,6 +34,60 @@ pub(super) struct Plan {
     pub(super) check: Option<Check>,
     /// After so many sessions the process is replaced; 0 is never.
     pub(super) retire: u32,
+    pub(super) tls: Tls,
+}
+
+impl Plan {
+    fn has_tls(&self) -> bool {
+        self.spots.iter().any(|spot| spot.entry != Entry::Plain)
+    }
+
+    /// The side of clients, if a listener has TLS. To be called before there is a runtime, or another user.
+    ///
+    /// # Errors
+    /// 100: who replaces this process could not do the same. 111: certificates are of no use.
+    pub(super) fn inward(&self, voice: Voice) -> Result<Option<Inward>, Error> {
+        if !self.has_tls() {
+            return Ok(None);
+        }
+        let privileges = self.house.account.privileges();
+        let is_another = privileges.uid.is_some() || privileges.gid.is_some();
+        let is_secret_told_once = matches!(
+            self.tls.terms.material.passphrase,
+            Passphrase::Descriptor(_)
+        );
+        if self.retire != 0 && (is_another || is_secret_told_once) {
+            let text =
+                "who retires reads private keys again: not as another user, or by --passphrase-fd";
+            return Err(Error::with_code(text, PERMANENT));
+        }
+        Inward::start(&self.tls.terms, voice).map(Some)
+    }
+
+    /// Looks whether `inward`, which is there since the start, will do. Who has the keys cannot be told to read other files:
+    /// whoever got hold of this process could tell it so too.
+    ///
+    /// # Errors
+    /// It will not do.
+    pub(super) fn goes_on_with(&self, inward: Option<&Inward>) -> Result<(), Error> {
+        let does = inward.is_some_and(|inward| inward.shows(&self.tls.terms.material));
+        if does || !self.has_tls() {
+            return Ok(());
+        }
+        Err(Error::fatal("certificates in other files need a new start"))
+    }
+
+    /// The side of remotes.
+    ///
+    /// # Errors
+    /// 111: a remote speaks TLS, and the certificates to trust are of no use.
+    pub(super) fn outward(&self) -> Result<Outward, Error> {
+        let outward = self.tls.outward();
+        if self.terms.tls || self.remotes.iter().any(|remote| remote.is_tls) {
+            outward.prepare()?;
+        }
+        Ok(outward)
+    }
 }
 
 /// Where to listen.
@@ -38,6 +95,7 @@ pub(super) struct Plan {
 pub(super) struct Spot {
     pub(super) at: At,
     pub(super) manner: Manner,
+    pub(super) entry: Entry,
     /// When it cannot be had: try again after so long.
     pub(super) retry: Option<Duration>,
 }

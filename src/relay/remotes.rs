@@ -11,13 +11,15 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use super::balance::{Balance, Choice, Rules};
+use super::carry::Wire;
 use super::log::Log;
 use super::targets::{Lease, Target, Written, is_ours};
 use crate::cli::{Error, reason};
 use crate::dns::Resolver;
 use crate::service::Overload;
 use crate::sys::{errno, socket, watch};
-use crate::ucspi::proxy::Version;
+use crate::tls::between::Outward;
+use crate::ucspi::proxy::{Header, Version};
 
 /// Some remotes, and what is known of them.
 #[derive(Debug)]
@@ -38,17 +40,31 @@ pub(super) struct Terms {
     pub(super) local: Option<IpAddr>,
     /// Begin with a PROXY header of this version, where a remote says nothing of its own.
     pub(super) proxy: Option<Version>,
+    /// Speak TLS with all.
+    pub(super) tls: bool,
     /// What to do when all remotes have as many sessions as they may have.
     pub(super) overload: Overload,
     /// Something finds out whether remotes live.
     pub(super) are_checked: bool,
 }
 
-/// Who asks for a remote: the number of the session, and of its client.
+/// Who asks for a remote.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Caller {
+pub(super) struct Caller<'a> {
+    /// The number of the session, and of its client.
     pub(super) session: u32,
     pub(super) client: u64,
+    pub(super) greeting: Greeting<'a>,
+}
+
+/// What is said to a remote first.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Greeting<'a> {
+    /// What a PROXY header says, where one is sent.
+    pub(super) header: &'a Header,
+    /// The protocol that a remote is offered by ALPN.
+    pub(super) protocol: Option<&'a [u8]>,
+    pub(super) outward: &'a Outward,
 }
 
 /// Why there is no remote for a session.
@@ -79,6 +95,7 @@ impl Remotes {
         for written in written {
             let written = Written {
                 proxy: written.proxy.or(terms.proxy),
+                is_tls: written.is_tls || terms.tls,
                 ..written.clone()
             };
             for target in written.resolved(resolver, &freed).await? {
@@ -115,10 +132,10 @@ impl Remotes {
     /// There is none for it.
     pub(super) async fn reach(
         &self,
-        caller: Caller,
+        caller: Caller<'_>,
         terms: &Terms,
         log: Log,
-    ) -> Result<(OwnedFd, Lease), Unreached> {
+    ) -> Result<(Wire, Lease), Unreached> {
         let mut tried = Vec::new();
         loop {
             // Before the look, so that no news is missed.
@@ -148,17 +165,25 @@ impl Remotes {
             }
             let began = Instant::now();
             let connection = connect(&lease.0, terms.local, limit).await;
-            drop(probe);
-            match connection {
-                Ok(connection) => {
-                    lease.0.count_connection(began.elapsed());
-                    self.is_alive(index, log);
-                    return Ok((connection, lease));
-                }
+            let took = began.elapsed();
+            let met = match connection {
+                Ok(connection) => greet(connection, &lease.0, caller.greeting).await,
                 Err(error) if is_ours(&error) => return Err(Unreached::Unable(error)),
-                Err(error) => {
-                    log.retried(caller.session, &lease.0, &error);
-                    self.is_dead(index, reason(&error), log);
+                Err(error) => Err(reason(&error).to_owned()),
+            };
+            drop(probe);
+            match met {
+                Ok((wire, words)) => {
+                    lease.0.count_connection(took);
+                    if let Some(words) = words {
+                        log.secured(caller.session, Some(&lease.0), &words);
+                    }
+                    self.is_alive(index, log);
+                    return Ok((wire, lease));
+                }
+                Err(why) => {
+                    log.retried(caller.session, &lease.0, &why);
+                    self.is_dead(index, &why, log);
                     tried.push(index);
                 }
             }
@@ -204,6 +229,48 @@ impl Drop for Probe<'_> {
     fn drop(&mut self) {
         self.balance.borrow_mut().abandoned(self.index);
     }
+}
+
+/// Says what is to be said first over `connection` to `target`: a PROXY header, and TLS, of which there are words for the
+/// log.
+///
+/// # Errors
+/// Why it is of no use, in words.
+async fn greet(
+    connection: OwnedFd,
+    target: &Target,
+    greeting: Greeting<'_>,
+) -> Result<(Wire, Option<String>), String> {
+    announce(&connection, target, greeting.header)?;
+    let Some(name) = &target.server else {
+        return Ok((Wire::Plain(connection), None));
+    };
+    // In a box: a session without it does not pay for its room.
+    let met = Box::pin(greeting.outward.meet(connection, name, greeting.protocol)).await;
+    let (shaken, facts) = met.map_err(|why| format!("tls {why}"))?;
+    Ok((Wire::Tls(shaken), Some(facts.words())))
+}
+
+/// Sends the PROXY header that `target` wants, if it wants one.
+///
+/// # Errors
+/// It cannot be sent, in words.
+pub(super) fn announce(
+    connection: &OwnedFd,
+    target: &Target,
+    header: &Header,
+) -> Result<(), String> {
+    let Some(version) = target.written.proxy else {
+        return Ok(());
+    };
+    let header = header.write(version);
+    // Nothing has been sent before: there is room for it.
+    let why = match socket::send_now(connection, &header) {
+        Ok(sent) if sent == header.len() => return Ok(()),
+        Ok(_) => "no room",
+        Err(error) => reason(&error),
+    };
+    Err(format!("unable to send PROXY header: {why}"))
 }
 
 /// Connects to `target`, within `limit`.

@@ -2,8 +2,10 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::future::pending;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -28,6 +30,7 @@ use crate::service::{
 };
 use crate::sys::process;
 use crate::sys::signal::{Mask, Signal};
+use crate::tls::between::{CLIENT_BYTES, Entry, Outward};
 use crate::ucspi::gate::Gate;
 use crate::ucspi::log;
 
@@ -75,6 +78,12 @@ pub fn run(source: Source, voice: Voice) -> Result<(), Error> {
     if !house.is_check {
         daemon::begin(&plan.daemon, is_continued)?;
     }
+    // While it may read what others may not, and before there is a runtime.
+    let inward = plan.inward(voice)?.map(Rc::new);
+    let outward = plan.outward()?;
+    if plan.tls.trusts_everybody() {
+        voice.warn(&[b"warning: --no-verify: remotes may be anybody"]);
+    }
     let start = Start::new(&NEWS, &given, voice)?;
     let resolver = Resolver::new(house.lookups.limit());
     let remotes = Remotes::new(&plan.remotes, &plan.terms, &resolver, None);
@@ -90,10 +99,13 @@ pub fn run(source: Source, voice: Voice) -> Result<(), Error> {
     let limit = house.listening.limit;
     make_room(4, u64::from(limit) * 2, &format!("{limit} sessions"), voice)?;
     let memory = resolver.clone();
-    let room = Room::new(house.gate.appetite(&house.lookups), move || memory.forget())?;
+    let mut appetite = house.gate.appetite(&house.lookups);
+    appetite.undecided += inward.as_ref().map_or(0, |_| CLIENT_BYTES);
+    let room = Room::new(appetite, move || memory.forget())?;
     let mut listeners = Vec::new();
     let mut waiting = Vec::new();
     let mut failed = None;
+    let entries = entries(&places);
     let all: Vec<Place> = places.iter().map(|wanted| wanted.place.clone()).collect();
     let mut handed = given.listeners(&all)?.into_iter().flatten();
     for wanted in places {
@@ -168,7 +180,8 @@ pub fn run(source: Source, voice: Voice) -> Result<(), Error> {
             sessions: Cell::new(0),
             carried: Cell::new(0),
             retire: Notify::new(),
-            current: RefCell::new(Rc::new(current(&plan, remotes))),
+            current: RefCell::new(Rc::new(current(&plan, remotes, entries, outward))),
+            inward,
         });
         let mut server = Server {
             source,
@@ -196,9 +209,16 @@ const NEWS: [Signal; 4] = [
 ];
 
 /// What is in force from now on.
-fn current(plan: &Plan, remotes: Remotes) -> Current {
+fn current(
+    plan: &Plan,
+    remotes: Remotes,
+    entries: Vec<(Place, Entry)>,
+    outward: Outward,
+) -> Current {
     Current {
         terms: plan.terms,
+        entries,
+        outward,
         access: plan.access.clone(),
         idle: plan.idle,
         retire: plan.retire,
@@ -211,6 +231,7 @@ fn current(plan: &Plan, remotes: Remotes) -> Current {
 struct Wanted {
     place: Place,
     manner: Manner,
+    entry: Entry,
     retry: Option<Duration>,
 }
 
@@ -228,11 +249,20 @@ async fn places(plan: &Plan, resolver: &Resolver) -> Result<Vec<Wanted>, Error> 
             places.push(Wanted {
                 place,
                 manner: spot.manner.clone(),
+                entry: spot.entry,
                 retry: spot.retry,
             });
         }
     }
     Ok(places)
+}
+
+/// How clients come in by each of them.
+fn entries(places: &[Wanted]) -> Vec<(Place, Entry)> {
+    let entries = places
+        .iter()
+        .map(|wanted| (wanted.place.clone(), wanted.entry));
+    entries.collect()
 }
 
 /// A relay that runs.
@@ -254,7 +284,8 @@ impl Server {
     fn open(&mut self, place: Place, listener: Listener) -> Result<(), Error> {
         let relay = Rc::clone(&self.relay);
         let copy = listener.copy().during("start")?;
-        let serve = Rc::new(move |arrival| serve(Rc::clone(&relay), arrival));
+        let by = Rc::new(place.clone());
+        let serve = Rc::new(move |arrival| serve(Rc::clone(&relay), Rc::clone(&by), arrival));
         let open = self.relay.service.listen(listener, serve)?;
         self.listeners.push((place, copy, open));
         Ok(())
@@ -262,8 +293,16 @@ impl Server {
 
     async fn run(mut self, mut stop: Rc<Signals>) -> Result<(), Error> {
         let news = Signals::of(&NEWS).during("start")?;
+        let inward = self.relay.inward.clone();
+        let mut keys = pin!(async {
+            match inward {
+                Some(inward) => inward.keep().await,
+                None => pending().await,
+            }
+        });
         let drain = loop {
             tokio::select! {
+                error = &mut keys => return Err(error),
                 drain = self.relay.service.told(&stop) => break drain,
                 signals = news.next() => for signal in signals {
                     self.hear(signal).await;
@@ -297,6 +336,9 @@ impl Server {
     async fn hear(&mut self, signal: Signal) {
         match signal {
             Signal::SIGHUP => {
+                if let Some(inward) = &self.relay.inward {
+                    inward.reload();
+                }
                 if let Err(error) = self.reload().await {
                     let voice = self.relay.log.0;
                     voice.warn_here(&[b"warning: nothing is changed: ", error.text()]);
@@ -312,12 +354,15 @@ impl Server {
     /// Reads everything again, and puts it in force: as a whole, or not at all.
     async fn reload(&mut self) -> Result<(), Error> {
         let plan = self.source.plan()?;
+        plan.goes_on_with(self.relay.inward.as_deref())?;
         let old = Rc::clone(&self.relay.current.borrow());
         // A new memory: names may lead elsewhere by now.
         let resolver = Resolver::new(self.relay.resolver.limit());
         let remotes = Remotes::new(&plan.remotes, &plan.terms, &resolver, Some(&old.remotes));
         let remotes = remotes.await?;
         let places = places(&plan, &resolver).await?;
+        let outward = plan.outward()?;
+        let entries = entries(&places);
         let mut bound = Vec::new();
         let mut waiting = Vec::new();
         let wanted_places: Vec<Place> = places.iter().map(|wanted| wanted.place.clone()).collect();
@@ -345,7 +390,8 @@ impl Server {
         self.relay
             .service
             .hold_to(plan.house.listening.limit, plan.terms.overload);
-        self.relay.current.replace(Rc::new(current(&plan, remotes)));
+        let current = current(&plan, remotes, entries, outward);
+        self.relay.current.replace(Rc::new(current));
         self.checking = check::start(&self.relay, plan.check);
         Ok(())
     }

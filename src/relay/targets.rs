@@ -2,6 +2,7 @@
 //!
 //! | written | what it is |
 //! |---|---|
+//! | `tls:` before what follows | speak TLS with it |
 //! | `10.0.0.1:22`, `[::1]:22`, `db:postgresql` | an address, or all addresses of a name; a port or a service |
 //! | `unix:/run/app` | a UNIX socket |
 //! | `/weight=3` | its share, from 1 to 65535; 1 if nothing is said |
@@ -9,6 +10,7 @@
 //! | `/backup` | only when the others cannot be had |
 //! | `/local=10.0.0.9` | connect from this address |
 //! | `/proxy=2` | begin with a PROXY header of version 1 or 2 |
+//! | `/name=mx.example` | with TLS: it must prove this name, and is asked for it; the host if nothing is said |
 //! | `/check=connect`, `/check=send:TEXT`, `/check=expect:TEXT` | what a check does; the last two may both stand |
 //!
 //! In a TEXT, and in a path, a backslash takes away the meaning of a slash; in a TEXT `\r`, `\n`, `\t`, `\0` and `\\` are
@@ -24,9 +26,10 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::balance::{Terms, identity};
-use crate::cli::{Error, number, reason};
+use crate::cli::{Error, PERMANENT, number, reason};
 use crate::dns::{Families, Resolver, literal};
 use crate::sys::{errno, socket};
+use crate::tls::between::Name;
 use crate::ucspi::port;
 use crate::ucspi::proxy::Version;
 
@@ -43,6 +46,10 @@ pub(super) struct Written {
     pub(super) local: Option<IpAddr>,
     /// Begin with a PROXY header of this version.
     pub(super) proxy: Option<Version>,
+    /// Speak TLS with it.
+    pub(super) is_tls: bool,
+    /// With TLS: its name, where it is not the host.
+    pub(super) name: Option<Vec<u8>>,
     pub(super) check: Check,
     /// By SCTP instead of TCP.
     pub(super) is_sctp: bool,
@@ -69,8 +76,8 @@ pub(super) struct Check {
 }
 
 /// The names of the keys, as they stand after a slash.
-const KEYS: [&[u8]; 6] = [
-    b"weight=", b"max=", b"backup", b"local=", b"proxy=", b"check=",
+const KEYS: [&[u8]; 7] = [
+    b"weight=", b"max=", b"backup", b"local=", b"proxy=", b"name=", b"check=",
 ];
 
 impl Written {
@@ -83,6 +90,8 @@ impl Written {
             is_backup: false,
             local: None,
             proxy: None,
+            is_tls: false,
+            name: None,
             check: Check::default(),
             is_sctp: false,
             source: None,
@@ -94,7 +103,8 @@ impl Written {
     /// # Errors
     /// What was expected in place of what.
     pub(super) fn read(text: &[u8]) -> Result<Self, Mistake> {
-        let mut parts = split(text).into_iter();
+        let bare = text.strip_prefix(b"tls:");
+        let mut parts = split(bare.unwrap_or(text)).into_iter();
         let mut first = parts.next().unwrap_or_default();
         let mut keys: Vec<Vec<u8>> = parts.collect();
         let place = if let Some(path) = first.strip_prefix(b"unix:") {
@@ -113,6 +123,7 @@ impl Written {
             host_and_port(&mut first)?
         };
         let mut written = Self::at(place);
+        written.is_tls = bare.is_some();
         for key in keys {
             written.set(&key)?;
         }
@@ -125,7 +136,7 @@ impl Written {
             return Ok(());
         }
         let unknown = || {
-            let known = "weight=, max=, backup, local=, proxy= or check=";
+            let known = "weight=, max=, backup, local=, proxy=, name= or check=";
             Mistake::new(known, text)
         };
         let equal = text.iter().position(|&byte| byte == b'=');
@@ -150,6 +161,10 @@ impl Written {
                 let version = Version::parse(value);
                 self.proxy = Some(version.ok_or_else(|| Mistake::new(Version::FORM, value))?);
             }
+            b"name" => {
+                let name = Name::read(value).map(|_| value.to_vec());
+                self.name = Some(name.ok_or_else(|| Mistake::new("a name of DNS", value))?);
+            }
             b"check" => {
                 if let Some(text) = value.strip_prefix(b"send:") {
                     self.check.send = Some(unescaped(text));
@@ -165,16 +180,39 @@ impl Written {
         Ok(())
     }
 
+    /// The name that it must prove to have, with TLS.
+    fn server(&self) -> Result<Option<Name>, Error> {
+        let name = match (&self.name, &self.place) {
+            _ if !self.is_tls => return Ok(None),
+            (Some(name), _) => name,
+            (None, Place::Host(host, _)) => host,
+            (None, Place::Path(path)) => path,
+        };
+        let unnamed = || {
+            let text = [
+                b"a server cannot be called \"",
+                &name[..],
+                b"\": use /name=",
+            ];
+            Error::with_code(text.concat(), PERMANENT)
+        };
+        Name::read(name).map(Some).ok_or_else(unnamed)
+    }
+
     /// The remotes that it stands for: one for each address.
     ///
     /// # Errors
-    /// 111: it has none, or that could not be found out now. 78: a configuration file has it, and it has none.
+    /// 100: it speaks TLS and has no name. 111: it has no address, or that could not be found out now. 78: a configuration file has it, and it has none.
     pub(super) async fn resolved(
         &self,
         resolver: &Resolver,
         freed: &Arc<Notify>,
     ) -> Result<Vec<Target>, Error> {
-        let target = |address| Target::new(self.clone(), address, Arc::clone(freed));
+        let server = self.server()?;
+        let target = |address| {
+            let freed = Arc::clone(freed);
+            Target::new(self.clone(), server.clone(), address, freed)
+        };
         let (host, port) = match &self.place {
             Place::Path(path) => return Ok(vec![target(Address::Path(path.clone()))]),
             Place::Host(host, port) => (host, *port),
@@ -288,6 +326,8 @@ pub(super) enum Address {
 #[derive(Debug)]
 pub(super) struct Target {
     pub(super) written: Written,
+    /// The name that it must prove to have, if it is to speak TLS.
+    pub(super) server: Option<Name>,
     pub(super) address: Address,
     /// As it is called in the log: `10.0.0.1:22`, `unix:/run/app`.
     pub(super) name: String,
@@ -310,7 +350,7 @@ struct Counts {
 }
 
 impl Target {
-    fn new(written: Written, address: Address, freed: Arc<Notify>) -> Self {
+    fn new(written: Written, server: Option<Name>, address: Address, freed: Arc<Notify>) -> Self {
         let name = match &address {
             Address::Socket(address) => address.to_string(),
             Address::Path(path) => {
@@ -331,6 +371,7 @@ impl Target {
         };
         Self {
             written,
+            server,
             address,
             name,
             counts: Arc::new(counts),
@@ -547,11 +588,11 @@ mod tests {
             ),
             (
                 "h:1/colour=red",
-                "Expected weight=, max=, backup, local=, proxy= or check=, but got 'colour=red'",
+                "Expected weight=, max=, backup, local=, proxy=, name= or check=, but got 'colour=red'",
             ),
             (
                 "h:1/",
-                "Expected weight=, max=, backup, local=, proxy= or check=, but got ''",
+                "Expected weight=, max=, backup, local=, proxy=, name= or check=, but got ''",
             ),
             ("unix:", "Expected a path after unix:, but got ''"),
         ] {

@@ -2,10 +2,14 @@
 //!
 //! It is what [`filed`](super::filed) makes of the same file, as far as one process with one listener can be that.
 
-use super::config::{Access, Config, Keepalive, Listen, Master, Mistake, Remote, Syslog};
+use super::config::{
+    Access, Certificate, Config, Keepalive, Listen, Master, Mistake, Remote, Syslog,
+};
 use super::filed::{BACKLOG, INSTANCES_MAX, USERS_MAX};
 use crate::dns::literal;
 use crate::service::Overload;
+use crate::tls::between::Entry;
+use crate::tls::options::Versions;
 
 /// What becomes of a file.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -65,9 +69,10 @@ pub fn lines(file: &[u8], config: &Config) -> Result<Lines, Mistake> {
         };
         let backlog = listen.backlog.unwrap_or(BACKLOG);
         let backlog = [b"-b".to_vec(), backlog.to_string().into()];
+        let tls = lines.tls(listen, &relay.tls);
         lines.commands.push(Command {
             place: listen.place.clone(),
-            options: [&options[..], &backlog].concat(),
+            options: [&options[..], &backlog, &tls].concat(),
             operands: [&endpoint[..], &remotes].concat(),
         });
     }
@@ -183,6 +188,32 @@ impl Lines {
                 "bind retry delay: it ends, and a supervisor starts it again",
             );
         }
+    }
+
+    /// The options for the TLS of a listener; notes what there is none for.
+    fn tls(&mut self, listen: &Listen, shown: &Certificate) -> Vec<Vec<u8>> {
+        let place = &listen.place[..];
+        let (mode, versions) = match listen.entry {
+            Entry::Plain => return Vec::new(),
+            Entry::Tls(versions) => ("--tls", versions),
+            Entry::Either(versions) => ("--tls=detect", versions),
+        };
+        let mut options = vec![mode.into()];
+        match &shown.file {
+            None => self.missing(place, "tls: there is no tls cert-file"),
+            Some(file) => options.push([b"--cert=", &file[..]].concat()),
+        }
+        options.extend(shown.key.as_ref().map(|key| [b"--key=", &key[..]].concat()));
+        if shown.passphrase.is_some() {
+            let text = "tls passphrase: put it in a file, for --passphrase-file";
+            self.missing(&shown.place, text);
+        }
+        match versions {
+            Versions::From12 => {}
+            Versions::Only13 => options.push(b"--tls-min=1.3".to_vec()),
+            Versions::Only12 => self.missing(place, "tls = TLSv1.2: it speaks 1.3 too"),
+        }
+        options
     }
 
     /// The host and the port of a listener, if there can be such; notes what else is said of it.
@@ -301,6 +332,16 @@ mod tests {
                 "tcprelay -RHDol0 -c 60 --balance=hash --threads=1 --idle-timeout=300 --rebalance=100 --retire=1000 \
                  --local=10.0.0.2 -b 128 :0 25 [2001:db8::1]:smtp/weight=3 mx:25",
             ),
+            (
+                "listen { port = 25 tls = auto }",
+                "remote = { address = mx port = 25 } tls cert-file = c tls key-file = k",
+                "tcprelay -RHDol0 -c 480 -b 128 --tls=detect --cert=c --key=k :0 25 mx:25",
+            ),
+            (
+                "listen { port = 25 tls = TLSv1.3 }",
+                "remote = { address = mx port = 25 } tls cert-file = c",
+                "tcprelay -RHDol0 -c 480 -b 128 --tls --cert=c --tls-min=1.3 :0 25 mx:25",
+            ),
         ] {
             assert_eq!(said(master, relay), [expected]);
         }
@@ -344,6 +385,17 @@ mod tests {
             let (master, relay) = (format!("{LISTEN} {master}"), format!("{REMOTE} {relay}"));
             assert_eq!(said(&master, &relay), expected);
         }
+        assert_eq!(
+            said(
+                "listen { port = 1 tls = TLSv1.2 }",
+                &format!("{REMOTE} tls passphrase = p")
+            )[1..],
+            [
+                "- f:1: tls: there is no tls cert-file",
+                "- f:2: tls passphrase: put it in a file, for --passphrase-file",
+                "- f:1: tls = TLSv1.2: it speaks 1.3 too",
+            ]
+        );
         let two = said(
             "listen { port = 1 } listen { address = localhost port = 2 dscp = 8 vrf = v }",
             REMOTE,

@@ -41,7 +41,7 @@ fn programs_without_tls_link_no_rustls() {
     if symbols_of("rustls", &world, "tlsserver").unwrap_or(0) == 0 {
         return world::skip("the programs are stripped");
     }
-    for program in ["tcpserver", "tcpclient", "tcprelay", "http_at", "tcprules"] {
+    for program in ["tcpserver", "tcpclient", "tcppool", "http_at", "tcprules"] {
         assert_eq!(symbols_of("rustls", &world, program), Some(0), "{program}");
     }
 }

@@ -18,7 +18,10 @@ const ROOMS: [(&str, &[&str]); 15] = [
             "service", "rules", "dns", "cli", "sys",
         ],
     ),
-    ("relay", &["service", "ucspi", "rules", "dns", "cli", "sys"]),
+    (
+        "relay",
+        &["tls", "service", "ucspi", "rules", "dns", "cli", "sys"],
+    ),
     ("import", &["rules", "cli"]),
     ("pool", &["ucspi", "service", "rules", "dns", "cli", "sys"]),
     ("smtp", &["dns", "cli", "sys"]),

@@ -166,7 +166,7 @@ impl Page {
 fn option(words: &str) -> Option<Key> {
     let mut words = words.split(' ');
     let name = words.next()?;
-    let value = words.skip_while(|word| *word != "Ar").nth(1);
+    let value = words.skip_while(|word| !["Ar", "Cm"].contains(word)).nth(1);
     let name = name.strip_prefix('-').unwrap_or(name);
     Some((name.to_owned(), value.map(str::to_owned)))
 }

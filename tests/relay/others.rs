@@ -114,10 +114,13 @@ fn examples_are_well() {
         std::os::unix::fs::symlink(program(name), bin.join(name)).expect("a folder of our own");
     }
     let path = format!("{}:/usr/bin:/bin", bin.display());
+    std::fs::create_dir(work.path().join("certs")).expect("a folder of our own");
+    let pem = work.path().join("certs/default.pem");
     let run = |command: &mut Command| {
         let output = command
             .current_dir(work.path())
             .env("PATH", &path)
+            .env("SSL_CERT_FILE", &pem)
             .output()
             .expect("it runs");
         assert!(
@@ -126,10 +129,15 @@ fn examples_are_well() {
             String::from_utf8_lossy(&output.stderr)
         );
     };
-    for name in ["ssh", "mail", "postgres"] {
+    run(Command::new("openssl")
+        .args(["req", "-x509", "-nodes", "-newkey", "ec", "-pkeyopt"])
+        .args(["ec_paramgen_curve:P-256", "-subj", "/CN=pop.example.org"])
+        .args(["-out", "certs/default.pem", "-keyout", "certs/default.pem"]));
+    for name in ["ssh", "mail", "postgres", "tls", "untls"] {
         let text = std::fs::read_to_string(folder.join(name)).expect("it is there");
         let checking = text
             .replace("exec 2>&1\n", "")
+            .replace("/etc/certs -u relay", "certs")
             .replace("tcprelay -v", "tcprelay --check-only -v");
         assert_ne!(text, checking);
         run(Command::new("sh").args(["-c", &checking]));
@@ -162,6 +170,7 @@ fn differences_name_tests_that_are_there() {
     for (module, name) in names.filter_map(|name| name.split_once("::")) {
         let file = match module {
             "config" => "src/relay/config/tests.rs".to_owned(),
+            "relays" | "relay_files" => format!("tests/tls/{module}.rs"),
             "mistakes" => "src/relay/config/tests/mistakes.rs".to_owned(),
             module => format!("tests/relay/{module}.rs"),
         };

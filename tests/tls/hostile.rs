@@ -10,7 +10,7 @@ use crate::support::net::receive_all;
 use crate::world::{Server, open, pki, say, trusting};
 
 /// What a client sends first.
-fn hello() -> Vec<u8> {
+pub(crate) fn hello() -> Vec<u8> {
     let name = ServerName::try_from("a.example").expect("a name");
     let mut client = ClientConnection::new(trusting(), name).expect("a client");
     let mut hello = Vec::new();

@@ -11,7 +11,7 @@ use crate::support::{is_root, is_set, proc};
 use crate::world::{Server, line, pki, say, session, trusting};
 
 /// True when `bytes` stand in the memory of a process, in this order or the other.
-fn has(pid: u32, bytes: &[u8]) -> bool {
+pub(crate) fn has(pid: u32, bytes: &[u8]) -> bool {
     let reversed: Vec<u8> = bytes.iter().rev().copied().collect();
     let maps = fs::read_to_string(format!("/proc/{pid}/maps")).expect("it runs, and we are root");
     let mut memory = fs::File::open(format!("/proc/{pid}/mem")).expect("we are root");

@@ -1,4 +1,4 @@
-//! TLS: tlsserver, tlsd, tlsclient, tlsc and https@, beside OpenSSL's programs, rustls as a client, and peers that do wrong.
+//! TLS: tlsserver, tlsd, tlsclient, tlsc, https@ and tcprelay, beside OpenSSL's programs, rustls as a client, and peers that do wrong.
 //!
 //! Certificates are made once, by openssl(1). Nothing is timed; what has to happen in time has its time set by an option.
 #![allow(
@@ -13,6 +13,9 @@ mod ends;
 mod hostile;
 mod keys;
 mod peers;
+mod relay_files;
+mod relays;
+mod remotes;
 mod servers;
 mod world;
 

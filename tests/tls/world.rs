@@ -1,7 +1,7 @@
 //! What all tests here share: certificates, servers that run, and a client of our own.
 
 use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, OnceLock};
@@ -125,7 +125,7 @@ pub(crate) fn openssl(folder: &Path, words: &[&str]) -> String {
     text(&done.expect("there is openssl").stdout)
 }
 
-/// A tlsserver that listens; what else it runs in is its place.
+/// A tlsserver or a tcprelay that listens; what else it runs in is its place.
 pub(crate) struct Server {
     pub(crate) process: Process,
     pub(crate) port: u16,
@@ -150,12 +150,31 @@ impl Server {
         program: &[&str],
         with: impl FnOnce(Launch) -> Launch,
     ) -> Self {
-        let tlsserver = ours("tlsserver");
+        Self::launch_one("tlsserver", place, options, program, with)
+    }
+
+    /// `tcprelay -1vRHl0 options 127.0.0.1 0 remotes`
+    pub(crate) fn relay(options: &[&str], remotes: &[&str]) -> Self {
+        Self::relay_in(Place::new(), options, remotes)
+    }
+
+    pub(crate) fn relay_in(place: Place, options: &[&str], remotes: &[&str]) -> Self {
+        Self::launch_one("tcprelay", place, options, remotes, |launch| launch)
+    }
+
+    fn launch_one(
+        name: &str,
+        place: Place,
+        options: &[&str],
+        operands: &[&str],
+        with: impl FnOnce(Launch) -> Launch,
+    ) -> Self {
+        let name = ours(name);
         let words = [
-            &[&tlsserver[..], "-1vRHl0"],
+            &[&name[..], "-1vRHl0"],
             options,
             &["127.0.0.1", "0"],
-            program,
+            operands,
         ];
         let process = place.start(&words.concat(), with);
         let port = process.port();
@@ -222,6 +241,21 @@ impl Server {
         self.place
             .run(&words.concat(), |launch| launch.input(input))
     }
+}
+
+/// A plain server that gives back what it gets, to its end; as an operand. It lives as long as the test.
+pub(crate) fn echo() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("it is bound");
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            std::thread::spawn(move || {
+                let _ = std::io::copy(&mut &stream, &mut &stream);
+                let _ = stream.shutdown(Shutdown::Write);
+            });
+        }
+    });
+    address.to_string()
 }
 
 pub(crate) fn connect(port: u16) -> TcpStream {

@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
-use super::{Carrier, Ended, How, PIPES_MAX};
+use super::{Carrier, Ended, How, PIPES_MAX, Wire};
 
 /// A client and a remote, with a carrier between them.
 struct World {
@@ -35,11 +35,15 @@ impl World {
         }
         let number = u32::try_from(self.carrier.len()).unwrap();
         let ended = &mut self.ended;
-        let added = self
-            .carrier
-            .add(ours.into(), theirs.into(), idle, number, &mut |it| {
+        let added = self.carrier.add(
+            Wire::Plain(ours.into()),
+            Wire::Plain(theirs.into()),
+            idle,
+            number,
+            &mut |it| {
                 ended.push(it);
-            });
+            },
+        );
         added.unwrap();
         (client, remote)
     }

@@ -34,7 +34,7 @@ pub(super) struct Way {
     /// The source takes no splice.
     is_copied: bool,
     /// The end of the source was read.
-    is_over: bool,
+    pub(super) is_over: bool,
     /// The end was passed on.
     pub(super) is_closed: bool,
 }

@@ -7,6 +7,8 @@ use super::{Access, Listen, Master, Mistake};
 use crate::cli::number;
 use crate::dns::literal;
 use crate::service::Overload;
+use crate::tls::between::Entry;
+use crate::tls::options::Versions;
 
 impl Parser<'_> {
     /// The directives of the section that listens, up to the brace that ends it.
@@ -165,7 +167,7 @@ impl Parser<'_> {
                     }
                     self.next()?;
                 }
-                b"tls" | b"ssl" => self.no_tls()?,
+                b"tls" | b"ssl" => self.tls(&mut listen)?,
                 b"tcp" => self.keepalive(&mut listen.keepalive)?,
                 b"sticky" => {
                     let is_on = self.sticky()?;
@@ -229,8 +231,8 @@ impl Parser<'_> {
         Ok(dscp)
     }
 
-    /// `tls = no`; whoever asks for TLS must not get a listener without it. A published sample has `tls` alone for `yes`.
-    fn no_tls(&mut self) -> Result<(), Mistake> {
+    /// `tls = yes`, `no`, `auto` or versions, joined by commas. A published sample has `tls` alone for `yes`.
+    fn tls(&mut self, listen: &mut Listen) -> Result<(), Mistake> {
         self.next()?;
         if self.is(b"psk") {
             self.note(b"tls psk");
@@ -239,14 +241,48 @@ impl Parser<'_> {
             self.yes_or_no()?;
             return Ok(());
         }
-        self.pass(b"=")?;
-        if !matches!(
-            self.text[..],
-            [b'n', b'o'] | [b'd', b'e', b'n', b'y'] | [b'f', b'a', b'l', b's', b'e']
-        ) {
-            return Err(self.instead_of("'no', as there is no TLS in this tcprelay"));
+        listen.entry = Entry::Tls(Versions::default());
+        if !self.is(b"=") {
+            return Ok(());
+        }
+        self.next()?;
+        match &self.text[..] {
+            b"yes" | b"true" | b"permit" => {}
+            b"no" | b"false" | b"deny" => listen.entry = Entry::Plain,
+            b"auto" => listen.entry = Entry::Either(Versions::default()),
+            _ => {
+                listen.entry = Entry::Tls(self.versions()?);
+                return Ok(());
+            }
         }
         self.next()
+    }
+
+    /// `TLSv1.3`, or several versions, joined by commas. Older ones than 1.2 are left out.
+    fn versions(&mut self) -> Result<Versions, Mistake> {
+        let mut spoken = [false; 2];
+        loop {
+            match &self.text[..] {
+                b"TLSv1.2" => spoken[0] = true,
+                b"TLSv1.3" => spoken[1] = true,
+                b"SSLv2" | b"SSLv3" | b"TLSv1" | b"TLSv1.0" | b"TLSv1.1" => {
+                    let old = [&self.text[..], b" is not spoken here"].concat();
+                    self.remark(&old);
+                }
+                _ => return Err(self.expected(&["TLSv1.2", "TLSv1.3", "auto", "no", "yes"])),
+            }
+            self.next()?;
+            if !self.is(b",") {
+                break;
+            }
+            self.next()?;
+        }
+        match spoken {
+            [true, true] => Ok(Versions::From12),
+            [false, true] => Ok(Versions::Only13),
+            [true, false] => Ok(Versions::Only12),
+            [false, false] => Err(self.expected(&["TLSv1.2", "TLSv1.3"])),
+        }
     }
 
     /// One directive of `spawn`; false when it is something else.

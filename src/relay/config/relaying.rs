@@ -1,7 +1,7 @@
 //! The directives of the section that relays.
 
 use super::parser::Parser;
-use super::{Mistake, Relaying, Remote};
+use super::{Certificate, Mistake, Relaying, Remote};
 use crate::dns::literal;
 
 impl Parser<'_> {
@@ -32,23 +32,7 @@ impl Parser<'_> {
                     self.words(&[b"idle", b"timeout"])?;
                     relay.idle = self.number_after_equal()?;
                 }
-                b"tls" | b"ssl" => {
-                    self.note(b"a certificate without a listener for TLS");
-                    self.next()?;
-                    let known: [&[u8]; 7] = [
-                        b"cert",
-                        b"certfile",
-                        b"cert-file",
-                        b"key",
-                        b"keyfile",
-                        b"key-file",
-                        b"passphrase",
-                    ];
-                    if !known.contains(&&self.text[..]) {
-                        return Err(self.expected(&["cert-file", "key-file", "passphrase"]));
-                    }
-                    self.set()?;
-                }
+                b"tls" | b"ssl" => self.certificate(&mut relay.tls)?,
                 _ if self.common(&mut relay.syslog)? => {}
                 _ => {
                     let known = [
@@ -69,6 +53,22 @@ impl Parser<'_> {
                 }
             }
         }
+        Ok(())
+    }
+
+    /// `tls cert-file = F`, `tls key-file = F`, `tls passphrase = T`, and how published samples write them.
+    fn certificate(&mut self, tls: &mut Certificate) -> Result<(), Mistake> {
+        if tls.place.is_empty() {
+            tls.place = self.place();
+        }
+        self.next()?;
+        let value = match &self.text[..] {
+            b"cert" | b"certfile" | b"cert-file" => &mut tls.file,
+            b"key" | b"keyfile" | b"key-file" => &mut tls.key,
+            b"passphrase" => &mut tls.passphrase,
+            _ => return Err(self.expected(&["cert-file", "key-file", "passphrase"])),
+        };
+        *value = Some(self.set()?);
         Ok(())
     }
 

@@ -5,9 +5,11 @@ mod mistakes;
 use std::collections::BTreeMap;
 use std::io;
 
-use super::{Access, Config, Files, Listen, Mistake, Remote, Sections, read};
+use super::{Access, Certificate, Config, Files, Listen, Mistake, Remote, Sections, read};
 use crate::service::Overload;
 use crate::sys::errno;
+use crate::tls::between::Entry;
+use crate::tls::options::Versions;
 
 /// Files by name; a pattern is a name, or all that begin with what is before its star.
 struct Made(BTreeMap<&'static str, String>);
@@ -91,16 +93,12 @@ fn sample_that_comes_with_the_program_is_read() {
 }
 
 #[test]
-fn sample_of_the_manual_is_refused_where_it_asks_for_tls_and_read_without() {
+fn sample_of_the_manual_is_read() {
     let text = "#!/usr/local/sbin/spawnd\nid = spawnd {\n    listen = { port = 2222 }\n    listen = { address = ::0 port = 2222 }\n    \
         listen = { ::0 port = 2224 }\n    listen = { port = 2225 tls = yes }\n    spawn {\n        users max = 4000\n        users min = 10\n        \
         servers min = 1\n        servers max = 20\n    }\n}\n\nid = tcprelay {\n        remote = { address = 169.254.1.2 port = 22 }\n        \
         ssl cert = /some/where/sample.pem\n        ssl passphrase =  12345\n}\n";
-    assert_eq!(
-        of(text),
-        Err("f:6: Expected 'no', as there is no TLS in this tcprelay, but got 'yes'".to_owned())
-    );
-    let config = of(&text.replace("tls = yes", "tls = no")).unwrap();
+    let config = of(text).unwrap();
     let addresses: Vec<_> = config
         .master
         .listens
@@ -108,13 +106,21 @@ fn sample_of_the_manual_is_refused_where_it_asks_for_tls_and_read_without() {
         .map(|it| it.address.as_deref())
         .collect();
     assert_eq!(addresses, [None, Some(&b"::0"[..]), Some(b"::0"), None]);
+    let entries: Vec<_> = config.master.listens.iter().map(|it| it.entry).collect();
+    let tls = Entry::Tls(Versions::From12);
+    assert_eq!(entries, [Entry::Plain, Entry::Plain, Entry::Plain, tls]);
+    let certificate = Certificate {
+        file: Some(b"/some/where/sample.pem".to_vec()),
+        key: None,
+        passphrase: Some(b"12345".to_vec()),
+        place: b"f:17".to_vec(),
+    };
+    assert_eq!(config.relay.tls, certificate);
     assert_eq!(config.master.users_max, Some(4000));
     assert_eq!(config.master.instances_max, Some(20));
     let notes = [
         "f:9: users min has no effect here",
         "f:10: instances min has no effect here",
-        "f:17: a certificate without a listener for TLS has no effect here",
-        "f:18: a certificate without a listener for TLS has no effect here",
     ];
     assert_eq!(config.notes, notes.map(|note| note.as_bytes().to_vec()));
 }
@@ -135,20 +141,69 @@ fn sample_of_spawnd_s_manual_is_read() {
 }
 
 #[test]
-fn tls_that_is_asked_for_in_any_spelling_is_refused() {
-    for (spelling, got) in [
-        ("tls", "}"),
-        ("tls = yes", "yes"),
-        ("ssl = true", "true"),
-        ("tls = auto", "auto"),
-        ("tls = TLSv1.3", "TLSv1.3"),
-        ("tls = DTLSv1.2,DTLSv1.3", "DTLSv1.2"),
+fn tls_is_read_in_every_spelling() {
+    let both12 = Entry::Tls(Versions::From12);
+    for (spelling, entry) in [
+        ("", Entry::Plain),
+        ("tls", both12),
+        ("tls = yes", both12),
+        ("ssl = true", both12),
+        ("tls = no", Entry::Plain),
+        ("ssl = deny", Entry::Plain),
+        ("tls = auto", Entry::Either(Versions::From12)),
+        ("tls = TLSv1.3", Entry::Tls(Versions::Only13)),
+        ("tls = TLSv1.2", Entry::Tls(Versions::Only12)),
+        ("tls = TLSv1.2,TLSv1.3 backlog = 5", both12),
+        ("tls = TLSv1.1, TLSv1.2", Entry::Tls(Versions::Only12)),
     ] {
-        let text = format!("listen {{ port = 1 {spelling} }}");
-        let said =
-            format!("f:1: Expected 'no', as there is no TLS in this tcprelay, but got '{got}'");
-        assert_eq!(both(&text, ""), Err(said), "{spelling}");
+        let config = both(&format!("listen {{ port = 1 {spelling} }}"), "");
+        assert_eq!(config.unwrap().master.listens[0].entry, entry, "{spelling}");
     }
+    for (spelling, expected, got) in [
+        (
+            "tls = maybe",
+            "'TLSv1.2', 'TLSv1.3', 'auto', 'no' or 'yes'",
+            "maybe",
+        ),
+        (
+            "tls = DTLSv1.2",
+            "'TLSv1.2', 'TLSv1.3', 'auto', 'no' or 'yes'",
+            "DTLSv1.2",
+        ),
+        (
+            "tls = TLSv1.3,",
+            "'TLSv1.2', 'TLSv1.3', 'auto', 'no' or 'yes'",
+            "}",
+        ),
+        ("tls = TLSv1.1", "'TLSv1.2' or 'TLSv1.3'", "}"),
+    ] {
+        let said = format!("f:1: Expected {expected}, but got '{got}'");
+        let read = both(&format!("listen {{ port = 1 {spelling} }}"), "");
+        assert_eq!(read, Err(said), "{spelling}");
+    }
+    let old = both("listen { port = 1 tls = TLSv1.1,TLSv1.3 }", "").unwrap();
+    assert_eq!(old.notes, [b"f:1: TLSv1.1 is not spoken here"]);
+}
+
+#[test]
+fn certificates_are_read_in_every_spelling() {
+    for text in [
+        "tls cert-file = c tls key-file = k tls passphrase = p",
+        "ssl certfile = c ssl keyfile = k ssl passphrase = p",
+        "tls cert = c ssl key = k tls passphrase = \"p\"",
+    ] {
+        let certificate = Certificate {
+            file: Some(b"c".to_vec()),
+            key: Some(b"k".to_vec()),
+            passphrase: Some(b"p".to_vec()),
+            place: b"f:2".to_vec(),
+        };
+        assert_eq!(both("", text).unwrap().relay.tls, certificate, "{text}");
+    }
+    assert_eq!(
+        both("", "tls cipher = x"),
+        Err("f:2: Expected 'cert-file', 'key-file' or 'passphrase', but got 'cipher'".to_owned())
+    );
 }
 
 #[test]
