@@ -3,10 +3,14 @@
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use rustls::client::Resumption;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, HandshakeKind, RootCertStore, StreamOwned};
 
 /// A request, and its answer.
 const WORDS: [u8; 100] = [b'.'; 100];
@@ -95,6 +99,107 @@ fn pour(mut stream: &TcpStream, mut left: u64) {
     let _ = stream.read(&mut [0]);
 }
 
+/// How clients come.
+#[derive(Clone)]
+pub(crate) enum Way {
+    Plain,
+    Tls(Tls),
+}
+
+/// A client with TLS.
+#[derive(Clone)]
+pub(crate) struct Tls {
+    /// The certificate that is trusted.
+    pub(crate) trusted: CertificateDer<'static>,
+    /// It comes again with the ticket from the time before.
+    pub(crate) resumes: bool,
+}
+
+impl Way {
+    /// What opens connections, for one thread.
+    fn opener(&self) -> impl FnMut(u16) -> Stream + use<> {
+        let config = match self {
+            Self::Plain => None,
+            Self::Tls(tls) => Some(tls.config()),
+        };
+        move |port| {
+            let stream = open(port);
+            let Some(config) = &config else {
+                return Stream::Plain(stream);
+            };
+            let name = ServerName::try_from("relay.example").expect("a name");
+            let session = ClientConnection::new(Arc::clone(config), name).expect("a client");
+            Stream::Tls(Box::new(StreamOwned::new(session, stream)))
+        }
+    }
+
+    /// True when a request through `port` is answered.
+    pub(crate) fn ping(&self, port: u16) -> bool {
+        if TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).is_err() {
+            return false;
+        }
+        let mut stream = self.opener()(port);
+        stream.write_all(b"?").is_ok() && stream.read_exact(&mut [0]).is_ok()
+    }
+}
+
+impl Tls {
+    fn config(&self) -> Arc<ClientConfig> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.trusted.clone()).expect("a certificate");
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let mut config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("there are some")
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        if !self.resumes {
+            config.resumption = Resumption::disabled();
+        }
+        Arc::new(config)
+    }
+}
+
+/// A client's connection.
+pub(crate) enum Stream {
+    Plain(TcpStream),
+    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+}
+
+impl Stream {
+    fn is_resumed(&self) -> bool {
+        match self {
+            Self::Plain(_) => false,
+            Self::Tls(tls) => tls.conn.handshake_kind() == Some(HandshakeKind::Resumed),
+        }
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, room: &mut [u8]) -> std::io::Result<usize> {
+        match self {
+            Self::Plain(stream) => stream.read(room),
+            Self::Tls(stream) => stream.read(room),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        match self {
+            Self::Plain(stream) => stream.write(bytes),
+            Self::Tls(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        match self {
+            Self::Plain(stream) => stream.flush(),
+            Self::Tls(stream) => stream.flush(),
+        }
+    }
+}
+
 fn open(port: u16) -> TcpStream {
     let stream = TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
     let stream = stream.expect("the relay takes connections");
@@ -103,22 +208,13 @@ fn open(port: u16) -> TcpStream {
     stream
 }
 
-/// True when a request through `port` is answered.
-pub(crate) fn ping(port: u16) -> bool {
-    let Ok(mut stream) = TcpStream::connect(SocketAddr::from((Ipv4Addr::LOCALHOST, port))) else {
-        return false;
-    };
-    let _ = stream.set_read_timeout(Some(Duration::from_secs(2)));
-    stream.write_all(b"?").is_ok() && stream.read_exact(&mut [0]).is_ok()
-}
-
 /// Receives `bytes` in all over `streams` connections at once; returns the seconds.
-pub(crate) fn bulk(port: u16, streams: usize, bytes: u64) -> f64 {
+pub(crate) fn bulk(way: &Way, port: u16, streams: usize, bytes: u64) -> f64 {
     let start = Instant::now();
     std::thread::scope(|scope| {
         for _ in 0..streams {
             scope.spawn(|| {
-                let mut stream = open(port);
+                let mut stream = way.opener()(port);
                 let mut left = bytes / streams as u64;
                 stream
                     .write_all(&[&b"G"[..], &left.to_ne_bytes()].concat())
@@ -179,12 +275,14 @@ pub(crate) fn requests(port: u16, sessions: usize, count: usize) -> Option<(f64,
 }
 
 /// Makes `count` connections, `at_once` at a time, with one request each; returns the seconds.
-pub(crate) fn sessions(port: u16, count: usize, at_once: usize) -> f64 {
+pub(crate) fn sessions(way: &Way, port: u16, count: usize, at_once: usize) -> f64 {
+    let resumed = AtomicUsize::new(0);
     let left = AtomicUsize::new(count);
     let start = Instant::now();
     std::thread::scope(|scope| {
         for _ in 0..at_once {
             scope.spawn(|| {
+                let mut open = way.opener();
                 while left
                     .fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1))
                     .is_ok()
@@ -194,15 +292,26 @@ pub(crate) fn sessions(port: u16, count: usize, at_once: usize) -> f64 {
                     stream
                         .read_exact(&mut [0; WORDS.len()])
                         .expect("the answer");
+                    resumed.fetch_add(usize::from(stream.is_resumed()), Relaxed);
                 }
             });
         }
     });
-    start.elapsed().as_secs_f64()
+    let seconds = start.elapsed().as_secs_f64();
+    let resumes = matches!(way, Way::Tls(tls) if tls.resumes);
+    // The first one of each thread has no ticket.
+    let enough = if resumes { count - at_once } else { 0 };
+    let resumed = resumed.into_inner();
+    assert!(
+        resumed >= enough && (resumes || resumed == 0),
+        "{resumed} of {count}"
+    );
+    seconds
 }
 
 /// `count` sessions, each of which has received `bytes` and is idle now.
-pub(crate) fn idle(port: u16, count: usize, bytes: u64) -> Vec<TcpStream> {
+pub(crate) fn idle(way: &Way, port: u16, count: usize, bytes: u64) -> Vec<Stream> {
+    let mut open = way.opener();
     let mut room = vec![0; 64 << 10];
     let sessions = (0..count).map(|_| {
         let mut stream = open(port);

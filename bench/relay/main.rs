@@ -16,11 +16,12 @@ mod load;
 mod peers;
 #[path = "../compare/process.rs"]
 mod process;
+mod secure;
 
 use std::path::PathBuf;
 
-use load::Backend;
-use peers::{PEERS, Peer};
+use load::{Backend, Way};
+use peers::{Front, PEERS, Peer};
 
 /// A work, and the numbers that it gives.
 struct Work {
@@ -31,11 +32,11 @@ struct Work {
 const WORKS: &[Work] = &[
     Work {
         rows: &["bulk, 16 streams: CPU s/GB", "GB/s"],
-        measure: |peer, backend| bulk(peer, backend, 16, 6 << 30),
+        measure: |peer, backend| bulk(peer, backend, PLAIN, 16, 6 << 30),
     },
     Work {
         rows: &["bulk, 1 stream: CPU s/GB", "GB/s"],
-        measure: |peer, backend| bulk(peer, backend, 1, 3 << 30),
+        measure: |peer, backend| bulk(peer, backend, PLAIN, 1, 3 << 30),
     },
     Work {
         rows: &["request, 64 sessions: CPU us", "p99 us", "requests/s"],
@@ -47,29 +48,11 @@ const WORKS: &[Work] = &[
     },
     Work {
         rows: &["session, 16 at once: CPU us", "sessions/s"],
-        measure: |peer, backend| {
-            let relay = peer.start(backend)?;
-            load::sessions(relay.port, 500, 16);
-            let before = relay.cpu();
-            let count = 12_000;
-            let seconds = load::sessions(relay.port, count, 16);
-            let cpu = relay.cpu() - before;
-            Some(vec![cpu * 1e6 / count as f64, count as f64 / seconds])
-        },
+        measure: |peer, backend| sessions(peer, backend, PLAIN, 12_000),
     },
     Work {
         rows: &["idle session: kB", "pipes"],
-        measure: |peer, backend| {
-            let relay = peer.start(backend)?;
-            load::requests(relay.port, 10, 100)?;
-            let before = relay.memory();
-            let count = 2000;
-            let idle = load::idle(relay.port, count, 70_000);
-            let memory = relay.memory() - before;
-            let pipes = relay.pipes();
-            drop(idle);
-            Some(vec![memory / count as f64, pipes as f64])
-        },
+        measure: |peer, backend| idle(peer, backend, PLAIN),
     },
     Work {
         rows: &[
@@ -78,11 +61,12 @@ const WORKS: &[Work] = &[
             "beside 6,500",
         ],
         measure: |peer, backend| {
-            let relay = peer.start(backend)?;
+            let relay = peer.start(backend, PLAIN)?;
             let mut rows = Vec::new();
             let mut idle = Vec::new();
             for count in [10, 1000, 6500] {
                 idle.push(load::idle(
+                    &Way::Plain,
                     relay.port,
                     count - idle.iter().map(Vec::len).sum::<usize>(),
                     1,
@@ -94,20 +78,86 @@ const WORKS: &[Work] = &[
             Some(rows)
         },
     },
+    Work {
+        rows: &["TLS: bulk, 16 streams: CPU s/GB", "GB/s"],
+        measure: |peer, backend| {
+            secure::with("ec", false, |front| bulk(peer, backend, front, 16, 4 << 30))
+        },
+    },
+    Work {
+        rows: &["TLS: bulk, 1 stream: CPU s/GB", "GB/s"],
+        measure: |peer, backend| {
+            secure::with("ec", false, |front| bulk(peer, backend, front, 1, 2 << 30))
+        },
+    },
+    Work {
+        rows: &["TLS: session with P-256: CPU us", "sessions/s"],
+        measure: |peer, backend| {
+            secure::with("ec", false, |front| sessions(peer, backend, front, 4000))
+        },
+    },
+    Work {
+        rows: &["TLS: session with RSA-2048: CPU us", "sessions/s"],
+        measure: |peer, backend| {
+            secure::with("rsa", false, |front| sessions(peer, backend, front, 4000))
+        },
+    },
+    Work {
+        rows: &["TLS: session resumed: CPU us", "sessions/s"],
+        measure: |peer, backend| {
+            secure::with("ec", true, |front| sessions(peer, backend, front, 4000))
+        },
+    },
+    Work {
+        rows: &["TLS: idle session: kB", "pipes"],
+        measure: |peer, backend| secure::with("ec", false, |front| idle(peer, backend, front)),
+    },
 ];
 
-fn bulk(peer: &Peer, backend: &Backend, streams: usize, bytes: u64) -> Option<Vec<f64>> {
-    let relay = peer.start(backend)?;
-    load::bulk(relay.port, streams, 64 << 20);
+const PLAIN: Front<'_> = Front {
+    way: &Way::Plain,
+    certificate: None,
+};
+
+fn sessions(peer: &Peer, backend: &Backend, front: Front<'_>, count: usize) -> Option<Vec<f64>> {
+    let relay = peer.start(backend, front)?;
+    load::sessions(front.way, relay.port, 500, 16);
     let before = relay.cpu();
-    let seconds = load::bulk(relay.port, streams, bytes);
+    let seconds = load::sessions(front.way, relay.port, count, 16);
+    let cpu = relay.cpu() - before;
+    Some(vec![cpu * 1e6 / count as f64, count as f64 / seconds])
+}
+
+fn idle(peer: &Peer, backend: &Backend, front: Front<'_>) -> Option<Vec<f64>> {
+    let relay = peer.start(backend, front)?;
+    load::sessions(front.way, relay.port, 100, 10);
+    let before = relay.memory();
+    let count = 2000;
+    let idle = load::idle(front.way, relay.port, count, 70_000);
+    let memory = relay.memory() - before;
+    let pipes = relay.pipes();
+    drop(idle);
+    Some(vec![memory / count as f64, pipes as f64])
+}
+
+fn bulk(
+    peer: &Peer,
+    backend: &Backend,
+    front: Front<'_>,
+    streams: usize,
+    bytes: u64,
+) -> Option<Vec<f64>> {
+    let relay = peer.start(backend, front)?;
+    load::bulk(front.way, relay.port, streams, 64 << 20);
+    let before = relay.cpu();
+    let seconds = load::bulk(front.way, relay.port, streams, bytes);
     let cpu = relay.cpu() - before;
     let gigabytes = bytes as f64 / 1e9;
     Some(vec![cpu / gigabytes, gigabytes / seconds])
 }
 
 fn requests(peer: &Peer, backend: &Backend, sessions: usize) -> Option<Vec<f64>> {
-    let relay = peer.start(backend)?;
+    let relay = peer.start(backend, PLAIN)?;
     load::requests(relay.port, sessions, 5000)?;
     let before = relay.cpu();
     let count = 150_000;

@@ -7,96 +7,112 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::load::Backend;
+use crate::load::{Backend, Way};
 
 /// A relay that can be started.
 pub(crate) struct Peer {
     pub(crate) name: &'static str,
     program: PathBuf,
-    /// Arguments for a port, a backend's port, and a folder of its own.
-    arguments: fn(u16, u16, &Path) -> Vec<String>,
+    threads: u32,
+    /// Arguments for what it is to do; `None` when it cannot.
+    arguments: fn(&Task) -> Option<Vec<String>>,
+}
+
+/// What a relay is to do.
+pub(crate) struct Task<'a> {
+    port: u16,
+    /// The backend's port.
+    to: u16,
+    /// A folder of its own.
+    folder: &'a Path,
+    threads: u32,
+    /// Speak TLS with clients, and show them what is in this file.
+    certificate: Option<&'a Path>,
+}
+
+/// How clients come, and what they are shown.
+#[derive(Clone, Copy)]
+pub(crate) struct Front<'a> {
+    pub(crate) way: &'a Way,
+    pub(crate) certificate: Option<&'a Path>,
 }
 
 /// How each of them is found; `None` is not there.
 pub(crate) const PEERS: &[fn(&Path) -> Option<Peer>] = &[
-    |ours| ours_with(ours, "ours, 1 thread", |port, to, _| line(port, to, 1)),
-    |ours| ours_with(ours, "ours, 2 threads", |port, to, _| line(port, to, 2)),
-    |_| {
-        haproxy("haproxy, 1 thread", |port, to, folder| {
-            haproxy_file(port, to, folder, 1)
-        })
-    },
-    |_| {
-        haproxy("haproxy, 2 threads", |port, to, folder| {
-            haproxy_file(port, to, folder, 2)
-        })
-    },
-    |_| {
-        nginx("nginx, 1 worker", |port, to, folder| {
-            nginx_file(port, to, folder, 1)
-        })
-    },
+    |ours| peer("ours, 1 thread", 1, ours.join("tcprelay"), line),
+    |ours| peer("ours, 2 threads", 2, ours.join("tcprelay"), line),
+    |_| peer("haproxy, 1 thread", 1, HAPROXY.into(), haproxy_file),
+    |_| peer("haproxy, 2 threads", 2, HAPROXY.into(), haproxy_file),
+    |_| peer("nginx, 1 worker", 1, NGINX.into(), nginx_file),
     |_| {
         let program = PathBuf::from(std::env::var_os("BENCH_TCPRELAY")?);
-        Some(Peer {
-            name: "event-driven-servers",
-            program,
-            arguments: tcprelay_file,
-        })
+        peer("event-driven-servers", 1, program, tcprelay_file)
     },
 ];
 
-type Arguments = fn(u16, u16, &Path) -> Vec<String>;
+const HAPROXY: &str = "/usr/sbin/haproxy";
+const NGINX: &str = "/usr/sbin/nginx";
 
-fn ours_with(ours: &Path, name: &'static str, arguments: Arguments) -> Option<Peer> {
-    let program = ours.join("tcprelay");
+type Arguments = fn(&Task) -> Option<Vec<String>>;
+
+fn peer(name: &'static str, threads: u32, program: PathBuf, arguments: Arguments) -> Option<Peer> {
     program.exists().then_some(Peer {
         name,
         program,
+        threads,
         arguments,
     })
 }
 
-fn line(port: u16, to: u16, threads: u32) -> Vec<String> {
+fn line(task: &Task) -> Option<Vec<String>> {
+    let Task {
+        port,
+        to,
+        threads,
+        certificate,
+        ..
+    } = task;
+    let tls = certificate.map_or_else(String::new, |file| {
+        format!("--tls --cert={} ", file.display())
+    });
     let words =
-        format!("-RHl0 -c 9000 -b 4096 --threads={threads} 127.0.0.1 {port} 127.0.0.1:{to}");
-    words.split(' ').map(str::to_owned).collect()
+        format!("-RHl0 -c 9000 -b 4096 --threads={threads} {tls}127.0.0.1 {port} 127.0.0.1:{to}");
+    Some(words.split(' ').map(str::to_owned).collect())
 }
 
-fn installed(path: &str) -> Option<PathBuf> {
-    let path = PathBuf::from(path);
-    path.exists().then_some(path)
-}
-
-fn haproxy(name: &'static str, arguments: Arguments) -> Option<Peer> {
-    let program = installed("/usr/sbin/haproxy")?;
-    Some(Peer {
-        name,
-        program,
-        arguments,
-    })
-}
-
-fn haproxy_file(port: u16, to: u16, folder: &Path, threads: u32) -> Vec<String> {
+fn haproxy_file(task: &Task) -> Option<Vec<String>> {
+    let Task {
+        port,
+        to,
+        folder,
+        threads,
+        certificate,
+    } = task;
+    let tls = certificate.map_or_else(String::new, |file| format!(" ssl crt {}", file.display()));
     let file = folder.join("haproxy.cfg");
     let text = format!(
         "global\n nbthread {threads}\n maxconn 7000\ndefaults\n mode tcp\n timeout client 1h\n timeout server 1h\n \
-         timeout connect 10s\n option splice-auto\nlisten l\n bind 127.0.0.1:{port} backlog 4096\n server s 127.0.0.1:{to}\n"
+         timeout connect 10s\n option splice-auto\nlisten l\n bind 127.0.0.1:{port} backlog 4096{tls}\n server s 127.0.0.1:{to}\n"
     );
     fs::write(&file, text).expect("a folder of our own");
-    vec!["-db".into(), "-f".into(), file.display().to_string()]
+    Some(vec!["-db".into(), "-f".into(), file.display().to_string()])
 }
 
-fn nginx(name: &'static str, arguments: Arguments) -> Option<Peer> {
-    let program = installed("/usr/sbin/nginx")?;
-    Some(Peer {
-        name,
-        program,
-        arguments,
-    })
-}
-
-fn nginx_file(port: u16, to: u16, folder: &Path, workers: u32) -> Vec<String> {
+fn nginx_file(task: &Task) -> Option<Vec<String>> {
+    let Task {
+        port,
+        to,
+        folder,
+        threads,
+        certificate,
+    } = task;
+    let (ssl, tls) = certificate.map_or_else(Default::default, |file| {
+        let file = file.display();
+        (
+            " ssl",
+            format!(" ssl_certificate {file}; ssl_certificate_key {file};"),
+        )
+    });
     let file = folder.join("nginx.conf");
     let module = "/usr/lib/nginx/modules/ngx_stream_module.so";
     let load = if Path::new(module).exists() {
@@ -106,28 +122,39 @@ fn nginx_file(port: u16, to: u16, folder: &Path, workers: u32) -> Vec<String> {
     };
     let place = folder.display();
     let text = format!(
-        "{load}daemon off;\nworker_processes {workers};\nworker_rlimit_nofile 100000;\npid {place}/pid;\n\
+        "{load}daemon off;\nworker_processes {threads};\nworker_rlimit_nofile 100000;\npid {place}/pid;\n\
          error_log stderr crit;\nevents {{ worker_connections 70000; }}\nstream {{\n\
-         server {{ listen 127.0.0.1:{port} backlog=4096; proxy_pass 127.0.0.1:{to}; }} }}\n"
+         server {{ listen 127.0.0.1:{port} backlog=4096{ssl};{tls} proxy_pass 127.0.0.1:{to}; }} }}\n"
     );
     fs::write(&file, text).expect("a folder of our own");
-    vec![
+    Some(vec![
         "-p".into(),
         place.to_string(),
         "-c".into(),
         file.display().to_string(),
-    ]
+    ])
 }
 
-fn tcprelay_file(port: u16, to: u16, folder: &Path) -> Vec<String> {
+fn tcprelay_file(task: &Task) -> Option<Vec<String>> {
+    let Task {
+        port,
+        to,
+        folder,
+        certificate,
+        ..
+    } = task;
+    let (yes, tls) = match certificate {
+        None => ("no", String::new()),
+        Some(file) => ("yes", format!(" tls cert-file = \"{}\"", file.display())),
+    };
     let file = folder.join("tcprelay.cfg");
     let text = format!(
-        "id = spawnd {{ listen = {{ address = 127.0.0.1 port = {port} backlog = 4096 }}\n spawn = {{ instances min = 1 \
+        "id = spawnd {{ listen = {{ address = 127.0.0.1 port = {port} backlog = 4096 tls = {yes} }}\n spawn = {{ instances min = 1 \
          instances max = 1 users max = 9000 }} }}\n\
-         id = tcprelay {{ remote = {{ address = 127.0.0.1 port = {to} }} }}\n"
+         id = tcprelay {{ remote = {{ address = 127.0.0.1 port = {to} }}{tls} }}\n"
     );
     fs::write(&file, text).expect("a folder of our own");
-    vec![file.display().to_string()]
+    Some(vec![file.display().to_string()])
 }
 
 /// A relay that runs, in a process group of its own.
@@ -139,13 +166,21 @@ pub(crate) struct Relay {
 
 impl Peer {
     /// Starts it, and waits until it takes connections; `None` when it does not.
-    pub(crate) fn start(&self, backend: &Backend) -> Option<Relay> {
+    pub(crate) fn start(&self, backend: &Backend, front: Front<'_>) -> Option<Relay> {
         let port = free_port();
         let folder = std::env::temp_dir().join(format!("bench-relay-{port}"));
         fs::create_dir_all(&folder).ok()?;
+        let task = Task {
+            port,
+            to: backend.port,
+            folder: &folder,
+            threads: self.threads,
+            certificate: front.certificate,
+        };
+        let arguments = (self.arguments)(&task)?;
         let mut command = Command::new(&self.program);
         command
-            .args((self.arguments)(port, backend.port, &folder))
+            .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -156,7 +191,7 @@ impl Peer {
             folder,
         };
         let deadline = Instant::now() + Duration::from_secs(10);
-        while !relay.answers() {
+        while !front.way.ping(port) {
             if Instant::now() > deadline {
                 eprintln!("{} does not start", self.name);
                 return None;
@@ -173,10 +208,6 @@ fn free_port() -> u16 {
 }
 
 impl Relay {
-    fn answers(&self) -> bool {
-        crate::load::ping(self.port)
-    }
-
     /// Its process, and all that came from it.
     fn processes(&self) -> Vec<u32> {
         let mut found = vec![self.child.id()];
