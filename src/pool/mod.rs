@@ -2,8 +2,9 @@
 //!
 //! Read in this order: [`server`] is what is set up once; `connection` is what happens to one connection, `client` our end
 //! of it; `queue` decides which worker gets which query, and `crew` does what it decides; `worker` is one worker, `talk` what
-//! it and a connection have in common; `frame` finds where queries and replies end. Source: iotcpd 1.1, observed, and
-//! what squid expects of its helpers. This room knows no rule and no name: whom it serves, the gate has decided.
+//! it and a connection have in common; `frame` finds where queries and replies end, `ready` where a worker has become ready.
+//! Source: iotcpd 1.1, observed, and what squid expects of its helpers. This room knows no rule and no name: whom it
+//! serves, the gate has decided.
 #![forbid(unsafe_code)]
 
 mod client;
@@ -13,6 +14,7 @@ mod errors;
 pub mod frame;
 pub mod options;
 mod queue;
+mod ready;
 pub mod reports;
 pub mod server;
 mod statistics;
