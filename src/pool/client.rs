@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+use tokio::time::error::Elapsed;
 use tokio::time::{timeout, timeout_at};
 
 use super::frame::{Fault, Found, Frame, Scanner};
@@ -40,7 +41,7 @@ pub(super) enum Asked {
     Nothing,
     Query(Vec<u8>),
     /// The beginning of a query that has no limit.
-    Part(Vec<u8>, Scanner),
+    Part(Vec<u8>, Box<Scanner>),
     /// What is no query.
     Wrong(Reason),
 }
@@ -104,14 +105,15 @@ impl Client {
                 return asked;
             }
             if manners.max_query == 0 && query.len() >= PART {
-                return Asked::Part(query, scanner);
+                return Asked::Part(query, Box::new(scanner));
             }
-            let stages = stages.filter(|_| !scanner.has_begun());
-            let read = tokio::select! {
-                biased;
-                read = timeout_at(deadline.into(), self.read(room)) => read,
-                // What has come by now is still answered.
-                () = end_of_service(stages) => Ok(self.read_now(room)),
+            let read = match self.first_read(room) {
+                Some(read) => Ok(read),
+                None => {
+                    let stages = stages.filter(|_| !scanner.has_begun());
+                    // In a box: who waits for an answer does not pay for its room.
+                    Box::pin(self.next_read(deadline, room, stages)).await
+                }
             };
             let length = match read {
                 Ok(Ok(piece)) => {
@@ -169,15 +171,29 @@ impl Client {
         }
     }
 
+    /// What a new client has sent by now, if it has: most have, and are not waited for.
+    fn first_read(&self, room: &Room) -> Option<io::Result<Vec<u8>>> {
+        let read = self.is_new.replace(false).then(|| self.read_now(room))?;
+        let is_missing = |error: &io::Error| error.kind() == io::ErrorKind::WouldBlock;
+        (!read.as_ref().is_err_and(is_missing)).then_some(read)
+    }
+
+    /// Waits for bytes until `deadline`, or until the service ends: what has come by then is still answered.
+    async fn next_read(
+        &self,
+        deadline: Instant,
+        room: &Room,
+        stages: Option<&Stages>,
+    ) -> Result<io::Result<Vec<u8>>, Elapsed> {
+        tokio::select! {
+            biased;
+            read = timeout_at(deadline.into(), self.read(room)) => read,
+            () = end_of_service(stages) => Ok(self.read_now(room)),
+        }
+    }
+
     /// Waits for bytes and takes what there is, nothing at the end. Loses nothing when it is dropped.
     async fn read(&self, room: &Room) -> io::Result<Vec<u8>> {
-        // Most new clients have asked by now, and are not waited for.
-        if self.is_new.replace(false) {
-            match self.read_now(room) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                read => return read,
-            }
-        }
         loop {
             let mut ready = self.socket.readable().await?;
             let read = self.read_now(room);

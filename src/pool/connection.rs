@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -11,10 +12,11 @@ use super::frame::Scanner;
 use super::queue::{QueryId, Reason};
 use super::talk::Talk;
 use crate::cli::{Json, Voice};
-use crate::service::{Arrival, End, Service, Stage};
+use crate::service::{Arrival, End, Entered, Service, Stage};
 use crate::sys::process::Pid;
 use crate::ucspi::gate::{Gate, Guest};
 use crate::ucspi::log::Log;
+use crate::ucspi::record::Record;
 
 /// What all connections of a pool share.
 pub(super) struct Server {
@@ -32,43 +34,74 @@ pub(super) struct Server {
     pub(super) has_warned: Cell<bool>,
 }
 
-/// Serves one connection: returns when it has asked enough, or was refused.
-pub(super) async fn serve(server: Rc<Server>, arrival: Arrival) {
+/// Serves one connection: it has ended when that has asked enough, or was refused.
+#[allow(
+    clippy::manual_async_fn,
+    reason = "an async function stores its arguments twice"
+)]
+pub(super) fn serve(server: Rc<Server>, arrival: Arrival) -> impl Future<Output = ()> {
+    async move {
+        let log = &server.log;
+        let mut record = log.arrived(arrival.remote);
+        // In a box: what the gate needs is given back before the first query.
+        let admitted = Box::pin(admit(&server, &arrival.connection, &mut record)).await;
+        let Some(admitted) = admitted else {
+            return;
+        };
+        arrival.undecided.served();
+        server.clients.set(server.clients.get() + 1);
+        match Client::new(arrival.connection, admitted.number, admitted.address) {
+            Ok(mut client) => {
+                let stages = server.service.stages();
+                tokio::select! {
+                    () = converse(&server, &mut client) => {}
+                    () = stages.reach(Stage::Ask) => {}
+                }
+            }
+            Err(error) => log.dropped(&record, b"watch it", &error),
+        }
+        server.clients.set(server.clients.get() - 1);
+        if let Some(entered) = admitted.entered {
+            entered.ended(End {
+                status: Some(0),
+                served: record.served(),
+            });
+        }
+        log.ended(&record);
+        // Named, or it would not be in here: it is free from now on.
+        drop(arrival.slot);
+    }
+}
+
+/// What is kept of a connection that was let in.
+struct Admitted {
+    /// For the log.
+    number: Pid,
+    /// What workers are told before each query.
+    address: Option<Vec<u8>>,
+    /// It counts for its source until its end. In a box: few do.
+    entered: Option<Box<Entered>>,
+}
+
+/// Takes a connection through the gate; `None` when it is not to be served, and that was said.
+async fn admit(server: &Server, connection: &OwnedFd, record: &mut Record) -> Option<Admitted> {
     let log = &server.log;
-    let mut record = log.arrived(arrival.remote);
-    let admitted = server.gate.receive(&arrival.connection, &mut record).await;
+    let admitted = server.gate.receive(connection, record).await;
     let mut guest = match admitted {
         Ok(guest) => guest,
-        Err(refusal) => return log.refused(&mut record, &refusal),
+        Err(refusal) => {
+            log.refused(record, &refusal);
+            return None;
+        }
     };
-    log.let_in(&mut record, &guest);
-    let number = log.served(&mut record, &guest);
-    // It counts for its source until its end.
-    let entered = guest.entered.take();
+    log.let_in(record, &guest);
     server.note_settings(&guest);
     let address = server.manners.tells_address;
-    let address = address.then(|| format!("{} ", guest.remote_ip()).into_bytes());
-    drop(guest);
-    arrival.undecided.served();
-    server.clients.set(server.clients.get() + 1);
-    match Client::new(arrival.connection, number, address) {
-        Ok(mut client) => {
-            let stages = server.service.stages();
-            tokio::select! {
-                () = converse(&server, &mut client) => {}
-                () = stages.reach(Stage::Ask) => {}
-            }
-        }
-        Err(error) => log.dropped(&record, b"watch it", &error),
-    }
-    server.clients.set(server.clients.get() - 1);
-    if let Some(entered) = entered {
-        entered.ended(End {
-            status: Some(0),
-            served: record.served(),
-        });
-    }
-    log.ended(&record);
+    Some(Admitted {
+        number: log.served(record, &guest),
+        address: address.then(|| format!("{} ", guest.remote_ip()).into_bytes()),
+        entered: guest.entered.take().map(Box::new),
+    })
 }
 
 /// The conversation with one client.
@@ -86,7 +119,7 @@ async fn converse(server: &Rc<Server>, client: &mut Client) {
             }
             Asked::Query(query) => answer(server, client, query).await,
             // In a box: a connection that needs none does not pay for its room.
-            Asked::Part(part, scanner) => Box::pin(stream(server, client, part, scanner)).await,
+            Asked::Part(part, scanner) => Box::pin(stream(server, client, part, *scanner)).await,
         };
         asked = asked.saturating_add(1);
         if !goes_on || asked == manners.queries {
@@ -176,7 +209,7 @@ impl<'a> Pending<'a> {
     /// The client has asked what is no query.
     async fn wrong(self, client: &Client, reason: Reason) {
         self.server.tell_failure(client, reason, None);
-        self.send_error(client, reason).await;
+        Box::pin(self.send_error(client, reason)).await;
     }
 
     /// The query has ended, and what came of its reply was written; true when the client may ask another.
@@ -207,7 +240,8 @@ impl<'a> Pending<'a> {
                     client.reset();
                     return false;
                 }
-                self.send_error(client, reason).await && talk.is_whole()
+                // In a box, as all that few need.
+                Box::pin(self.send_error(client, reason)).await && talk.is_whole()
             }
             None => false,
         }
@@ -298,5 +332,21 @@ impl Server {
                     .text("reason", reason.word().as_bytes())
             });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::serve;
+
+    fn size_of_future<A, B, F: Future>(_: impl Fn(A, B) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// It is in the task of each; with those of the runtime and of the query, less than 2 kB.
+    #[test]
+    fn connection_takes_little_room() {
+        let size = size_of_future(serve);
+        assert!(size <= 1200, "{size} bytes");
     }
 }

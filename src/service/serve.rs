@@ -366,8 +366,8 @@ impl Service {
                 slot,
                 undecided: Undecided::new(self.undecided.enter(), paid),
             };
-            let serve = Rc::clone(&serve);
-            tokio::task::spawn_local(async move { serve(arrival).await });
+            // Itself the task: one that captured it, or its arrival, would store that twice.
+            tokio::task::spawn_local(serve(arrival));
             // The connection goes first: its program starts before the next one is accepted.
             yield_once().await;
         }
