@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use tokio::time::{sleep_until, timeout};
 
 use super::errors;
-use super::queue::{self, Action, Condition, Fault, QueryId, Queue};
+use super::queue::{self, Action, Condition, Fault, QueryId, Queue, Slip};
 use super::statistics::{Now, Statistics};
 use super::talk::Talk;
 use super::worker::{News, Protocol, Room, Worker};
@@ -177,22 +177,26 @@ impl Crew {
             }
             Action::Fail { query, reason } => query.finish(Err(reason)),
             Action::End { worker, how } => worker.end(how),
-            Action::Pause(length) => {
-                let length = format!("{}", length.as_secs());
-                self.voice.warn(&[
-                    b"warning: a worker has ended within a second of its start; no other for ",
-                    length.as_bytes(),
-                    b" s",
-                ]);
+            Action::Pause(slip, length) => {
+                let what: &[u8] = match slip {
+                    Slip::Short => b"a worker has ended within a second of its start",
+                    Slip::Unready => b"a worker has ended before it was ready",
+                    Slip::Late => b"a worker has not become ready in time",
+                };
+                self.tell_pause(what, length);
             }
         }
     }
 
     fn start_failed(&self, error: &io::Error) {
-        let why = reason(error).as_bytes();
-        self.voice
-            .warn(&[b"warning: unable to start a worker: ", why]);
-        self.queue.borrow_mut().start_failed(Instant::now());
+        let length = self.queue.borrow_mut().start_failed(Instant::now());
+        let what = [b"unable to start a worker: ", reason(error).as_bytes()].concat();
+        self.tell_pause(&what, length);
+    }
+
+    fn tell_pause(&self, what: &[u8], length: Duration) {
+        let length = format!("; no other for {} s", length.as_secs());
+        self.voice.warn(&[b"warning: ", what, length.as_bytes()]);
     }
 
     fn start(self: &Rc<Self>) -> Result<(), Failure> {

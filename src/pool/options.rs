@@ -63,6 +63,8 @@ impl Default for Options {
     }
 }
 
+/// How long a worker may take to be ready, where a query may not take longer.
+const START_MIN: Duration = Duration::from_secs(60);
 /// The most workers that can be asked for.
 const WORKERS_MAX: u32 = 100_000;
 /// Completes "option --x needs".
@@ -279,6 +281,7 @@ impl Options {
             max: self.max(),
             channels: self.channels,
             queue: (!self.queue_is_open).then(|| self.queue.unwrap_or(2 * self.max())),
+            start: self.busy.max(START_MIN),
             wait: self.wait,
             busy: self.busy,
             retries: self.retries,
@@ -332,5 +335,51 @@ fn workers(text: &[u8]) -> Option<(usize, Option<usize>)> {
             let (min, max) = (count(&text[..at])?, count(&text[at + 1..])?);
             (max >= min.max(1)).then_some((min, Some(max)))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_said_is_as_the_manual_says() {
+        let options = Options::default();
+        let terms = options.terms(Duration::from_secs(1));
+        assert_eq!((terms.min, terms.max, terms.channels), (4, 4, 1));
+        assert_eq!((terms.queue, terms.wait.as_millis()), (Some(8), 500));
+        assert_eq!((terms.busy.as_secs(), terms.start.as_secs()), (15, 60));
+        assert_eq!((terms.retries, terms.once), (0, false));
+        assert_eq!((terms.recycle_queries, terms.recycle_time), (None, None));
+        let manners = options.manners();
+        assert_eq!((manners.query, manners.reply), (Frame::Line, Frame::Line));
+        assert_eq!((manners.max_query, manners.queries), (64 * 1024, 1));
+        assert_eq!(
+            (manners.idle.as_secs(), &manners.error[..]),
+            (60, &b"ERR"[..])
+        );
+        assert!(!manners.tells_address && !options.tags_errors);
+        let protocol = options.protocol();
+        assert_eq!(
+            (protocol.reply, protocol.max_reply),
+            (Frame::Line, 1024 * 1024)
+        );
+        assert_eq!((protocol.is_numbered, protocol.ready), (false, None));
+    }
+
+    #[test]
+    fn queue_is_twice_the_most_workers_and_replies_end_as_queries() {
+        let options = Options {
+            min: 1,
+            max: Some(3),
+            query: Frame::Blank,
+            busy: Duration::from_secs(90),
+            ..Options::default()
+        };
+        let terms = options.terms(Duration::from_secs(1));
+        assert_eq!((terms.min, terms.max, terms.queue), (1, 3, Some(6)));
+        assert_eq!(terms.start.as_secs(), 90);
+        assert_eq!(options.manners().reply, Frame::Blank);
+        assert_eq!(options.protocol().reply, Frame::Blank);
     }
 }

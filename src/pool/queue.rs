@@ -26,7 +26,7 @@ pub(super) use roster::Condition;
 use roster::{Flight, Place, Query, State, Waiting, Worker};
 pub(super) use staff::Census;
 use staff::Pause;
-pub(super) use words::{Action, Counts, End, Fault, QueryId, Reason, Terms, WorkerId};
+pub(super) use words::{Action, Counts, End, Fault, QueryId, Reason, Slip, Terms, WorkerId};
 
 /// The pool's state. `W` and `Q` are handles of workers and queries.
 pub(super) struct Queue<W, Q> {

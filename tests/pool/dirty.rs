@@ -6,7 +6,7 @@ use nix::sys::signal::Signal;
 
 use crate::pool::house::{Pool, assert_sums, world};
 use crate::support::net;
-use crate::world::eventually;
+use crate::world::{eventually, lossy};
 
 #[test]
 fn second_line_of_an_answer_reaches_nobody() {
@@ -125,6 +125,34 @@ fn worker_that_leaves_a_part_of_a_query_unread_gets_no_other() {
     assert_eq!(pool.ask("b\nsecret\n"), "answer b\n\n");
     assert_eq!(pool.statistics()["queries killed"], 1.0);
     pool.terminate();
+}
+
+#[test]
+fn worker_that_answers_before_it_has_read_its_query_is_ended_and_the_answer_counts() {
+    let Some(world) = world() else { return };
+    // It reads no more than a pipe's worth less than the query is long.
+    let script = "sysread STDIN, my $head, 6; syswrite STDOUT, \"$head\\n\"; sleep 1000";
+    let long = "x".repeat(300_000);
+    for more in [
+        &["--max-query=1M"][..],
+        &["--max-query=0"],
+        &["--max-query=1M", "--reply=idle:50"],
+    ] {
+        let options = [&["--workers=1", "--queue=9:20"], more].concat();
+        let pool = Pool::start_with(&world, &options, &["perl", "-e", script]);
+        for (round, word) in [(1.0, "first."), (2.0, "second")] {
+            let mut client = pool.connect();
+            // Where it is passed on as it comes, nobody reads the rest.
+            let _ = std::io::Write::write_all(&mut client, format!("{word}{long}\n").as_bytes());
+            assert_eq!(lossy(&net::receive_line(&mut client)), format!("{word}\n"));
+            // Before anybody else asks.
+            let statistics = pool.statistics();
+            assert_eq!(statistics["queries killed"], round, "{more:?}");
+            assert_eq!(statistics["queries replied"], round, "{more:?}");
+        }
+        let log = pool.terminate();
+        assert!(!log.contains("warning"), "{log}");
+    }
 }
 
 /// Clients of all kinds, at once, each with a word of its own: what anybody gets is its own answer, whole, or nothing, or the

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use crate::pool::house::{Pool, assert_sums, statistics_of, world};
+use crate::pool::house::{Gate, Pool, assert_sums, statistics_of, world};
 use crate::support::net;
 use crate::world::{eventually, lossy};
 
@@ -91,14 +91,33 @@ fn kept_connection_that_asks_nothing_does_not_hold_the_end_up() {
 fn query_that_is_being_answered_at_the_end_is_answered() {
     let Some(world) = world() else { return };
     let pool = Pool::start(&world, &["--workers=1", "--queue=9:20"]);
-    let mut first = pool.asking("nap 0.3 a\n");
+    let gate = Gate::new(&world, "gate");
+    let mut first = pool.asking("gate gate a\n");
     pool.wait_for("daemon S_BUSY", 1.0);
     let mut second = pool.asking("b\n");
     pool.wait_for("queue now", 1.0);
     pool.signal(Signal::SIGTERM);
+    pool.log().wait_for("tcppool: draining 2", 1);
+    let _open = gate.open();
     assert_eq!(lossy(&net::receive_all(&mut first)), "a\n");
     assert_eq!(lossy(&net::receive_all(&mut second)), "answer b\n");
     assert_eq!(pool.outcome().status.code(), Some(0));
+}
+
+#[test]
+fn end_waits_as_long_as_a_query_may_take_for_one_that_may_still_come() {
+    let Some(world) = world() else { return };
+    for options in [&["--busy-timeout=0.2"][..], &["--drain=0.2"]] {
+        let pool = Pool::start(&world, options);
+        let mut silent = pool.connect();
+        pool.wait_for("clients now", 1.0);
+        pool.signal(Signal::SIGTERM);
+        assert_eq!(net::receive_all(&mut silent), b"");
+        let outcome = pool.outcome();
+        assert_eq!(outcome.status.code(), Some(0));
+        let log = lossy(&outcome.stderr);
+        assert!(log.contains("tcppool: draining 1\n"), "{log}");
+    }
 }
 
 #[test]

@@ -283,6 +283,38 @@ fn slow_reader_frees_its_worker_when_its_answer_is_within_the_limit() {
 }
 
 #[test]
+fn slow_reader_holds_its_worker_when_answers_have_no_limit() {
+    let Some(world) = world() else { return };
+    let options = [
+        "--workers=1",
+        "--max-reply=0",
+        "--queue=9:0.1",
+        "--error=ERR %r",
+    ];
+    let pool = Pool::start(&world, &options);
+    let mut slow = pool.asking("long 20000000\n");
+    pool.wait_for("daemon S_BUSY", 1.0);
+    assert_eq!(pool.ask("a\n"), "ERR queue\n");
+    assert_eq!(net::receive_all(&mut slow).len(), 20_000_001);
+    assert_eq!(pool.ask("b\n"), "answer b\n");
+    pool.terminate();
+}
+
+#[test]
+fn client_that_does_not_read_its_answer_is_let_go() {
+    let Some(world) = world() else { return };
+    let options = ["--workers=1", "--max-reply=32M", "--idle-timeout=0.3"];
+    let pool = Pool::start(&world, &options);
+    let slow = pool.asking("long 20000000\n");
+    pool.wait_for("queries failed", 1.0);
+    pool.wait_for("clients now", 0.0);
+    assert_eq!(pool.ask("a\n"), "answer a\n");
+    drop(slow);
+    assert_sums(&pool.statistics());
+    pool.terminate();
+}
+
+#[test]
 fn address_of_the_peer_stands_inside_the_frame() {
     let Some(world) = world() else { return };
     let pool = Pool::start(&world, &["--workers=1", "--tell-address"]);

@@ -1,9 +1,13 @@
 //! A pool with workers that do what they are asked, and its clients.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::net::{Ipv4Addr, TcpStream};
+use std::path::PathBuf;
 
 use nix::sys::signal::Signal;
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
 
 use crate::support::capture::Capture;
 use crate::support::net;
@@ -19,6 +23,24 @@ pub(crate) fn world() -> Option<World> {
     let world = world::with(&[PERL])?;
     world.write("worker.pl", WORKER);
     Some(world)
+}
+
+/// What workers wait for that are asked `gate NAME TEXT`, before they answer `TEXT`.
+pub(crate) struct Gate(PathBuf);
+
+impl Gate {
+    /// A gate that is closed.
+    pub(crate) fn new(world: &World, name: &str) -> Self {
+        let path = world.path(name);
+        mkfifo(&path, Mode::S_IRWXU).expect("the folder is ours");
+        Self(path)
+    }
+
+    /// Opens it, for as long as what is given is kept.
+    pub(crate) fn open(&self) -> File {
+        let both = File::options().read(true).write(true).open(&self.0);
+        both.expect("a pipe that both ends are opened of does not wait")
+    }
 }
 
 /// A tcppool that listens.

@@ -1,11 +1,11 @@
 //! iotcpd's command line, statistics and signals.
 
-use std::net::{Ipv4Addr, TcpStream};
+use std::net::{Ipv4Addr, Ipv6Addr, TcpStream};
 use std::os::fd::OwnedFd;
 
 use nix::sys::signal::Signal;
 
-use crate::pool::house::{statistics_of, world};
+use crate::pool::house::{Gate, statistics_of, world};
 use crate::support::net;
 use crate::support::process::Process;
 use crate::world::{World, eventually, lossy};
@@ -61,6 +61,8 @@ impl Iotcpd {
     }
 }
 
+const STATISTICS_END: &str = " --- statistics ---- 8< -------";
+
 #[test]
 fn queries_of_its_test_script_are_answered_at_once() {
     let Some(world) = world() else { return };
@@ -77,7 +79,7 @@ fn queries_of_its_test_script_are_answered_at_once() {
     );
     assert_eq!(server.ask(&query("http://clean_url/baz/1-0")), "\n");
     assert_eq!(server.ask(&query("http://bar.baaz.foo/test.html")), "\n");
-    let report = server.report(Signal::SIGUSR1, " --- statistics ---- 8< -------", 1);
+    let report = server.report(Signal::SIGUSR1, STATISTICS_END, 1);
     let statistics = statistics_of(&report);
     assert_eq!(statistics["queries replied"], 3.0);
     assert_eq!(statistics["daemon S_AVAILABLE"], 8.0);
@@ -122,8 +124,18 @@ fn hup_replaces_its_daemons_and_loses_no_query() {
     let Some(world) = world() else { return };
     let server = Iotcpd::start(&world, &["-n", "2", "-d", "perl worker.pl"]);
     let mut asked = server.connect().expect("it listens");
-    net::send(&mut asked, b"nap 0.3 a\n");
+    let gate = Gate::new(&world, "gate");
+    net::send(&mut asked, b"gate gate a\n");
     server.process.signal(Signal::SIGHUP);
+    // Its successor is there before it has answered.
+    assert_eq!(server.ask("environment none\n"), "unset\n");
+    let mut reports = 0;
+    eventually("another daemon is there", || {
+        reports += 1;
+        let report = server.report(Signal::SIGUSR1, STATISTICS_END, reports);
+        statistics_of(&report)["daemon spawns"] > 2.0
+    });
+    let _open = gate.open();
     assert_eq!(lossy(&net::receive_all(&mut asked)), "a\n");
     assert_eq!(server.ask("b\n"), "answer b\n");
     server.process.signal(Signal::SIGTERM);
@@ -150,6 +162,42 @@ fn query_waits_half_a_second_behind_any_number_of_others() {
 }
 
 #[test]
+fn daemon_that_takes_too_long_is_ended_and_its_client_is_told() {
+    let Some(world) = world() else { return };
+    let server = Iotcpd::start(&world, &["-n", "1", "-b", "1", "-d", "perl worker.pl"]);
+    assert_eq!(server.ask("hang\n"), "ERR\n");
+    let report = server.report(Signal::SIGUSR1, STATISTICS_END, 1);
+    assert_eq!(statistics_of(&report)["queries timeout"], 1.0);
+    server.interrupt();
+}
+
+#[test]
+fn ipv6_address_is_enough_and_an_ipv4_address_comes_before_it() {
+    let Some(world) = world() else { return };
+    if std::net::TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_err() {
+        return crate::world::skip("there is no IPv6");
+    }
+    for (args, is_ipv6) in [
+        (&["-I", "::1"][..], true),
+        (&["-i", "", "-I", "::1"], true),
+        (&["-i", "127.0.0.1", "--ipv6=::1"], false),
+    ] {
+        let (_holder, port) = net::reserve_port(Ipv4Addr::LOCALHOST);
+        let port_text = port.to_string();
+        let more = ["-n", "1", "-d", "cat", "-p", &port_text];
+        let process = world.start(world.program("iotcpd", args.iter().chain(&more)));
+        let at = |ipv6| match ipv6 {
+            true => TcpStream::connect((Ipv6Addr::LOCALHOST, port)),
+            false => TcpStream::connect((Ipv4Addr::LOCALHOST, port)),
+        };
+        eventually("it listens", || at(is_ipv6).is_ok());
+        assert!(at(!is_ipv6).is_err(), "{args:?}");
+        process.signal(Signal::SIGINT);
+        assert_eq!(process.outcome().status.code(), Some(0));
+    }
+}
+
+#[test]
 fn words_among_its_options_mean_nothing() {
     let Some(world) = world() else { return };
     let server = Iotcpd::start(&world, &["start", "-n", "1", "now", "--daemon", "cat"]);
@@ -162,7 +210,7 @@ fn more_than_64_daemons_may_run() {
     let Some(world) = world() else { return };
     let server = Iotcpd::start(&world, &["-n", "70", "-d", "cat"]);
     assert_eq!(server.ask("a\n"), "a\n");
-    let report = server.report(Signal::SIGUSR1, " --- statistics ---- 8< -------", 1);
+    let report = server.report(Signal::SIGUSR1, STATISTICS_END, 1);
     assert_eq!(statistics_of(&report)["daemon spawns"], 70.0);
     server.interrupt();
 }

@@ -1,6 +1,6 @@
 //! Who waits for a worker, how long, and what becomes of the others.
 
-use crate::pool::house::{Pool, assert_sums, world};
+use crate::pool::house::{Gate, Pool, assert_sums, world};
 use crate::support::net;
 use crate::world::{eventually, lossy};
 
@@ -8,9 +8,11 @@ use crate::world::{eventually, lossy};
 fn all_are_busy_and_the_queue_has_no_room() {
     let Some(world) = world() else { return };
     let pool = Pool::start(&world, &["--workers=1", "--queue=0", "--error=ERR %r"]);
-    let mut busy = pool.asking("nap 0.5 a\n");
+    let gate = Gate::new(&world, "gate");
+    let mut busy = pool.asking("gate gate a\n");
     pool.wait_for("daemon S_BUSY", 1.0);
     assert_eq!(pool.ask("b\n"), "ERR busy\n");
+    let _open = gate.open();
     assert_eq!(lossy(&net::receive_all(&mut busy)), "a\n");
     assert_eq!(pool.ask("c\n"), "answer c\n");
     assert_sums(&pool.statistics());
@@ -21,11 +23,13 @@ fn all_are_busy_and_the_queue_has_no_room() {
 fn one_may_wait_and_the_next_may_not() {
     let Some(world) = world() else { return };
     let pool = Pool::start(&world, &["--workers=1", "--queue=1:20", "--error=ERR %r"]);
-    let mut busy = pool.asking("nap 0.5 a\n");
+    let gate = Gate::new(&world, "gate");
+    let mut busy = pool.asking("gate gate a\n");
     pool.wait_for("daemon S_BUSY", 1.0);
     let mut waiting = pool.asking("b\n");
     pool.wait_for("queue now", 1.0);
     assert_eq!(pool.ask("c\n"), "ERR busy\n");
+    let _open = gate.open();
     assert_eq!(lossy(&net::receive_all(&mut busy)), "a\n");
     assert_eq!(lossy(&net::receive_all(&mut waiting)), "answer b\n");
     let statistics = pool.statistics();
@@ -55,12 +59,14 @@ fn queries_behind_one_another_wait_in_their_connection_and_not_in_the_queue() {
 fn who_waits_is_answered_in_the_order_of_coming() {
     let Some(world) = world() else { return };
     let pool = Pool::start(&world, &["--workers=1", "--queue=9:20"]);
-    let mut waiting = vec![pool.asking("nap 0.3 0\n")];
+    let gate = Gate::new(&world, "gate");
+    let mut waiting = vec![pool.asking("gate gate 0\n")];
     pool.wait_for("daemon S_BUSY", 1.0);
     for number in 1..=5 {
         waiting.push(pool.asking(format!("{number}\n")));
         pool.wait_for("queue now", f64::from(number));
     }
+    let _open = gate.open();
     for client in &mut waiting {
         net::receive_all(client);
     }
@@ -191,13 +197,42 @@ fn connection_goes_on_after_a_query_that_failed() {
 fn workers_are_added_while_queries_wait_up_to_the_most() {
     let Some(world) = world() else { return };
     let pool = Pool::start(&world, &["--workers=1:3", "--queue=99:20"]);
+    let gate = Gate::new(&world, "gate");
     let mut clients: Vec<_> = (0..6)
-        .map(|number| pool.asking(format!("nap 0.2 {number}\n")))
+        .map(|number| pool.asking(format!("gate gate {number}\n")))
         .collect();
+    pool.wait_for("daemon S_BUSY", 3.0);
+    pool.wait_for("queue now", 3.0);
+    let _open = gate.open();
     for (number, client) in clients.iter_mut().enumerate() {
         assert_eq!(lossy(&net::receive_all(client)), format!("{number}\n"));
     }
     assert_eq!(pool.statistics()["daemon spawns"], 3.0);
+    pool.terminate();
+}
+
+#[test]
+fn pool_of_nobody_starts_a_worker_when_somebody_asks() {
+    let Some(world) = world() else { return };
+    let pool = Pool::start(&world, &["--workers=0:1", "--queue=9:20"]);
+    assert_eq!(pool.statistics()["daemon spawns"], 0.0);
+    assert_eq!(pool.ask("a\n"), "answer a\n");
+    assert_eq!(pool.ask("b\n"), "answer b\n");
+    assert_eq!(pool.statistics()["daemon spawns"], 1.0);
+    pool.terminate();
+}
+
+#[test]
+fn worker_that_has_been_idle_longest_gets_the_query() {
+    let Some(world) = world() else { return };
+    let pool = Pool::start(&world, &["--workers=3", "--queue=9:20"]);
+    pool.wait_for("daemon S_AVAILABLE", 3.0);
+    let pids: Vec<String> = (0..9).map(|_| pool.ask("pid\n")).collect();
+    let mut those = pids[..3].to_vec();
+    assert_eq!(pids, [&those[..]; 3].concat());
+    those.sort();
+    those.dedup();
+    assert_eq!(those.len(), 3, "{pids:?}");
     pool.terminate();
 }
 

@@ -17,6 +17,12 @@ while (defined(my $line = <STDIN>)) {
     elsif ($word eq 'apart') { print "$rest\n"; nap(0.05); print "$rest apart\n" }
     elsif ($word eq 'pieces') { for (split //, "$rest\n") { print $_; nap(0.002) } }
     elsif ($word eq 'nap') { my ($time, $text) = split / /, $rest, 2; nap($time); print "$text\n" }
+    elsif ($word eq 'gate') {
+        my ($name, $text) = split / /, $rest, 2;
+        open my $gate, '<', $name or die "$name: $!";
+        close $gate;
+        print "$text\n";
+    }
     elsif ($word eq 'long') { print 'x' x $rest, "\n" }
     elsif ($word eq 'part') { print $rest; exit 0 }
     elsif ($word eq 'shot') { print $rest; kill 'KILL', $$ }

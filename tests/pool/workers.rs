@@ -48,6 +48,38 @@ fn worker_that_ends_at_once_is_started_again_after_pauses_with_one_line_each() {
 }
 
 #[test]
+fn worker_that_ends_before_it_is_ready_is_started_again_after_a_pause() {
+    let Some(world) = world() else { return };
+    let options = ["--workers=1", "--ready=ready"];
+    let pool = Pool::start_with(&world, &options, &["sh", "-c", "echo loading; sleep 1.1"]);
+    let line = "tcppool: warning: a worker has ended before it was ready; no other for 1 s";
+    pool.log().wait_for(line, 1);
+    let log = pool.terminate();
+    assert_eq!(log.matches("warning").count(), 1, "{log}");
+}
+
+#[test]
+fn worker_that_cannot_be_started_again_is_tried_again_after_pauses() {
+    let Some(world) = world() else { return };
+    world.script("worker", "#!/bin/sh\nexec perl worker.pl\n");
+    let pool = Pool::start_with(&world, &["--workers=1"], &["./worker"]);
+    assert_eq!(pool.ask("a\n"), "answer a\n");
+    std::fs::remove_file(world.path("worker")).expect("it is there");
+    pool.signal(Signal::SIGHUP);
+    let line = |seconds: u32| {
+        format!(
+            "tcppool: warning: unable to start a worker: file does not exist; no other for {seconds} s"
+        )
+    };
+    pool.log().wait_for(&line(1), 1);
+    // Its work is done by whom it was to replace.
+    assert_eq!(pool.ask("b\n"), "answer b\n");
+    pool.log().wait_for(&line(2), 1);
+    let log = pool.terminate();
+    assert_eq!(log.matches("warning").count(), 2, "{log}");
+}
+
+#[test]
 fn worker_that_takes_too_long_is_ended_and_its_query_fails() {
     let Some(world) = world() else { return };
     let options = [

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::Queue;
 use super::roster::State;
-use super::words::{Fault, QueryId, Reason, WorkerId};
+use super::words::{End, Fault, QueryId, Reason, Slip, WorkerId};
 
 /// How long a worker above the minimum may be idle.
 pub(super) const IDLE: Duration = Duration::from_secs(60);
@@ -63,6 +63,11 @@ impl<W: Clone, Q: Clone> Queue<W, Q> {
             return self.spoiled(id, Fault::Query(number, Reason::Timeout), now);
         }
         match worker.state {
+            State::Starting if worker.started + self.terms.start <= now => {
+                let started = worker.started;
+                self.slipped(Slip::Late, started, now);
+                self.end(id, End::Term, now);
+            }
             State::Leaving(how, at) if at <= now => {
                 if let Some(next) = how.next() {
                     self.end(id, next, now);
@@ -97,6 +102,7 @@ impl<W: Clone, Q: Clone> Queue<W, Q> {
                 at(flight.deadline);
             }
             match worker.state {
+                State::Starting => at(worker.started + self.terms.start),
                 State::Leaving(how, time) if how.next().is_some() => at(time),
                 State::Serving { idle } if may_shrink && worker.flights.is_empty() => {
                     at(idle + IDLE)

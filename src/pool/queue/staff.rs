@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use super::Queue;
 use super::clock::IDLE;
 use super::roster::{Condition, State, Worker};
-use super::words::{Action, End, WorkerId};
+use super::words::{Action, End, Slip, WorkerId};
 
-/// A worker that ends sooner after its start, and without a query, has failed to start.
+/// A worker that ends sooner after its start, and without a query, has failed to start; so has one that was not ready.
 pub(super) const PROOF: Duration = Duration::from_secs(1);
 
 /// The longest pause after failed starts; the first is `PROOF`, and each is twice the one before.
@@ -88,15 +88,16 @@ impl<W: Clone, Q: Clone> Queue<W, Q> {
             place: None,
         };
         self.workers.insert(id, worker);
+        self.wake_by(now + self.terms.start);
         if let Some(time) = self.terms.recycle_time {
             self.wake_by(now + time);
         }
         id
     }
 
-    /// No worker could be started.
-    pub(in crate::pool) fn start_failed(&mut self, now: Instant) {
-        self.order_pause(now, now);
+    /// No worker could be started; gives how long none is now.
+    pub(in crate::pool) fn start_failed(&mut self, now: Instant) -> Duration {
+        self.order_pause(now, now).unwrap_or_default()
     }
 
     /// A worker may get queries from now on.
@@ -187,29 +188,41 @@ impl<W: Clone, Q: Clone> Queue<W, Q> {
         }
     }
 
-    /// A worker is going, and not because it is too many: tells from its age whether it had started at all.
+    /// A worker is going, and not because it is too many: tells from its age, and from whether it was ready, whether it had
+    /// started at all.
     pub(super) fn note_start(&mut self, id: WorkerId, now: Instant) {
         let Some(worker) = self.workers.get(&id) else {
             return;
         };
         let (started, given) = (worker.started, worker.given);
-        if now.saturating_duration_since(started) >= PROOF {
+        let is_young = now.saturating_duration_since(started) < PROOF;
+        if worker.state == State::Starting && !is_young {
+            self.slipped(Slip::Unready, started, now);
+        } else if !is_young {
             self.pause.take_if(|pause| pause.until <= started);
         } else if given == 0 {
             // One that dies of its query had started: else whoever knows such a query would stop the others.
-            self.order_pause(started, now);
+            self.slipped(Slip::Short, started, now);
         }
     }
 
     /// A start that began at `started` has failed.
-    fn order_pause(&mut self, started: Instant, now: Instant) {
+    pub(super) fn slipped(&mut self, slip: Slip, started: Instant, now: Instant) {
+        if let Some(length) = self.order_pause(started, now) {
+            self.actions.push_back(Action::Pause(slip, length));
+        }
+    }
+
+    /// The pause after a start that began at `started` and failed; `None` when that belongs to the pause before.
+    fn order_pause(&mut self, started: Instant, now: Instant) -> Option<Duration> {
         let mut length = PROOF;
         if let Some(pause) = self.pause {
             if started < pause.until {
-                return;
+                return None;
             }
             let is_proven = self.workers.values().any(|worker| {
-                worker.started >= pause.until
+                worker.state != State::Starting
+                    && worker.started >= pause.until
                     && now.saturating_duration_since(worker.started) >= PROOF
             });
             if !is_proven {
@@ -218,7 +231,7 @@ impl<W: Clone, Q: Clone> Queue<W, Q> {
         }
         let until = now + length;
         self.pause = Some(Pause { until, length });
-        self.actions.push_back(Action::Pause(length));
         self.wake_by(until);
+        Some(length)
     }
 }

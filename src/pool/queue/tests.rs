@@ -7,7 +7,7 @@ mod staffing;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::{Action, End, Fault, QueryId, Queue, Reason, Terms, WorkerId};
+use super::{Action, End, Fault, QueryId, Queue, Reason, Slip, Terms, WorkerId};
 
 const PATIENCE: Duration = Duration::from_secs(1);
 const MS: Duration = Duration::from_millis(1);
@@ -18,6 +18,7 @@ fn terms() -> Terms {
         max: 4,
         channels: 1,
         queue: Some(3),
+        start: 60_000 * MS,
         wait: 500 * MS,
         busy: 15_000 * MS,
         retries: 0,

@@ -13,6 +13,8 @@ pub(in crate::pool) struct Terms {
     pub(in crate::pool) channels: usize,
     /// How many queries may wait; `None` is no limit.
     pub(in crate::pool) queue: Option<usize>,
+    /// How long a worker may take until it is ready.
+    pub(in crate::pool) start: Duration,
     /// How long a query may wait.
     pub(in crate::pool) wait: Duration,
     /// How long a worker may take to answer.
@@ -108,8 +110,19 @@ pub(in crate::pool) enum Action<W, Q> {
     Fail { query: Q, reason: Reason },
     /// End `worker`. All queries that it had are taken care of.
     End { worker: W, how: End },
-    /// Starting has failed, and there is no further try for so long. To be told.
-    Pause(Duration),
+    /// Starting has failed, in this way, and there is no further try for so long. To be told.
+    Pause(Slip, Duration),
+}
+
+/// How a start has failed, after there was a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::pool) enum Slip {
+    /// It has ended within a second, without a query, or was ended because of what it printed then.
+    Short,
+    /// It has ended later, and was not ready.
+    Unready,
+    /// It was not ready in time.
+    Late,
 }
 
 /// What has happened so far, and what is.

@@ -107,7 +107,7 @@ impl Model {
                         self.open.insert(query, None);
                     }
                 }
-                Action::Pause(length) => assert!((PROOF..=PAUSE_MAX).contains(&length)),
+                Action::Pause(_, length) => assert!((PROOF..=PAUSE_MAX).contains(&length)),
             }
         }
     }
@@ -133,6 +133,7 @@ proptest! {
             max: (min + more).max(1),
             channels,
             queue: Some(queue),
+            start: 4_000 * MS,
             wait: 500 * MS,
             busy: 2_000 * MS,
             retries,

@@ -122,7 +122,11 @@ fn query_that_was_not_read_goes_to_another_worker_and_is_no_retry() {
     let mut play = Play::staffed(terms());
     play.ask();
     play.queue.unread(play.ids[&0], 0, Fault::Quit, play.now);
-    let expected = [Action::Pause(PROOF), end(0, End::Close), give(1, 0, 0)];
+    let expected = [
+        Action::Pause(Slip::Short, PROOF),
+        end(0, End::Close),
+        give(1, 0, 0),
+    ];
     assert_eq!(play.actions(), expected);
     assert_eq!(play.queue.counts.retried, 0);
 }

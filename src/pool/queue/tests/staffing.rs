@@ -5,7 +5,10 @@ use crate::pool::queue::staff::PROOF;
 fn worker_that_closes_its_output_sooner_than_a_second_after_its_start_has_failed_to_start() {
     let mut play = Play::staffed(terms());
     play.queue.spoiled(play.ids[&0], Fault::Quit, play.now);
-    assert_eq!(play.actions(), [Action::Pause(PROOF), end(0, End::Close)]);
+    assert_eq!(
+        play.actions(),
+        [Action::Pause(Slip::Short, PROOF), end(0, End::Close)]
+    );
     assert_eq!(play.ended(0), []);
     assert_eq!(play.pass(PROOF), []);
     play.queue.spoiled(play.ids[&1], Fault::Quit, play.now);
@@ -58,7 +61,7 @@ fn starts_that_fail_are_repeated_after_pauses_that_double_up_to_a_minute() {
         assert_eq!(started.len(), 2);
         for worker in started {
             for action in play.ended(worker) {
-                let Action::Pause(length) = action else {
+                let Action::Pause(Slip::Short, length) = action else {
                     panic!("{action:?}")
                 };
                 lengths.push(length.as_secs());
@@ -83,6 +86,9 @@ fn worker_that_lives_a_second_ends_the_pauses() {
             play.pass(2_000 * MS);
         }
         let started = play.start();
+        for &worker in &started {
+            play.ready(worker);
+        }
         play.pass(PROOF);
         if !lives_on {
             assert_eq!(play.ended(started[0]), []);
@@ -92,7 +98,11 @@ fn worker_that_lives_a_second_ends_the_pauses() {
             .spoiled(play.ids[&started[1]], Fault::Output, play.now);
         let next = if lives_on { play.start() } else { next };
         play.actions();
-        assert_eq!(play.ended(next[0]), [Action::Pause(PROOF)], "{lives_on}");
+        assert_eq!(
+            play.ended(next[0]),
+            [Action::Pause(Slip::Short, PROOF)],
+            "{lives_on}"
+        );
     }
 }
 
@@ -116,7 +126,10 @@ fn worker_that_dies_of_its_query_is_started_again_at_once() {
 #[test]
 fn worker_that_prints_unasked_before_its_first_query_has_failed_to_start() {
     let mut play = Play::staffed(terms());
-    assert_eq!(play.spoiled(0), [Action::Pause(PROOF), end(0, End::Term)]);
+    assert_eq!(
+        play.spoiled(0),
+        [Action::Pause(Slip::Short, PROOF), end(0, End::Term)]
+    );
     assert_eq!(play.start(), []);
     assert_eq!(play.ended(0), []);
 }
@@ -186,4 +199,38 @@ fn workers_that_do_not_go_cannot_pile_up() {
         }
     }
     assert!(play.workers <= 2 * 4, "{}", play.workers);
+}
+
+#[test]
+fn worker_that_does_not_become_ready_in_time_has_failed_to_start_and_is_ended() {
+    let mut play = Play::new(terms());
+    assert_eq!(play.start(), [0, 1]);
+    play.ready(0);
+    assert_eq!(play.queue.alarm(), Some(play.now + 60_000 * MS));
+    assert_eq!(play.pass(59_999 * MS), []);
+    let late = |worker, length| [Action::Pause(Slip::Late, length), end(worker, End::Term)];
+    assert_eq!(play.pass(MS), late(1, PROOF));
+    assert_eq!(play.start(), []);
+    assert_eq!(play.pass(PATIENCE), [end(1, End::Kill)]);
+    assert_eq!(play.ended(1), []);
+    // The next one, too: that it has lived for long says nothing.
+    assert_eq!(play.start(), [2]);
+    assert_eq!(play.pass(60_000 * MS), late(2, PROOF * 2));
+    assert_eq!(play.pass(PROOF * 2), [end(2, End::Kill)]);
+    assert_eq!(play.start(), [3]);
+    play.ready(3);
+    play.pass(PROOF);
+    assert_eq!(play.ended(3), []);
+    // One that was ready has ended the pauses.
+    assert_eq!(play.start(), [4]);
+    assert_eq!(play.ended(4), [Action::Pause(Slip::Short, PROOF)]);
+}
+
+#[test]
+fn worker_that_ends_before_it_is_ready_has_failed_to_start_whatever_its_age() {
+    let mut play = Play::new(terms());
+    play.start();
+    play.pass(5_000 * MS);
+    assert_eq!(play.ended(0), [Action::Pause(Slip::Unready, PROOF)]);
+    assert_eq!(play.start(), []);
 }
