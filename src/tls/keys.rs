@@ -45,10 +45,10 @@ const SCHEMES: [SignatureScheme; 10] = [
     SignatureScheme::RSA_PKCS1_SHA512,
 ];
 
-/// Answers what comes on `channel` until its other end is gone, and ends the process.
+/// The key process: answers what comes on `channel` until its other end is gone, and ends.
 ///
 /// It stays who it is when the server gives up its privileges, so that it can read again what only root may.
-pub(super) fn serve(channel: OwnedFd, mut material: Material) -> ! {
+pub(super) fn serve(channel: &OwnedFd, mut material: Material) -> ! {
     let _ = process::keep_others_out();
     // They are meant for the server, whose end is ours.
     for signal in [
@@ -64,6 +64,12 @@ pub(super) fn serve(channel: OwnedFd, mut material: Material) -> ! {
         fd::occupy(number);
     }
     fd::keep_only(channel.as_fd());
+    answer_all(channel, material, taken);
+    process::exit_now(0)
+}
+
+/// Answers what comes on `channel` until its other end is gone; `taken` is how the passphrase was taken.
+pub(super) fn answer_all(channel: &OwnedFd, material: Material, taken: io::Result<()>) {
     let mut keys = Keys {
         material,
         held: HashMap::new(),
@@ -73,27 +79,27 @@ pub(super) fn serve(channel: OwnedFd, mut material: Material) -> ! {
     };
     let mut room = vec![0; MESSAGE_MAX];
     loop {
-        let question = match fd::read(&channel, &mut room) {
+        let question = match fd::read(channel, &mut room) {
             Ok(length @ 1..) => &room[..length],
-            _ => process::exit_now(0),
+            _ => return,
         };
         let answered = match (question, &taken) {
             ([LOAD, ..], Err(error)) => {
                 let why = format!("unable to read the passphrase: {}", reason(error));
-                say(&channel, &failed(&why))
+                say(channel, &failed(&why))
             }
-            ([LOAD, ..], _) => keys.load(&channel),
+            ([LOAD, ..], _) => keys.load(channel),
             ([LOOK, ..], _) if keys.seen.as_ref() == Some(&keys.material.versions()) => {
-                say(&channel, &[SAME])
+                say(channel, &[SAME])
             }
-            ([LOOK, ..], _) => keys.load(&channel),
-            ([SIGN, rest @ ..], _) => answer(&channel, keys.sign(rest)),
-            ([SEAL, rest @ ..], _) => answer(&channel, keys.ticket(|it| it.encrypt(rest))),
-            ([OPEN, rest @ ..], _) => answer(&channel, keys.ticket(|it| it.decrypt(rest))),
-            _ => answer(&channel, None),
+            ([LOOK, ..], _) => keys.load(channel),
+            ([SIGN, rest @ ..], _) => answer(channel, keys.sign(rest)),
+            ([SEAL, rest @ ..], _) => answer(channel, keys.ticket(|it| it.encrypt(rest))),
+            ([OPEN, rest @ ..], _) => answer(channel, keys.ticket(|it| it.decrypt(rest))),
+            _ => answer(channel, None),
         };
         if answered.is_err() {
-            process::exit_now(0);
+            return;
         }
     }
 }

@@ -20,6 +20,8 @@ pub mod options;
 pub mod server;
 pub(crate) mod session;
 pub mod single;
+#[cfg(test)]
+mod tests;
 mod unlock;
 mod vault;
 

@@ -36,9 +36,11 @@ pub(super) struct Tls {
     voice: Voice,
     vault: Vault,
     chooser: Arc<Chooser>,
-    config: Arc<ServerConfig>,
+    pub(super) config: Arc<ServerConfig>,
     patience: Duration,
     is_delayed: bool,
+    /// How often to look whether certificates have changed.
+    pub(super) look: Duration,
 }
 
 /// How lines of the log begin that are about TLS.
@@ -46,7 +48,7 @@ pub(super) const NAME: &str = "tls";
 /// What the environment calls a connection with TLS.
 pub(super) const PROTOCOL: &str = "SSL";
 
-/// How often to look whether certificates have changed.
+/// Often enough that a certificate which a timer has renewed is shown soon, and seldom enough to cost nothing.
 const LOOK: Duration = Duration::from_secs(60);
 
 /// What a handshake takes, in bytes: observed with a chain of two certificates, and rounded up.
@@ -59,7 +61,11 @@ impl Tls {
     /// 100 for terms that say too little, 111 for certificates that are of no use.
     pub(super) fn new(terms: &Terms, voice: Voice) -> Result<Self, Error> {
         terms.check()?;
-        let vault = Vault::start(&terms.material)?;
+        Self::over(Vault::start(&terms.material)?, terms, voice)
+    }
+
+    /// The same over a key process that runs.
+    pub(super) fn over(vault: Vault, terms: &Terms, voice: Voice) -> Result<Self, Error> {
         let certificates = vault.load().map_err(Error::fatal)?;
         for remark in certificates.iter().filter_map(|one| one.remark.as_deref()) {
             voice.warn(&[b"warning: ", remark]);
@@ -73,6 +79,7 @@ impl Tls {
             config,
             patience: terms.manners.patience,
             is_delayed: terms.manners.is_delayed,
+            look: LOOK,
         })
     }
 
@@ -214,7 +221,7 @@ impl Tls {
         loop {
             tokio::select! {
                 error = &mut ends => return error,
-                () = sleep(LOOK) => self.renew(self.vault.look()),
+                () = sleep(self.look) => self.renew(self.vault.look()),
             }
         }
     }

@@ -57,18 +57,21 @@ impl Vault {
         match process::fork().during("start the key process")? {
             Fork::Child => {
                 drop(ours);
-                keys::serve(theirs, material.clone())
+                keys::serve(&theirs, material.clone())
             }
             Fork::Parent => {
                 if let Passphrase::Descriptor(number) = material.passphrase {
                     fd::close_inherited(number);
                 }
-                Ok(Self(Arc::new(Channel {
-                    socket: ours,
-                    room: Mutex::new(Room(vec![0; MESSAGE_MAX])),
-                })))
+                Ok(Self::at(ours))
             }
         }
+    }
+
+    /// The way to who answers at the other end of `socket`.
+    pub(super) fn at(socket: OwnedFd) -> Self {
+        let room = Mutex::new(Room(vec![0; MESSAGE_MAX]));
+        Self(Arc::new(Channel { socket, room }))
     }
 
     /// All certificates, read anew.

@@ -1,0 +1,200 @@
+//! What the key process says of changed certificates, and what a server makes of it: the key process is a thread here, and
+//! a minute shorter.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use rustls::pki_types::ServerName;
+use rustls::{ClientConnection, ServerConnection, SignatureScheme};
+use tokio::time::{sleep, timeout};
+
+use super::keys;
+use super::material::Material;
+use super::options::{Manners, Terms, Trust, Whom};
+use super::server::Tls;
+use super::vault::{Certified, Vault};
+use crate::cli::{Verbosity, Voice};
+use crate::sys::runtime::Runtime;
+use crate::sys::socket;
+
+/// The certificate of `one.example` and its key, good from 2020 to 2120.
+const ONE: &str = include_str!("samples/one.pem");
+/// That of `two.example`.
+const TWO: &str = include_str!("samples/two.pem");
+
+/// A folder that is removed when it is dropped, with one file for a certificate and its key.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let name = format!("ucspi-tls-{name}-{}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn file(&self) -> PathBuf {
+        self.0.join("cert")
+    }
+
+    /// Puts another file there, which is never seen half.
+    fn put(&self, text: &str) {
+        let new = self.0.join("new");
+        fs::write(&new, text).unwrap();
+        fs::rename(new, self.file()).unwrap();
+    }
+
+    fn remove(&self) {
+        fs::remove_file(self.file()).unwrap();
+    }
+
+    fn material(&self) -> Material {
+        Material {
+            pairs: vec![(self.file(), None)],
+            ..Material::default()
+        }
+    }
+
+    /// The way to a thread that does what the key process does.
+    fn vault(&self) -> Vault {
+        let (ours, its) = socket::pair_for_messages().unwrap();
+        let material = self.material();
+        thread::spawn(move || keys::answer_all(&its, material, Ok(())));
+        Vault::at(ours)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn each_change_is_found_once_and_said_once_whether_of_use_or_not() {
+    let folder = Folder::new("changes");
+    folder.put(ONE);
+    let vault = folder.vault();
+    assert_eq!(vault.load().unwrap().len(), 1);
+    let look = || vault.look().map(|found| found.map(|all| all.len()));
+    assert_eq!(look(), Ok(None));
+    folder.put(TWO);
+    assert_eq!(look(), Ok(Some(1)));
+    assert_eq!(look(), Ok(None));
+    let certificate = ONE.split_inclusive("-----END CERTIFICATE-----\n").next();
+    let key = TWO.split_inclusive("-----END CERTIFICATE-----\n").nth(1);
+    let (certificate, key) = (certificate.unwrap(), key.unwrap());
+    for (text, why) in [
+        ("no PEM", "it has no key"),
+        (certificate, "it has no key"),
+        (
+            &[certificate, key].concat()[..],
+            "the key is not that of the certificate",
+        ),
+    ] {
+        folder.put(text);
+        let said = look().unwrap_err();
+        assert!(
+            said.starts_with("unable to use ") && said.ends_with(why),
+            "{said}"
+        );
+        assert_eq!(look(), Ok(None), "{why}");
+    }
+    folder.remove();
+    let said = look().unwrap_err();
+    assert!(said.starts_with("unable to read "), "{said}");
+    assert_eq!(look(), Ok(None));
+    folder.put(ONE);
+    assert_eq!(look(), Ok(Some(1)));
+    // A signal reads them in any case.
+    assert_eq!(vault.load().unwrap().len(), 1);
+}
+
+#[test]
+fn keys_that_were_replaced_sign_once_more_and_those_before_them_no_more() {
+    let folder = Folder::new("generations");
+    folder.put(ONE);
+    let vault = folder.vault();
+    let signs = |pairs: &[Certified]| {
+        let key = &pairs[0].certified.key;
+        let signer = key.choose_scheme(&[SignatureScheme::ECDSA_NISTP256_SHA256]);
+        signer.unwrap().sign(b"some text").is_ok()
+    };
+    let first = vault.load().unwrap();
+    folder.put(TWO);
+    let second = vault.load().unwrap();
+    // A handshake may have chosen it just before.
+    assert!(signs(&first) && signs(&second));
+    let third = vault.load().unwrap();
+    assert!(!signs(&first) && signs(&second) && signs(&third));
+}
+
+/// The certificate that a client is shown, as PEM has it.
+fn shown(tls: &Tls) -> String {
+    let trust = Trust {
+        whom: Whom {
+            no_verify: true,
+            ..Whom::default()
+        },
+        ..Trust::default()
+    };
+    let name = ServerName::try_from("some.example").unwrap();
+    let mut client = ClientConnection::new(trust.config(None).unwrap(), name).unwrap();
+    let mut server = ServerConnection::new(Arc::clone(&tls.config)).unwrap();
+    while client.is_handshaking() {
+        let mut packet = Vec::new();
+        client.write_tls(&mut packet).unwrap();
+        server.read_tls(&mut &packet[..]).unwrap();
+        server.process_new_packets().unwrap();
+        packet.clear();
+        server.write_tls(&mut packet).unwrap();
+        client.read_tls(&mut &packet[..]).unwrap();
+        client.process_new_packets().unwrap();
+    }
+    let chain = client.peer_certificates().unwrap();
+    pem::encode(&pem::Pem::new("CERTIFICATE", chain[0].to_vec())).replace("\r\n", "\n")
+}
+
+async fn until_shown(tls: &Tls, sample: &str) {
+    while !sample.starts_with(&shown(tls)) {
+        sleep(Duration::from_millis(1)).await;
+    }
+}
+
+#[test]
+fn certificates_that_have_changed_come_into_force_without_a_signal() {
+    let folder = Folder::new("looks");
+    folder.put(ONE);
+    let mut voice = Voice::new("tlsserver");
+    voice.verbosity = Verbosity::Quiet;
+    let mut tls = Tls::over(folder.vault(), &Terms::default(), voice).unwrap();
+    assert_eq!(tls.look, Duration::from_secs(60));
+    tls.look = Duration::from_millis(1);
+    let tls = tls;
+    let changes = async {
+        until_shown(&tls, ONE).await;
+        folder.put(TWO);
+        until_shown(&tls, TWO).await;
+        folder.put("of no use");
+        for _ in 0..5 {
+            sleep(tls.look).await;
+            assert!(TWO.starts_with(&shown(&tls)));
+        }
+        folder.put(ONE);
+        until_shown(&tls, ONE).await;
+    };
+    Runtime::new().unwrap().wait(async {
+        tokio::select! {
+            _ = tls.keep() => panic!("the keys are gone"),
+            done = timeout(Duration::from_secs(30), changes) => done.unwrap(),
+        }
+    });
+}
+
+#[test]
+fn handshake_may_take_26_seconds() {
+    assert_eq!(Manners::default().patience, Duration::from_secs(26));
+}
