@@ -70,7 +70,7 @@ fn certificate(der: &[u8]) -> Option<Certificate<'_>> {
 }
 
 /// From when to when a certificate is valid, each as `YYYYMMDDHHMMSS` in UTC, so that they compare as text.
-pub(super) fn validity(der: &[u8]) -> Option<[Vec<u8>; 2]> {
+pub fn validity(der: &[u8]) -> Option<[Vec<u8>; 2]> {
     let mut times = Elements(certificate(der)?.validity);
     Some([time(times.next()?)?, time(times.next()?)?])
 }
@@ -95,7 +95,7 @@ fn time((tag, text): (u8, &[u8])) -> Option<Vec<u8>> {
 
 /// The subject of a certificate in one line, as OpenSSL has it: `/C=CH/O=Example/CN=client`, with every byte that is not
 /// printable as `\xHH`. X509_NAME_oneline(3)
-pub(super) fn subject(der: &[u8]) -> Option<Vec<u8>> {
+pub fn subject(der: &[u8]) -> Option<Vec<u8>> {
     let mut line = Vec::new();
     for (object, value) in attributes(der)? {
         line.push(b'/');

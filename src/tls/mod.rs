@@ -11,7 +11,7 @@ pub(crate) mod between;
 pub(crate) mod carry;
 mod chooser;
 pub mod client;
-mod der;
+pub mod der;
 pub(crate) mod facts;
 mod keys;
 pub mod material;
@@ -22,7 +22,7 @@ pub(crate) mod session;
 pub mod single;
 #[cfg(test)]
 mod tests;
-mod unlock;
+pub mod unlock;
 mod vault;
 
 use std::sync::Arc;

@@ -17,18 +17,18 @@ use zeroize::{Zeroize, Zeroizing};
 
 /// What a file of PEM has.
 #[derive(Default)]
-pub(super) struct Found {
+pub struct Found {
     /// All certificates, in the file's order.
-    pub(super) certificates: Vec<CertificateDer<'static>>,
+    pub certificates: Vec<CertificateDer<'static>>,
     /// The first private key.
-    pub(super) key: Option<PrivateKeyDer<'static>>,
+    pub key: Option<PrivateKeyDer<'static>>,
 }
 
 /// Certificates, and no key: other sections are passed over.
 ///
 /// # Errors
 /// It is no PEM.
-pub(super) fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+pub fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     let sections = sections(text)?.into_iter();
     let certificates = sections.filter(|section| section.tag() == CERTIFICATE);
     Ok(certificates
@@ -40,7 +40,7 @@ pub(super) fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, 
 ///
 /// # Errors
 /// It is no PEM, or the key cannot be opened.
-pub(super) fn open(text: &[u8], passphrase: Option<&[u8]>) -> Result<Found, String> {
+pub fn open(text: &[u8], passphrase: Option<&[u8]>) -> Result<Found, String> {
     let mut found = Found::default();
     for section in sections(text)? {
         if section.tag() == CERTIFICATE {
