@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::io::Write as _;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use nix::sys::signal::Signal;
 
 use crate::support::place::{Place, text};
-use crate::world::{Server, Tls, certificate, line, open, pki, say, session, trusting};
+use crate::world::{Server, Tls, certificate, line, open, pki, say, trusting};
 
 /// Which certificate the server shows to who asks for `name`.
 fn shown(server: &Server, name: &[&str]) -> String {
@@ -58,6 +59,18 @@ fn certificate_comes_from_a_folder_by_its_files_name() {
     ] {
         assert_eq!(shown(&server, name), expected, "{name:?}");
     }
+    // A name that is added is shown from then on.
+    fs::copy(
+        pki().file("ed.both"),
+        server.place.path().join("certs/added.example.pem"),
+    )
+    .expect("our folder");
+    server.process.signal(Signal::SIGHUP);
+    server.wait_for("tls certificates 4", 1);
+    assert_eq!(
+        shown(&server, &["-servername", "added.example"]),
+        "ed.example"
+    );
 }
 
 #[test]
@@ -68,7 +81,12 @@ fn new_certificates_that_are_of_no_use_leave_the_old_in_force_with_a_warning() {
     let options = ["--cert=cert", "--key=key"];
     let server = Server::launch(place, &options, &["true"], |launch| launch);
     let put = |from: &str| {
-        fs::copy(pki().file(from), server.place.path().join("cert")).expect("our folder");
+        let cert = server.place.path().join("cert");
+        if from == "nosuch" {
+            fs::remove_file(cert).expect("our folder");
+        } else {
+            fs::copy(pki().file(from), cert).expect("our folder");
+        }
     };
     for (number, (from, why)) in [
         (
@@ -80,6 +98,7 @@ fn new_certificates_that_are_of_no_use_leave_the_old_in_force_with_a_warning() {
             "unable to use cert: the key is not that of the certificate",
         ),
         ("openssl.log", "unable to use cert: it has no certificate"),
+        ("nosuch", "unable to read cert: file does not exist"),
     ]
     .into_iter()
     .enumerate()
@@ -124,43 +143,73 @@ fn certificate_that_has_expired_at_the_start_serves_with_a_warning() {
     server.wait_for("failed received fatal alert: CertificateExpired", 1);
 }
 
+/// Says that it is over when it is dropped: also when a test fails.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
 #[test]
-fn hundred_changes_under_load_lose_no_session_and_each_new_one_has_the_newest() {
+fn hundred_changes_under_load_lose_no_session_and_each_new_one_has_the_newest_valid_one() {
     let place = Place::new();
-    let put = |place: &Place, name: &str| {
+    let put = |place: &Place, certificate: &str, key: &str| {
         // Certificate and key in one file, and renamed, are never seen half.
-        let text = pki().read(&format!("{name}.pem")) + &pki().read(&format!("{name}.key"));
-        place.write("new", text);
+        place.write("new", pki().read(certificate) + &pki().read(key));
         fs::rename(place.path().join("new"), place.path().join("cert")).expect("our folder");
     };
-    put(&place, "a");
+    put(&place, "a.pem", "a.key");
     let server = Server::launch(place, &["--cert=cert"], &["cat"], |launch| launch);
     let chat = |session: &mut Tls| {
         session.write_all(b"x\n").expect("it is not lost");
         assert_eq!(line(session), "x\n");
     };
-    let mut old: Vec<Tls> = (0..10).map(|_| server.session()).collect();
-    for change in 1..=100 {
-        let name = ["a", "a2"][change % 2];
-        put(&server.place, name);
-        server.process.signal(Signal::SIGHUP);
-        // In the middle of it.
-        let mut meanwhile = server.session();
-        chat(&mut meanwhile);
-        server.wait_for("tls certificates 1", change);
-        let mut new = server.session();
-        let found = new.conn.peer_certificates().expect("it has one");
-        assert_eq!(
-            found[0],
-            certificate(&format!("{name}.pem")),
-            "change {change}"
-        );
-        chat(&mut new);
-        chat(&mut old[change % 10]);
-    }
-    for session in old {
-        assert_eq!(say(session, b"end"), b"end");
-    }
-    assert_eq!(server.said("warning"), [""; 0]);
-    say(session(server.connect(), "a.example", trusting()), b"");
+    let shown = |session: &Tls| session.conn.peer_certificates().expect("it has one")[0].clone();
+    let valid = ["a.pem", "a2.pem"].map(certificate);
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let over = Over(&is_over);
+        let load = || {
+            let mut count = 0;
+            while !is_over.load(Relaxed) {
+                let session = server.session();
+                assert!(valid.contains(&shown(&session)));
+                assert_eq!(say(session, b"all"), b"all");
+                count += 1;
+            }
+            count
+        };
+        let loads = [scope.spawn(load), scope.spawn(load)];
+        let mut old: Vec<Tls> = (0..10).map(|_| server.session()).collect();
+        for change in 1..=100 {
+            let name = ["a", "a2"][change % 2];
+            if change % 10 == 0 {
+                put(&server.place, &format!("{name}.pem"), "b.key");
+                server.process.signal(Signal::SIGHUP);
+                server.wait_for("stay in force", change / 10);
+                assert_eq!(shown(&server.session()), valid[(change + 1) % 2]);
+            }
+            put(
+                &server.place,
+                &format!("{name}.pem"),
+                &format!("{name}.key"),
+            );
+            server.process.signal(Signal::SIGHUP);
+            server.wait_for("tls certificates 1", change);
+            let mut new = server.session();
+            assert_eq!(shown(&new), valid[change % 2], "change {change}");
+            chat(&mut new);
+            chat(&mut old[change % 10]);
+        }
+        for session in old {
+            assert_eq!(say(session, b"end"), b"end");
+        }
+        drop(over);
+        for load in loads {
+            assert!(load.join().expect("no session is lost") > 0);
+        }
+    });
+    assert_eq!(server.said("warning").len(), 10);
 }

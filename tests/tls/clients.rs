@@ -289,6 +289,7 @@ fn servers_of_openssl_speak_with_our_client_in_every_suite() {
             "a",
             &["-tls1_3", "-ciphersuites", "TLS_AES_128_GCM_SHA256"][..],
         ),
+        ("b", &["-tls1_3", "-ciphersuites", "TLS_AES_256_GCM_SHA384"]),
         (
             "a",
             &["-tls1_3", "-ciphersuites", "TLS_CHACHA20_POLY1305_SHA256"],
@@ -297,6 +298,16 @@ fn servers_of_openssl_speak_with_our_client_in_every_suite() {
             "a",
             &["-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-GCM-SHA256"],
         ),
+        (
+            "a",
+            &["-tls1_2", "-cipher", "ECDHE-ECDSA-AES256-GCM-SHA384"],
+        ),
+        (
+            "a",
+            &["-tls1_2", "-cipher", "ECDHE-ECDSA-CHACHA20-POLY1305"],
+        ),
+        ("b", &["-tls1_2", "-cipher", "ECDHE-RSA-AES128-GCM-SHA256"]),
+        ("b", &["-tls1_2", "-cipher", "ECDHE-RSA-AES256-GCM-SHA384"]),
         ("b", &["-tls1_2", "-cipher", "ECDHE-RSA-CHACHA20-POLY1305"]),
     ] {
         let (cert, key) = (format!("{certificate}.pem"), format!("{certificate}.key"));
@@ -311,6 +322,28 @@ fn servers_of_openssl_speak_with_our_client_in_every_suite() {
             "{options:?}: {}",
             text(&outcome.stderr)
         );
+    }
+}
+
+#[test]
+fn servers_that_are_too_old_are_refused() {
+    let ca = pki().option("ca", "ca.pem");
+    let (cert, key) = (pki().file("b.pem"), pki().file("b.key"));
+    for (minimum, options) in [
+        ("1.2", ["-tls1", "-cipher", "ALL:@SECLEVEL=0"]),
+        ("1.2", ["-tls1_1", "-cipher", "ALL:@SECLEVEL=0"]),
+        ("1.2", ["-tls1_2", "-cipher", "ECDHE-RSA-AES128-SHA"]),
+        ("1.3", ["-tls1_2", "-cipher", "ALL"]),
+    ] {
+        let words = [&["-cert", &cert, "-key", &key, "-rev"], &options[..]].concat();
+        let (_process, port, _place) = s_server(&words);
+        let minimum = format!("--tls-min={minimum}");
+        let outcome = tlsclient(port, &[&ca, "--name=b.example", &minimum], &ASK);
+        let said = text(&outcome.stderr);
+        assert_eq!(text(&outcome.stdout), "", "{options:?}");
+        assert_eq!(outcome.status.code(), Some(111), "{options:?}: {said}");
+        let begins = "tlsclient: fatal: unable to speak TLS with b.example: ";
+        assert!(said.starts_with(begins), "{options:?}: {said}");
     }
 }
 

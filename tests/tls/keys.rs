@@ -98,6 +98,55 @@ fn secret_of_a_client_is_in_its_key_process_only() {
 }
 
 #[test]
+fn secret_of_a_single_server_is_in_its_key_process_only() {
+    if !is_root() {
+        return;
+    }
+    let place = Place::new();
+    let (tlsd, both) = (ours("tlsd"), pki().option("cert", "a.both"));
+    let (process, port) = place.serve(0, &[&tlsd, &both, "cat"], |launch| launch);
+    let mut session = session(crate::world::connect(port), "a.example", trusting());
+    session.write_all(b"x\n").expect("it listens");
+    assert_eq!(line(&mut session), "x\n");
+    let one = |pid: u32| {
+        proc::children(pid)
+            .into_iter()
+            .map(|pid| u32::try_from(pid).expect("a pid"))
+    };
+    let tlsd = one(process.pid()).next().expect("it serves one");
+    let secret = pki().secret("a.key");
+    // The key process, and the program.
+    let having: Vec<bool> = one(tlsd).map(|pid| has(pid, &secret)).collect();
+    assert_eq!(having, [true, false]);
+    assert!(!has(tlsd, &secret) && !has(process.pid(), &secret));
+}
+
+#[test]
+fn key_process_keeps_nothing_that_it_read_but_the_key() {
+    if !is_root() {
+        return;
+    }
+    let words = b"plain-words-that-nobody-else-says";
+    let secret = Place::new();
+    secret.write("passphrase", words);
+    let file = format!("--passphrase-file={}/passphrase", secret.path().display());
+    for name in ["a.key", "a.pk8", "a.said"] {
+        let options = [pki().option("cert", "a.pem"), pki().option("key", name)];
+        let server = Server::with(&[&options[0], &options[1], &file], &["cat"]);
+        let keys = server.key_process();
+        let number = pki().secret("a.key");
+        // Tag, length and number, as in the file's DER. RFC 5915
+        let der = [&[4, 32][..], &number].concat();
+        assert!(!has(keys, &der), "{name} as DER");
+        let text = pki().read(name);
+        let line = text.lines().nth(1).expect("base64");
+        assert!(!has(keys, line.as_bytes()), "{name} as PEM");
+        assert!(!has(keys, words), "{name}: the passphrase");
+        assert!(has(keys, &number), "the search finds nothing at all");
+    }
+}
+
+#[test]
 fn key_process_has_no_network_and_makes_none() {
     let Ok(strace) = find("strace") else {
         assert!(!is_set("UCSPI_COMPONENTS_REQUIRED"), "there is no strace");

@@ -10,6 +10,7 @@ mod certificates;
 mod clients;
 mod delayed;
 mod ends;
+mod examples;
 mod hostile;
 mod keys;
 mod peers;

@@ -46,6 +46,31 @@ fn program_sees_the_connection_and_its_tls_and_the_log_tells() {
 }
 
 #[test]
+fn program_has_no_descriptor_but_its_three() {
+    for (options, others) in [(&[][..], 0), (&["--delayed"], 3)] {
+        let server = Server::start(
+            options,
+            &[
+                "sh",
+                "-c",
+                "for it in /proc/$$/fd/*; do echo it >>got; done; echo . >>end",
+            ],
+        );
+        let stream = server.connect();
+        let session = (others == 0)
+            .then(|| session(stream.try_clone().expect("a copy"), "a.example", trusting()));
+        crate::support::wait::eventually("it has looked", || server.place.read("end") == ".\n");
+        // And the folder itself.
+        assert_eq!(
+            server.place.read("got").lines().count(),
+            4 + others,
+            "{options:?}"
+        );
+        drop((session, stream));
+    }
+}
+
+#[test]
 fn log_in_json_tells_the_same() {
     let server = Server::start(&["--log=json"], &["true"]);
     say(server.session(), b"");

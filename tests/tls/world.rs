@@ -49,10 +49,11 @@ cat deep.pem under.pem >chain.pem
 leaf client ec DNS:client.example "/C=CH/O=Example/CN=client one" ca 30
 leaf false ec DNS:client.example /CN=false stranger 30
 openssl req -x509 -key a.key -out self.pem -subj /CN=a.example -addext subjectAltName=DNS:a.example -days 30
-for name in a b client; do cat $name.pem $name.key >$name.both; done
+for name in a b ed client; do cat $name.pem $name.key >$name.both; done
 openssl pkcs8 -topk8 -nocrypt -in a.key -out a.pk8
 openssl pkcs8 -topk8 -passout pass:secret -in a.key -out a.locked
 openssl pkcs8 -topk8 -v2 des3 -v2prf hmacWithSHA1 -passout pass:secret -in b.key -out b.des3
+openssl pkcs8 -topk8 -passout pass:plain-words-that-nobody-else-says -in a.key -out a.said
 openssl pkcs8 -topk8 -scrypt -passout pass:secret -in a.key -out a.scrypt
 openssl ec -in a.key -aes128 -passout pass:secret -out a.old128
 openssl rsa -in b.key -traditional -aes256 -passout pass:secret -out b.old256
