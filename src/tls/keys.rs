@@ -13,7 +13,6 @@ use rustls::sign::SigningKey;
 
 use super::material::Material;
 use super::message::{DONE, FAILED, LOAD, LOOK, MESSAGE_MAX, OPEN, Pair, Parts, SAME, SEAL, SIGN};
-use super::provider;
 use crate::cli::reason;
 use crate::sys::file::Version;
 use crate::sys::signal::{self, Signal};
@@ -109,7 +108,7 @@ impl Keys {
     fn load(&mut self, channel: &OwnedFd) -> io::Result<()> {
         let is_first = self.held.is_empty();
         self.seen = Some(self.material.versions());
-        let all = match self.material.read(&provider()) {
+        let all = match self.material.read() {
             Ok(all) => all,
             Err(why) => return say(channel, &failed(&why)),
         };

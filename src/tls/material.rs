@@ -6,7 +6,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::crypto::CryptoProvider;
+use rustls::Error;
+use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls::pki_types::CertificateDer;
 use rustls::sign::{CertifiedKey, SigningKey};
 use zeroize::{Zeroize, Zeroizing};
@@ -113,17 +114,17 @@ impl Material {
     ///
     /// # Errors
     /// One sentence: which file is of no use, and why.
-    pub(super) fn read(&self, provider: &CryptoProvider) -> Result<Vec<Read>, String> {
+    pub(super) fn read(&self) -> Result<Vec<Read>, String> {
         let passphrase = self.passphrase()?;
         let passphrase = passphrase.as_ref().map(|text| &text[..]);
         let mut all = Vec::new();
         for (certificate, key) in &self.pairs {
-            all.push(pair(certificate, key.as_deref(), passphrase, provider)?);
+            all.push(pair(certificate, key.as_deref(), passphrase)?);
         }
         if let Some(folder) = &self.folder {
             let files = files(folder).map_err(|error| unreadable(folder, &error))?;
             for file in files {
-                let mut one = pair(&file, None, passphrase, provider)?;
+                let mut one = pair(&file, None, passphrase)?;
                 let stem = file.file_stem().unwrap_or_default();
                 one.name = Some(stem.as_bytes().to_ascii_lowercase());
                 all.push(one);
@@ -170,12 +171,7 @@ fn unreadable(path: &Path, error: &io::Error) -> String {
 }
 
 /// Reads the certificate in `file`, and its key, from there or from `key`.
-fn pair(
-    file: &Path,
-    key: Option<&Path>,
-    passphrase: Option<&[u8]>,
-    provider: &CryptoProvider,
-) -> Result<Read, String> {
+fn pair(file: &Path, key: Option<&Path>, passphrase: Option<&[u8]>) -> Result<Read, String> {
     let read = |path: &Path| {
         let text = fs::read(path).map_err(|error| unreadable(path, &error))?;
         let text = Zeroizing::new(text);
@@ -205,13 +201,17 @@ fn pair(
         return Err(useless("its certificates are too long"));
     }
     let validity = der::validity(first).ok_or_else(|| useless("it has no certificate"))?;
-    let signing = provider.key_provider.load_private_key(key.clone_key());
+    let signing = any_supported_type(&key);
     key.zeroize();
     let signing = signing.map_err(|_| useless("its key is of no use for TLS"))?;
     let certified = CertifiedKey::new(chain, signing);
-    certified
-        .keys_match()
-        .map_err(|_| useless("the key is not that of the certificate"))?;
+    certified.keys_match().map_err(|error| {
+        useless(match error {
+            Error::InconsistentKeys(_) => "the key is not that of the certificate",
+            // Of version 1, for example.
+            _ => "its certificate is of no use for TLS",
+        })
+    })?;
     Ok(Read {
         name: None,
         chain: certified.cert,

@@ -2,7 +2,7 @@
 //!
 //! Read in this order: `session` is TLS without any input or output; `carry` gives its bytes to a connection and to a
 //! program. `vault` starts the key process, which is `keys`, and asks it (`message`) for certificates and signatures;
-//! `material` and `unlock` read the files there. `chooser` finds the certificate for a name. [`server`] is tlsserver,
+//! `material`, `unlock` and `pem` read the files there. `chooser` finds the certificate for a name. [`server`] is tlsserver,
 //! [`single`] tlsd, [`client`] tlsclient and tlsc; `between` is for who carries bytes himself. This room alone knows rustls.
 #![forbid(unsafe_code)]
 
@@ -17,6 +17,7 @@ mod keys;
 pub mod material;
 mod message;
 pub mod options;
+mod pem;
 pub mod server;
 pub(crate) mod session;
 pub mod single;

@@ -8,12 +8,13 @@ use aes::cipher::{BlockModeDecrypt, KeyIvInit};
 use aes::{Aes128, Aes192, Aes256};
 use des::{Des, TdesEde3};
 use md5::{Digest, Md5};
-use pem::Pem;
-use pkcs8::EncryptedPrivateKeyInfoRef;
+use pkcs8::{EncryptedPrivateKeyInfoRef, PrivateKeyInfoRef};
 use rustls::pki_types::{
     CertificateDer, PrivateKeyDer, PrivatePkcs1KeyDer, PrivatePkcs8KeyDer, PrivateSec1KeyDer,
 };
 use zeroize::{Zeroize, Zeroizing};
+
+use super::pem::{self, Section};
 
 /// What a file of PEM has.
 #[derive(Default)]
@@ -30,10 +31,8 @@ pub struct Found {
 /// It is no PEM.
 pub fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     let sections = sections(text)?.into_iter();
-    let certificates = sections.filter(|section| section.tag() == CERTIFICATE);
-    Ok(certificates
-        .map(|section| section.into_contents().into())
-        .collect())
+    let certificates = sections.filter(|section| section.kind == CERTIFICATE);
+    Ok(certificates.map(certificate).collect())
 }
 
 /// Certificates and the key, if there is one, which `passphrase` opens if it is locked.
@@ -43,9 +42,9 @@ pub fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, String>
 pub fn open(text: &[u8], passphrase: Option<&[u8]>) -> Result<Found, String> {
     let mut found = Found::default();
     for section in sections(text)? {
-        if section.tag() == CERTIFICATE {
-            found.certificates.push(section.into_contents().into());
-        } else if section.tag().ends_with("PRIVATE KEY") && found.key.is_none() {
+        if section.kind == CERTIFICATE {
+            found.certificates.push(certificate(section));
+        } else if section.kind.ends_with("PRIVATE KEY") && found.key.is_none() {
             found.key = Some(key(section, passphrase)?);
         }
     }
@@ -54,21 +53,33 @@ pub fn open(text: &[u8], passphrase: Option<&[u8]>) -> Result<Found, String> {
 
 const CERTIFICATE: &str = "CERTIFICATE";
 
-fn sections(text: &[u8]) -> Result<Vec<Pem>, String> {
-    pem::parse_many(text).map_err(|_| "it is no PEM".to_owned())
+fn sections(text: &[u8]) -> Result<Vec<Section>, String> {
+    pem::sections(text).ok_or_else(|| "it is no PEM".to_owned())
 }
 
-fn key(section: Pem, passphrase: Option<&[u8]>) -> Result<PrivateKeyDer<'static>, String> {
+fn certificate(mut section: Section) -> CertificateDer<'static> {
+    std::mem::take(&mut *section.content).into()
+}
+
+fn key(section: Section, passphrase: Option<&[u8]>) -> Result<PrivateKeyDer<'static>, String> {
     let needed = || passphrase.ok_or("its key needs a passphrase");
-    let kind = section.tag().to_owned();
-    let lock = section.headers().get("DEK-Info").map(str::to_owned);
-    let mut content = Zeroizing::new(section.into_contents());
+    let Section {
+        kind,
+        lock,
+        mut content,
+    } = section;
     if kind == "ENCRYPTED PRIVATE KEY" {
         let locked = EncryptedPrivateKeyInfoRef::try_from(&content[..]);
         let locked = locked.map_err(|_| UNKNOWN_LOCK)?;
-        let opened = locked.decrypt(needed()?);
-        let opened = opened.map_err(|_| WRONG_PASSPHRASE)?;
-        return Ok(PrivatePkcs8KeyDer::from(opened.as_bytes().to_vec()).into());
+        // In its place: what `decrypt` makes leaves a copy behind.
+        let mut room = Zeroizing::new(locked.encrypted_data.as_bytes().to_vec());
+        let cipher = &locked.encryption_algorithm;
+        let opened = cipher.decrypt_in_place(needed()?, &mut room);
+        let opened = opened
+            .ok()
+            .filter(|key| PrivateKeyInfoRef::try_from(*key).is_ok());
+        let opened = opened.ok_or(WRONG_PASSPHRASE)?;
+        return Ok(PrivatePkcs8KeyDer::from(opened.to_vec()).into());
     }
     if let Some(lock) = lock {
         content = decrypted(&lock, &content, needed()?)?;
@@ -101,8 +112,13 @@ fn decrypted(
         "DES-CBC" => opened::<cbc::Decryptor<Des>>(content, passphrase, &iv, 8),
         _ => return Err(UNKNOWN_LOCK),
     };
+    // A wrong passphrase gives what looks whole now and then, but seldom a DER sequence as well.
+    let opened = opened.filter(|key| key.first() == Some(&SEQUENCE));
     opened.ok_or(WRONG_PASSPHRASE)
 }
+
+/// With this begin keys in DER. X.690 section 8.9
+const SEQUENCE: u8 = 0x30;
 
 fn opened<D: KeyIvInit + BlockModeDecrypt>(
     content: &[u8],

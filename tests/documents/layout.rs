@@ -38,7 +38,7 @@ const ROOMS: [(&str, &[&str]); 15] = [
 ];
 
 /// Crates, each with the rooms that may name it. System calls stand in sys; tokio where somebody waits.
-const CRATES: [(&str, &[&str]); 16] = [
+const CRATES: [(&str, &[&str]); 15] = [
     ("nix", &["sys"]),
     ("libc", &["sys"]),
     (
@@ -57,7 +57,6 @@ const CRATES: [(&str, &[&str]); 16] = [
     ("cbc", &["tls"]),
     ("des", &["tls"]),
     ("md5", &["tls"]),
-    ("pem", &["tls"]),
     ("pkcs8", &["tls"]),
     ("zeroize", &["tls"]),
 ];

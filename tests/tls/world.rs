@@ -49,6 +49,7 @@ cat deep.pem under.pem >chain.pem
 leaf client ec DNS:client.example "/C=CH/O=Example/CN=client one" ca 30
 leaf false ec DNS:client.example /CN=false stranger 30
 openssl req -x509 -key a.key -out self.pem -subj /CN=a.example -addext subjectAltName=DNS:a.example -days 30
+openssl req -x509 -config /dev/null -key a.key -out old.pem -subj /CN=a.example
 for name in a b ed client; do cat $name.pem $name.key >$name.both; done
 openssl pkcs8 -topk8 -nocrypt -in a.key -out a.pk8
 openssl pkcs8 -topk8 -passout pass:secret -in a.key -out a.locked
