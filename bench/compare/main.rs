@@ -17,6 +17,7 @@ mod pool;
 mod process;
 mod report;
 mod scale;
+mod tls;
 mod works;
 
 use std::path::PathBuf;
@@ -87,6 +88,7 @@ fn main() {
         print_scale(scale, &scale.sizes.iter().map(both).collect::<Vec<_>>());
     }
     pool::print(&place, rounds, is_wanted);
+    tls::print(&place, rounds, is_wanted);
     if let Some(file) = std::env::var_os("BENCH_PLOT").filter(|_| only.is_none()) {
         std::fs::write(file, report.plot()).expect("the plot can be written");
     }

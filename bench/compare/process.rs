@@ -104,6 +104,13 @@ pub(crate) fn run_time_of(pid: u32) -> Cpu {
     number.parse::<f64>().expect("nanoseconds") / 1e9
 }
 
+/// The time that the process `pid` has run, with all threads that it ever had, in seconds. clock_getcpuclockid(3)
+pub(crate) fn process_time_of(pid: u32) -> Cpu {
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(pid).expect("a pid"));
+    let clock = nix::time::clock_getcpuclockid(pid).expect("it runs");
+    Duration::from(clock.now().expect("there is such a clock")).as_secs_f64()
+}
+
 /// The children of the process `pid`.
 pub(crate) fn children(pid: u32) -> Vec<u32> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).expect("/proc");
@@ -125,7 +132,17 @@ impl Server {
         program: &[impl AsRef<OsStr>],
         log: Stdio,
     ) -> Self {
-        let mut command = Command::new(folder.join("tcpserver"));
+        Self::of(&folder.join("tcpserver"), options, program, log)
+    }
+
+    /// The same for `server`, which takes arguments like tcpserver.
+    pub(crate) fn of(
+        server: &Path,
+        options: &[&str],
+        program: &[impl AsRef<OsStr>],
+        log: Stdio,
+    ) -> Self {
+        let mut command = Command::new(server);
         command
             .arg("-1")
             .args(options)
@@ -136,12 +153,10 @@ impl Server {
             .stdout(Stdio::piped())
             .stderr(log);
         command.process_group(0);
-        let mut child = command.spawn().expect("tcpserver starts");
+        let mut child = command.spawn().expect("the server starts");
         let mut line = String::new();
         let mut stdout = child.stdout.take().expect("stdout is a pipe");
-        stdout
-            .read_to_string(&mut line)
-            .expect("tcpserver says its port");
+        stdout.read_to_string(&mut line).expect("it says its port");
         Self {
             child,
             port: line.trim().parse().expect("a port"),
