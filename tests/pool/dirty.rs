@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use nix::sys::signal::Signal;
 
-use crate::pool::house::{Pool, assert_sums, world};
+use crate::crowd::state;
+use crate::pool::house::{Gate, Pool, assert_sums, world};
 use crate::support::net;
 use crate::world::{eventually, lossy};
 
@@ -38,6 +39,27 @@ fn line_that_comes_after_an_answer_reaches_nobody() {
 }
 
 #[test]
+fn line_that_comes_just_behind_the_next_query_reaches_nobody() {
+    let Some(world) = world() else { return };
+    let pool = Pool::start(&world, &["--workers=1", "--queue=9:20", "--queries=0"]);
+    let gate = Gate::new(&world, "gate");
+    let mut client = pool.connect();
+    net::send(&mut client, b"late gate a\n");
+    assert_eq!(net::receive_line(&mut client), b"a\n");
+    // Stopped, so that it finds both at once, the query first.
+    pool.signal(Signal::SIGSTOP);
+    let pid = i32::try_from(pool.pid()).expect("a pid");
+    eventually("the pool is stopped", || state(pid) == 'T');
+    net::send(&mut client, b"b\n");
+    let _open = gate.open();
+    pool.log().wait_for("late", 1);
+    pool.signal(Signal::SIGCONT);
+    assert_eq!(net::receive_line(&mut client), b"answer b\n");
+    assert_eq!(pool.statistics()["queries killed"], 1.0);
+    pool.terminate();
+}
+
+#[test]
 fn client_that_says_two_lines_at_once_gets_the_answer_to_the_first_and_the_next_client_its_own() {
     let Some(world) = world() else { return };
     let pool = Pool::start(&world, &["--workers=1", "--queue=9:20"]);
@@ -54,16 +76,24 @@ fn client_that_says_two_lines_at_once_gets_the_answer_to_the_first_and_the_next_
 #[test]
 fn worker_that_prints_unasked_is_ended_and_nobody_gets_that() {
     let Some(world) = world() else { return };
-    let script = "echo unasked; while read -r line; do echo \"answer $line\"; done";
     let options = ["--workers=1", "--queue=9:0.2", "--error=ERR %r"];
-    let pool = Pool::start_with(&world, &options, &["sh", "-c", script]);
-    pool.log().wait_for(
-        "tcppool: warning: a worker has ended within a second of its start; no other for 1 s",
-        1,
-    );
-    assert_eq!(pool.ask("a\n"), "ERR queue\n");
-    assert_eq!(pool.statistics()["queries replied"], 0.0);
-    pool.terminate();
+    for (more, first) in [
+        (&[][..], "unasked\\n"),
+        // In one piece with the line that it is to print.
+        (&["--ready=ready"], "ready\\nunasked\\n"),
+    ] {
+        let script =
+            format!("printf '{first}'; while read -r line; do echo \"answer $line\"; done");
+        let options = [&options[..], more].concat();
+        let pool = Pool::start_with(&world, &options, &["sh", "-c", &script]);
+        pool.log().wait_for(
+            "tcppool: warning: a worker has ended within a second of its start; no other for 1 s",
+            1,
+        );
+        assert_eq!(pool.ask("a\n"), "ERR queue\n");
+        assert_eq!(pool.statistics()["queries replied"], 0.0);
+        pool.terminate();
+    }
 }
 
 #[test]
@@ -106,6 +136,22 @@ fn client_that_leaves_or_resets_before_its_answer_takes_nothing_from_the_next() 
     // Their answers were taken to the end: the worker goes on.
     assert_eq!(statistics["daemon spawns"], 1.0);
     assert_sums(&statistics);
+    pool.terminate();
+}
+
+#[test]
+fn client_that_resets_while_its_worker_is_at_work_does_not_cost_the_worker() {
+    let Some(world) = world() else { return };
+    let pool = Pool::start(&world, &["--workers=1", "--queue=9:20"]);
+    let gate = Gate::new(&world, "gate");
+    let resetter = pool.asking("gate gate reset\n");
+    pool.wait_for("daemon S_BUSY", 1.0);
+    net::reset_on_close(&resetter);
+    drop(resetter);
+    pool.wait_for("clients now", 0.0);
+    let _open = gate.open();
+    assert_eq!(pool.ask("b\n"), "answer b\n");
+    assert_eq!(pool.statistics()["daemon spawns"], 1.0);
     pool.terminate();
 }
 

@@ -98,6 +98,8 @@ fn query_that_is_being_answered_at_the_end_is_answered() {
     pool.wait_for("queue now", 1.0);
     pool.signal(Signal::SIGTERM);
     pool.log().wait_for("tcppool: draining 2", 1);
+    // Who does not wait for them lets them go now.
+    std::thread::sleep(std::time::Duration::from_millis(50));
     let _open = gate.open();
     assert_eq!(lossy(&net::receive_all(&mut first)), "a\n");
     assert_eq!(lossy(&net::receive_all(&mut second)), "answer b\n");

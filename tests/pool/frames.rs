@@ -45,6 +45,22 @@ fn query_is_answered_in_every_frame() {
                 "{frame}"
             );
         }
+        // In two pieces, between which somebody else is answered: so the first was read by then.
+        let (front, back) = query.split_at(query.len() / 2);
+        net::send(&mut client, front);
+        let mut other = pool.connect();
+        net::send(&mut other, query);
+        assert_eq!(
+            net::receive_exactly(&mut other, query.len()),
+            query,
+            "{frame}"
+        );
+        net::send(&mut client, back);
+        assert_eq!(
+            net::receive_exactly(&mut client, query.len()),
+            query,
+            "{frame}"
+        );
         // Byte by byte.
         for byte in query {
             net::send(&mut client, &[*byte]);
@@ -64,7 +80,7 @@ fn query_is_answered_in_every_frame() {
         net::half_close(&client);
         assert_eq!(net::receive_all(&mut client), b"", "{frame}");
         let statistics = pool.statistics();
-        assert_eq!(statistics["queries replied"], 5.0, "{frame}");
+        assert_eq!(statistics["queries replied"], 7.0, "{frame}");
         assert_eq!(statistics["daemon spawns"], 1.0, "{frame}");
         pool.terminate();
     }
@@ -381,6 +397,18 @@ fn client_may_ask_as_many_queries_as_were_allowed() {
         pool.ask("a\nb\nc\nd\ne\n"),
         "answer a\nanswer b\nanswer c\n"
     );
+    pool.terminate();
+}
+
+#[test]
+fn client_that_says_more_than_was_allowed_is_let_go_without_a_reset() {
+    let Some(world) = world() else { return };
+    let pool = Pool::start(&world, &["--workers=1"]);
+    // More than is read at a time: something is left in the socket.
+    let mut client = pool.asking(format!("a\n{}", "x".repeat(100_000)));
+    let mut heard = Vec::new();
+    std::io::Read::read_to_end(&mut client, &mut heard).expect("an orderly end");
+    assert_eq!(lossy(&heard), "answer a\n");
     pool.terminate();
 }
 

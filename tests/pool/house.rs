@@ -25,7 +25,8 @@ pub(crate) fn world() -> Option<World> {
     Some(world)
 }
 
-/// What workers wait for that are asked `gate NAME TEXT`, before they answer `TEXT`.
+/// What workers wait for that are asked `gate NAME TEXT`, before they answer `TEXT`, or `late NAME TEXT`, after it and
+/// before another line.
 pub(crate) struct Gate(PathBuf);
 
 impl Gate {

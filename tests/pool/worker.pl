@@ -23,6 +23,14 @@ while (defined(my $line = <STDIN>)) {
         close $gate;
         print "$text\n";
     }
+    elsif ($word eq 'late') {
+        my ($name, $text) = split / /, $rest, 2;
+        print "$text\n";
+        open my $gate, '<', $name or die "$name: $!";
+        close $gate;
+        print "$text late\n";
+        print STDERR "late\n";
+    }
     elsif ($word eq 'long') { print 'x' x $rest, "\n" }
     elsif ($word eq 'part') { print $rest; exit 0 }
     elsif ($word eq 'shot') { print $rest; kill 'KILL', $$ }
