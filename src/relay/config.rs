@@ -9,6 +9,7 @@
 //!
 //! What it leaves out: MAVIS modules, what an alias stands for, `${NAME}`, files from URLs.
 
+mod common;
 mod listening;
 mod parser;
 mod relaying;
