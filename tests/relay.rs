@@ -13,8 +13,6 @@ mod balance;
 mod bytes;
 #[path = "relay/crowd.rs"]
 mod crowd;
-#[path = "relay/faults.rs"]
-mod faults;
 #[path = "relay/files.rs"]
 mod files;
 #[path = "relay/others.rs"]

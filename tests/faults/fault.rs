@@ -70,11 +70,30 @@ pub(crate) fn may_trace(world: &World) -> bool {
 /// `program`, traced into the file `trace`, with `fault`. The process is the program itself, not strace: its id and its
 /// exit status are the program's.
 pub(crate) fn traced(world: &World, fault: Option<&Fault>, program: &str, args: &[&str]) -> Launch {
+    // A program that it becomes is let go.
+    traced_by(world, &["-b", "execve"], fault, program, args)
+}
+
+/// The same, and its threads are traced too.
+pub(crate) fn traced_with_threads(
+    world: &World,
+    fault: Option<&Fault>,
+    program: &str,
+    args: &[&str],
+) -> Launch {
+    traced_by(world, &["-f"], fault, program, args)
+}
+
+fn traced_by(
+    world: &World,
+    how: &[&str],
+    fault: Option<&Fault>,
+    program: &str,
+    args: &[&str],
+) -> Launch {
     let _ = fs::remove_file(world.path("trace"));
-    // -b: a program that it becomes is let go.
-    let mut words: Vec<String> = ["-D", "-b", "execve", "-o", "trace"]
-        .map(str::to_owned)
-        .to_vec();
+    let words = ["-D", "-o", "trace"].iter().chain(how);
+    let mut words: Vec<String> = words.map(|&word| word.to_owned()).collect();
     words.extend(fault.map(Fault::option));
     words.push(world.our(program));
     words.extend(args.iter().map(|&arg| arg.to_owned()));
@@ -90,9 +109,9 @@ impl Calls {
         let mut text = String::new();
         eventually("the trace is complete", || {
             text = lossy(&fs::read(path).unwrap_or_default());
-            text.ends_with('\n') && text.lines().last().is_some_and(is_the_end)
+            text.ends_with('\n') && text.lines().map(call_of).last().is_some_and(is_the_end)
         });
-        Self(text.lines().map(str::to_owned).collect())
+        Self(text.lines().map(|line| call_of(line).to_owned()).collect())
     }
 
     pub(crate) fn count(&self) -> usize {
@@ -156,6 +175,12 @@ impl Calls {
         let lines: Vec<&str> = lines.map(String::as_str).collect();
         lines.join("\n")
     }
+}
+
+/// A line without the thread whose call it is, if it says that.
+fn call_of(line: &str) -> &str {
+    let rest = line.trim_start_matches(|byte: char| byte.is_ascii_digit());
+    rest.trim_start_matches(' ')
 }
 
 fn is_call(line: &str, call: &str) -> bool {

@@ -24,6 +24,7 @@ mod matrix;
 mod memory;
 mod network;
 mod privilege;
+mod relay;
 mod restarts;
 mod rules;
 mod server;
