@@ -3,16 +3,11 @@
 
 use std::process::ExitCode;
 
-use ucspi_tcp::cli::{self, Arguments, CommandLine, Error, Opt, Verbosity, Voice, group};
+use ucspi_tcp::cli::{self, Arguments, CommandLine, Error, Group, Voice, group};
 use ucspi_tcp::relay::filed::Filed;
 use ucspi_tcp::relay::line::{Line, Relaying};
 use ucspi_tcp::relay::server;
 use ucspi_tcp::relay::source::Source;
-use ucspi_tcp::service::{Drain, Listening, SourceTerms};
-use ucspi_tcp::ucspi::account::Account;
-use ucspi_tcp::ucspi::host::Reading;
-use ucspi_tcp::ucspi::names::Lookups;
-use ucspi_tcp::ucspi::{gate, port};
 
 const COMMAND_LINE: CommandLine = CommandLine {
     name: "tcprelay",
@@ -20,8 +15,6 @@ const COMMAND_LINE: CommandLine = CommandLine {
                [ -b backlog ] [ -l localname ] [ -t timeout ] host port remote",
     purpose: "accept TCP connections, and carry each to a remote",
 };
-
-const IDENT_TIMEOUT: &[Opt<Lookups>] = &[Lookups::ident_timeout("timeout")];
 
 pub(crate) fn main() -> ExitCode {
     cli::main(&COMMAND_LINE, run)
@@ -40,27 +33,12 @@ fn run(arguments: &mut Arguments, voice: &mut Voice) -> Result<(), Error> {
         return server::run_file(filed, &mut words, voice);
     }
     let mut line = Line::default();
-    let mut verbosity = voice.verbosity;
+    let mut own = group(&[Relaying::OPTIONS], &mut line.relaying);
     line.tls.read(|tls| {
-        arguments.options(&mut [
-            &mut group(&[Reading::OPTIONS], &mut line.house.reading),
-            &mut group(&[Listening::OPTIONS], &mut line.house.listening),
-            &mut group(&[Account::OPTIONS], &mut line.house.account),
-            &mut group(&[gate::Terms::OPTIONS], &mut line.house.gate),
-            &mut group(&[SourceTerms::OPTIONS], &mut line.house.sources),
-            &mut group(
-                &[Lookups::PARANOID, Lookups::OPTIONS, IDENT_TIMEOUT],
-                &mut line.house.lookups,
-            ),
-            &mut group(&[Drain::OPTIONS], &mut line.house.drain),
-            &mut group(&[Relaying::OPTIONS], &mut line.relaying),
-            tls,
-            &mut group(&[Verbosity::OPTIONS], &mut verbosity),
-        ])
+        let own: &mut [&mut dyn Group; 2] = &mut [&mut own, tls];
+        line.entrance.take_quietly(arguments, voice, own)
     })?;
-    voice.verbosity = verbosity;
-    line.host = arguments.operand().ok_or_else(Error::usage)?;
-    line.port = port::port(&arguments.operand().ok_or_else(Error::usage)?)?;
+    drop(own);
     while let Some(remote) = arguments.operand() {
         line.remotes.push(remote);
     }

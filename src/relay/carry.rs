@@ -15,7 +15,8 @@
 //!
 //! Where a side speaks TLS, `secured` carries instead, without pipes, and the same is promised.
 //!
-//! What it leaves out: the urgent byte of TCP, of which only what surrounds it is passed on; who may be carried where, and what is said of it.
+//! What it leaves out: that a byte of TCP was urgent, which is passed on as any other (RFC 6093 section 6); who may be carried
+//! where, and what is said of it.
 
 mod secured;
 mod table;

@@ -11,7 +11,8 @@ use tokio::time::{sleep, timeout};
 
 use super::connection::{Current, Relay};
 use super::remotes::{Remotes, announce, connect};
-use super::targets::{self, Target};
+use super::targets::{Target, is_ours};
+use super::written;
 use crate::cli::reason;
 use crate::sys::{errno, socket, watch};
 use crate::ucspi::proxy::Header;
@@ -66,7 +67,7 @@ async fn watch_over(relay: &Relay, remotes: &Remotes, index: usize, check: Check
         let found = timeout(check.timeout, once(target, &current, check.timeout)).await;
         let found = found.unwrap_or_else(|_| Err(timed_out()));
         // What we lack says nothing of the remote.
-        if !matches!(&found, Err(Flaw::Io(error)) if targets::is_ours(error)) {
+        if !matches!(&found, Err(Flaw::Io(error)) if is_ours(error)) {
             let is_taken_for_alive = remotes.takes_for_alive(index);
             against = if found.is_ok() == is_taken_for_alive {
                 0
@@ -140,7 +141,7 @@ async fn once(target: &Target, current: &Current, limit: Duration) -> Result<(),
 
 /// What a check says and waits for.
 async fn talk(target: &Target, connection: &OwnedFd) -> io::Result<()> {
-    let targets::Check { send, expect } = &target.written.check;
+    let written::Check { send, expect } = &target.written.check;
     if let Some(text) = send {
         send_all(connection, text).await?;
     }

@@ -15,7 +15,7 @@ use super::carry::Wire;
 use super::config::{Access, permits};
 use super::log::Log;
 use super::remotes::{self, Caller, Greeting, Remotes, Unreached};
-use super::targets::Written;
+use super::written::Written;
 use crate::cli::{number, reason};
 use crate::dns::Resolver;
 use crate::service::{Allowance, Arrival, Overload, Place, Service};

@@ -12,16 +12,19 @@ use super::balance::{Policy, Rules};
 use super::config::{self, Certificate, Config, Files, Listen, Mistake, Remote, Sections};
 use super::connection::limit;
 use super::include;
-use super::plan::{At, Daemon, House, Plan, REVIVE, Spot, TIMEOUTS, processors};
+use super::names::WRONG_FILE;
+use super::plan::{At, Daemon, Plan, REVIVE, Spot, TIMEOUTS, processors};
 use super::remotes::Terms;
-use super::targets::{self, WRONG_FILE, Written};
 use super::tls::Tls;
+use super::written::{self, Written};
 use crate::cli::{Error, Opt};
-use crate::service::{Listening, Manner};
-use crate::sys::socket::Keepalive;
+use crate::service::{Listening, Manner, Place};
+use crate::sys::fd;
+use crate::sys::socket::{self, Keepalive};
 use crate::tls::between::Entry;
 use crate::tls::material::{Material, Passphrase};
 use crate::ucspi::account::{self, Account};
+use crate::ucspi::entrance::Entrance;
 use crate::ucspi::gate;
 use crate::ucspi::names::Lookups;
 use crate::ucspi::port;
@@ -137,16 +140,35 @@ impl Filed {
             let text = [&self.file[..], b": Expected a remote, but there is none"].concat();
             return Err(Mistake(text));
         }
-        let instances = if master.is_single || self.is_single {
+        let is_single = master.is_single || self.is_single;
+        let instances = if is_single {
             1
         } else {
             master.instances_max.unwrap_or(INSTANCES_MAX)
         };
         let users = master.users_max.unwrap_or(USERS_MAX);
         let spots = master.listens.iter().map(|listen| spot(listen, &master));
+        let mut spots: Vec<Spot> = spots.collect::<Result<_, _>>()?;
+        let given = given();
+        spots.extend(given.clone().map(|place| Spot {
+            at: At::Given(place),
+            source: None,
+            manner: Manner::default(),
+            entry: Entry::Plain,
+            retry: None,
+        }));
+        if spots.is_empty() {
+            let none = [&self.file[..], b": Expected 'listen', but there is none"].concat();
+            if !self.is_check {
+                return Err(Mistake(none));
+            }
+            // It may be meant for who hands a listener over.
+            notes.push(none);
+        }
         let remotes = relay.remotes.iter().map(remote);
         let account = account_of(master.user.as_deref(), master.group.as_deref(), &self.file)?;
         let is_background = self.is_background.or(master.is_background).unwrap_or(false);
+        let is_background = is_background && given.is_none();
         let syslog = if master.syslog == config::Syslog::default() {
             relay.syslog
         } else {
@@ -154,7 +176,7 @@ impl Filed {
         };
         let wants_syslog = syslog != config::Syslog::default() || is_background;
         Ok(Plan {
-            house: House {
+            entrance: Entrance {
                 listening: Listening {
                     limit: users.saturating_mul(instances),
                     ..Listening::default()
@@ -171,14 +193,10 @@ impl Filed {
                     local_host: Some(b"0".to_vec()),
                     ..Lookups::default()
                 },
-                threads: if master.is_single || self.is_single {
-                    1
-                } else {
-                    processors()
-                },
-                is_check: self.is_check,
-                ..House::default()
+                ..Entrance::default()
             },
+            threads: if is_single { 1 } else { processors() },
+            is_check: self.is_check,
             daemon: Daemon {
                 is_background,
                 pidfile: self.pidfile.clone().or(master.pidfile.clone()),
@@ -192,8 +210,9 @@ impl Filed {
                     )
                 }),
                 bears_failures: true,
+                given,
             },
-            spots: spots.collect::<Result<_, _>>()?,
+            spots,
             access: master.access,
             notes,
             remotes: remotes.collect::<Result<_, _>>()?,
@@ -230,6 +249,15 @@ pub fn read(file: &[u8], sections: &Sections) -> Result<Config, Mistake> {
     config::read(&OnDisk, file, sections)
 }
 
+/// Where descriptor 0 listens, as whoever is like inetd hands it over for all connections (`wait`).
+fn given() -> Option<Place> {
+    if !socket::is_listening(fd::STDIN) {
+        return None;
+    }
+    let path = socket::local_path(fd::STDIN).map(Place::Path);
+    path.or_else(|| socket::local_address(fd::STDIN).ok().map(Place::Address))
+}
+
 fn spot(listen: &Listen, master: &config::Master) -> Result<Spot, Mistake> {
     let number = |text: &[u8]| {
         port::port(text).map_err(|_| mistake(&listen.place, "a port number or service", text))
@@ -256,6 +284,7 @@ fn spot(listen: &Listen, master: &config::Master) -> Result<Spot, Mistake> {
     )?;
     Ok(Spot {
         at,
+        source: Some(listen.place.clone()),
         manner: Manner {
             backlog: listen.backlog.unwrap_or(BACKLOG),
             is_sctp: listen.is_sctp,
@@ -315,7 +344,7 @@ fn remote(remote: &Remote) -> Result<Written, Mistake> {
         weight: remote.weight,
         is_sctp: remote.is_sctp,
         source: Some(remote.place.clone()),
-        ..Written::at(targets::Place::Host(remote.address.clone(), port))
+        ..Written::at(written::Place::Host(remote.address.clone(), port))
     })
 }
 

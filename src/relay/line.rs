@@ -8,15 +8,16 @@ use std::time::Duration;
 
 use super::balance::{Policy, Rules};
 use super::check::Check;
-use super::plan::{At, Daemon, House, Plan, REVIVE, Spot, TIMEOUTS, processors};
+use super::plan::{At, Daemon, Plan, REVIVE, Spot, TIMEOUTS, processors};
 use super::remotes::Terms;
-use super::targets::Written;
 use super::tls::Tls;
+use super::written::Written;
 use crate::cli::{During, Error, Opt, number, seconds};
 use crate::dns::literal;
 use crate::service::{Manner, Overload};
 use crate::sys::socket::Keepalive;
 use crate::ucspi::client;
+use crate::ucspi::entrance::Entrance;
 use crate::ucspi::host;
 use crate::ucspi::proxy::Version;
 
@@ -24,15 +25,11 @@ use crate::ucspi::proxy::Version;
 #[derive(Debug, Default)]
 pub struct Line {
     /// What is not about relaying.
-    pub house: House,
+    pub entrance: Entrance,
     /// How it relays.
     pub relaying: Relaying,
     /// TLS on both sides.
     pub tls: Tls,
-    /// The address or name to listen at.
-    pub host: Vec<u8>,
-    /// The port to bind; 0 for any free one.
-    pub port: u16,
     /// The remotes, as they were written.
     pub remotes: Vec<Vec<u8>>,
 }
@@ -59,11 +56,9 @@ impl Line {
             .threads
             .map_or_else(processors, |threads| threads as usize);
         Ok(Plan {
-            house: House {
-                threads,
-                is_check: self.relaying.is_check,
-                ..self.house.clone()
-            },
+            entrance: self.entrance.clone(),
+            threads,
+            is_check: self.relaying.is_check,
             daemon: Daemon::default(),
             spots: self.spots()?,
             access: Vec::new(),
@@ -91,16 +86,23 @@ impl Line {
 
     /// Where to listen: at the operands, then where `--also` says.
     fn spots(&self) -> Result<Vec<Spot>, Error> {
-        let also = self.house.listening.also.iter();
+        let Entrance {
+            host,
+            port,
+            listening,
+            ..
+        } = &self.entrance;
+        let also = listening.also.iter();
         let also = also
             .map(|text| host::split(text))
             .collect::<Result<Vec<_>, _>>()?;
-        let all = [(&self.host[..], self.port)].into_iter().chain(also);
+        let all = [(&host[..], *port)].into_iter().chain(also);
         let entry = self.tls.entry()?;
         let spots = all.map(|(host, port)| Spot {
             at: At::Operand(host.to_vec(), port),
+            source: None,
             manner: Manner {
-                backlog: self.house.listening.backlog,
+                backlog: listening.backlog,
                 keepalive: Some(Keepalive::default()),
                 ..Manner::default()
             },

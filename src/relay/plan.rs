@@ -1,27 +1,33 @@
 //! What a relay is to do, however it was said. It is read at the start, and again at HUP.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::check::Check;
 use super::config::Access;
+use super::names::{addresses, placed};
 use super::remotes::Terms;
-use super::targets::Written;
 use super::tls::Tls;
+use super::written::Written;
 use crate::cli::{Error, PERMANENT, Voice};
 use crate::dns::Resolver;
-use crate::service::{Drain, Listening, Manner, Place, SourceTerms};
+use crate::service::{Manner, Place};
 use crate::tls::between::{Entry, Inward, Outward};
 use crate::tls::material::Passphrase;
-use crate::ucspi::account::Account;
-use crate::ucspi::gate;
+use crate::ucspi::entrance::Entrance;
 use crate::ucspi::host::Reading;
-use crate::ucspi::names::Lookups;
 
 /// All that a relay needs to know.
 #[derive(Debug)]
 pub(super) struct Plan {
-    pub(super) house: House,
+    /// What stays as it was at the start. Where to listen is in `spots`.
+    pub(super) entrance: Entrance,
+    /// How many threads carry sessions.
+    pub(super) threads: usize,
+    /// Only look whether all is well.
+    pub(super) is_check: bool,
     pub(super) daemon: Daemon,
+    /// Where to listen.
     pub(super) spots: Vec<Spot>,
     /// Who may connect; the first that matches decides, and when none does, nobody.
     pub(super) access: Vec<Access>,
@@ -50,7 +56,7 @@ impl Plan {
         if !self.has_tls() {
             return Ok(None);
         }
-        let privileges = self.house.account.privileges();
+        let privileges = self.entrance.account.privileges();
         let is_another = privileges.uid.is_some() || privileges.gid.is_some();
         let is_secret_told_once = matches!(
             self.tls.terms.material.passphrase,
@@ -94,6 +100,8 @@ impl Plan {
 #[derive(Debug)]
 pub(super) struct Spot {
     pub(super) at: At,
+    /// `file:line`, where a configuration file has it.
+    pub(super) source: Option<Vec<u8>>,
     pub(super) manner: Manner,
     pub(super) entry: Entry,
     /// When it cannot be had: try again after so long.
@@ -111,13 +119,15 @@ pub(super) enum At {
     Anywhere(u16),
     /// At a UNIX socket.
     Path(Vec<u8>),
+    /// There: descriptor 0 listens already.
+    Given(Place),
 }
 
 impl Spot {
     /// Where that is.
     ///
     /// # Errors
-    /// 111: there is no such address, or that could not be found out now.
+    /// 111: there is no such address, or that could not be found out now. 78: a configuration file has a name that has none.
     pub(super) async fn places(
         &self,
         reading: &Reading,
@@ -127,8 +137,17 @@ impl Spot {
             At::Operand(host, port) => vec![reading.place(host, *port, resolver).await?],
             At::Anywhere(port) => vec![Place::Anywhere(*port)],
             At::Path(path) => vec![Place::Path(path.clone())],
+            At::Given(place) => vec![place.clone()],
             At::Every(host, port) => {
-                let mut addresses = reading.addresses(host, host, resolver).await?;
+                let source = self.source.as_deref();
+                let spelled = reading.spelled(host, host, resolver);
+                let mut addresses = match spelled.map_err(|error| placed(source, error))? {
+                    Some(addresses) => addresses,
+                    None => {
+                        let found = addresses(host, source, resolver).await?;
+                        found.into_iter().map(|ip| SocketAddr::new(ip, 0)).collect()
+                    }
+                };
                 for address in &mut addresses {
                     address.set_port(*port);
                 }
@@ -151,29 +170,8 @@ pub(super) struct Daemon {
     pub(super) syslog: Option<(u8, u8, Vec<u8>)>,
     /// It serves on with the listeners that can be had.
     pub(super) bears_failures: bool,
-}
-
-/// What stays as it was at the start.
-#[derive(Clone, Debug, Default)]
-pub struct House {
-    /// How addresses are to be understood.
-    pub reading: Reading,
-    /// The port.
-    pub listening: Listening,
-    /// Who to become once the ports are bound.
-    pub account: Account,
-    /// What is done to a connection before it is relayed.
-    pub gate: gate::Terms,
-    /// What its source may do.
-    pub sources: SourceTerms,
-    /// What to look up about it.
-    pub lookups: Lookups,
-    /// What to do with sessions at SIGTERM; nothing is to wait for them.
-    pub drain: Option<Drain>,
-    /// How many threads carry sessions.
-    pub threads: usize,
-    /// Only look whether all is well.
-    pub is_check: bool,
+    /// Where it listens for who started it, as inetd does; then SIGHUP ends it, too.
+    pub(super) given: Option<Place>,
 }
 
 /// How long a remote that died is left alone, when nothing is said.

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::future::pending;
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
@@ -18,6 +18,7 @@ use super::connection::{Current, Relay, serve};
 use super::daemon;
 use super::filed::Filed;
 use super::log::Log;
+use super::names::placed;
 use super::plan::Plan;
 use super::remotes::Remotes;
 use super::retire::{self, Retired};
@@ -28,8 +29,8 @@ use crate::service::{
     Drain, Given, Listener, Manner, Open, Place, Privileges, Room, Service, Signals, Stage, Start,
     Terms, make_room,
 };
-use crate::sys::process;
 use crate::sys::signal::{Mask, Signal};
+use crate::sys::{fd, process, socket};
 use crate::tls::between::{CLIENT_BYTES, Entry, Outward};
 use crate::ucspi::gate::Gate;
 use crate::ucspi::log;
@@ -66,16 +67,22 @@ pub fn run_file(
 /// Whatever keeps the relay from starting: 100 for a wrong operand, 78 for a wrong file, 111 otherwise.
 pub fn run(source: Source, voice: Voice) -> Result<(), Error> {
     let plan = source.plan()?;
-    let house = &plan.house;
+    let entrance = &plan.entrance;
     let mut inherited = retire::inherited();
     let is_continued = !inherited.is_empty();
-    let mut listening = house.listening.clone();
+    if plan.daemon.given.is_some() {
+        let given = fd::STDIN.try_clone_to_owned();
+        let given = given.during("inherit a socket")?;
+        fd::set_nonblocking(&given).during("inherit a socket")?;
+        inherited.push(given);
+    }
+    let mut listening = entrance.listening.clone();
     if is_continued {
         // Whoever replaces a process has got all of it, and its readiness is known.
         (listening.inherit, listening.notify_fd) = (false, None);
     }
     let mut given = Given::take(&listening, voice)?;
-    if !house.is_check {
+    if !plan.is_check {
         daemon::begin(&plan.daemon, is_continued)?;
     }
     // While it may read what others may not, and before there is a runtime.
@@ -85,21 +92,21 @@ pub fn run(source: Source, voice: Voice) -> Result<(), Error> {
         voice.warn(&[b"warning: --no-verify: remotes may be anybody"]);
     }
     let start = Start::new(&NEWS, &given, voice)?;
-    let resolver = Resolver::new(house.lookups.limit());
+    let resolver = Resolver::new(entrance.lookups.limit());
     let remotes = Remotes::new(&plan.remotes, &plan.terms, &resolver, None);
     let remotes = start.wait(remotes)?;
     let places = start.wait(places(&plan, &resolver))?;
-    if house.is_check {
+    if plan.is_check {
         for note in &plan.notes {
             voice.warn_here(&[note]);
         }
         return Ok(());
     }
     // A session has two sockets; one for which names are looked up has four descriptors.
-    let limit = house.listening.limit;
+    let limit = entrance.listening.limit;
     make_room(4, u64::from(limit) * 2, &format!("{limit} sessions"), voice)?;
     let memory = resolver.clone();
-    let mut appetite = house.gate.appetite(&house.lookups);
+    let mut appetite = entrance.gate.appetite(&entrance.lookups);
     appetite.undecided += inward.as_ref().map_or(0, |_| CLIENT_BYTES);
     let room = Room::new(appetite, move || memory.forget())?;
     let mut listeners = Vec::new();
@@ -115,7 +122,7 @@ pub fn run(source: Source, voice: Voice) -> Result<(), Error> {
         }
         let bound = match retire::take(&mut inherited, &wanted.place) {
             Some(socket) => Ok(Listener::from_inherited(socket)),
-            None => start.bind(&wanted.place, &wanted.manner),
+            None => wanted.bound(|place, manner| start.bind(place, manner)),
         };
         match bound {
             Ok(listener) => listeners.push((wanted.place, listener)),
@@ -136,16 +143,16 @@ pub fn run(source: Source, voice: Voice) -> Result<(), Error> {
         start.settle(Privileges::default(), None)?;
     } else {
         let port = listeners.first().map(|(_, it)| it.address.port());
-        let print = port.filter(|_| house.listening.print_port);
-        start.settle(house.account.privileges(), print)?;
+        let print = port.filter(|_| entrance.listening.print_port);
+        start.settle(entrance.account.privileges(), print)?;
     }
     let log = Log(voice);
     let terms = Terms {
-        limit: house.listening.limit,
-        rate: house.listening.rate,
-        decision: house.gate.limit(&house.lookups),
+        limit: entrance.listening.limit,
+        rate: entrance.listening.rate,
+        decision: entrance.gate.limit(&entrance.lookups),
         // Sessions are all that a relay has: they are waited for, without a limit if none was given.
-        drain: Some(house.drain.unwrap_or(Drain {
+        drain: Some(entrance.drain.unwrap_or(Drain {
             wait: Duration::MAX,
             kill: None,
         })),
@@ -155,18 +162,18 @@ pub fn run(source: Source, voice: Voice) -> Result<(), Error> {
     // may not be blocked: it would stay so.
     let mask = start.inherited.with(&NEWS);
     start.serve(|stop| async move {
-        let house = &plan.house;
-        let as_ipv6 = house.reading.as_ipv6;
+        let entrance = &plan.entrance;
+        let as_ipv6 = entrance.reading.as_ipv6;
         let anywhere = SocketAddr::from(([0, 0, 0, 0], 0));
         let mut gate = Gate::new(
-            house.gate.clone(),
-            house.sources.clone(),
-            house.lookups.clone(),
+            entrance.gate.clone(),
+            entrance.sources.clone(),
+            entrance.lookups.clone(),
             as_ipv6,
             resolver.clone(),
             anywhere,
         );
-        if house.gate.rules.is_some() {
+        if entrance.gate.rules.is_some() {
             // A rule may limit them: RELAYMAX.
             gate.count_sources();
         }
@@ -174,7 +181,7 @@ pub fn run(source: Source, voice: Voice) -> Result<(), Error> {
             service: Service::new(voice, terms, room),
             gate,
             resolver,
-            carriers: Carriers::start(house.threads, log)?,
+            carriers: Carriers::start(plan.threads, log)?,
             log,
             refusals: log::Log::new(voice, as_ipv6),
             sessions: Cell::new(0),
@@ -189,6 +196,7 @@ pub fn run(source: Source, voice: Voice) -> Result<(), Error> {
             listeners: Vec::new(),
             waiting,
             pidfile: plan.daemon.pidfile.clone(),
+            given: plan.daemon.given.clone(),
             checking: check::start(&relay, plan.check),
             relay,
         };
@@ -233,9 +241,23 @@ struct Wanted {
     manner: Manner,
     entry: Entry,
     retry: Option<Duration>,
+    /// `file:line`, where a configuration file has it.
+    source: Option<Vec<u8>>,
 }
 
 impl Wanted {
+    /// Binds it by `bind`.
+    ///
+    /// # Errors
+    /// As those of `bind`, with its place in a file.
+    fn bound(
+        &self,
+        bind: impl FnOnce(&Place, &Manner) -> Result<Listener, Error>,
+    ) -> Result<Listener, Error> {
+        let bound = bind(&self.place, &self.manner);
+        bound.map_err(|error| placed(self.source.as_deref(), error))
+    }
+
     /// It cannot be had now: when to try again, if ever.
     fn waits(self) -> Option<(Instant, Self)> {
         Some((Instant::now() + self.retry?, self))
@@ -245,12 +267,13 @@ impl Wanted {
 async fn places(plan: &Plan, resolver: &Resolver) -> Result<Vec<Wanted>, Error> {
     let mut places = Vec::new();
     for spot in &plan.spots {
-        for place in spot.places(&plan.house.reading, resolver).await? {
+        for place in spot.places(&plan.entrance.reading, resolver).await? {
             places.push(Wanted {
                 place,
                 manner: spot.manner.clone(),
                 entry: spot.entry,
                 retry: spot.retry,
+                source: spot.source.clone(),
             });
         }
     }
@@ -277,6 +300,8 @@ struct Server {
     waiting: Vec<(Instant, Wanted)>,
     /// What goes when it ends.
     pidfile: Option<Vec<u8>>,
+    /// Which listener is of who started it; then SIGHUP ends it, too.
+    given: Option<Place>,
     checking: Checking,
 }
 
@@ -284,6 +309,8 @@ impl Server {
     fn open(&mut self, place: Place, listener: Listener) -> Result<(), Error> {
         let relay = Rc::clone(&self.relay);
         let copy = listener.copy().during("start")?;
+        // As elsewhere, a socket that does not take an option goes without it.
+        let _ = socket::urgent_in_line(&copy);
         let by = Rc::new(place.clone());
         let serve = Rc::new(move |arrival| serve(Rc::clone(&relay), Rc::clone(&by), arrival));
         let open = self.relay.service.listen(listener, serve)?;
@@ -304,9 +331,14 @@ impl Server {
             tokio::select! {
                 error = &mut keys => return Err(error),
                 drain = self.relay.service.told(&stop) => break drain,
-                signals = news.next() => for signal in signals {
-                    self.hear(signal).await;
-                },
+                signals = news.next() => {
+                    if self.given.is_some() && signals.contains(&Signal::SIGHUP) {
+                        break self.relay.service.begin_to_end();
+                    }
+                    for signal in signals {
+                        self.hear(signal).await;
+                    }
+                }
                 () = sleep_until(self.next_try()), if !self.waiting.is_empty() => self.try_again()?,
                 () = self.relay.retire.notified() => if let Retired::Old = self.retire() {
                     // The signals of a process that is no more are not ours.
@@ -353,6 +385,7 @@ impl Server {
 
     /// Reads everything again, and puts it in force: as a whole, or not at all.
     async fn reload(&mut self) -> Result<(), Error> {
+        let voice = self.relay.log.0;
         let plan = self.source.plan()?;
         plan.goes_on_with(self.relay.inward.as_deref())?;
         let old = Rc::clone(&self.relay.current.borrow());
@@ -370,7 +403,7 @@ impl Server {
             if self.listeners.iter().any(|(old, ..)| *old == wanted.place) {
                 continue;
             }
-            match Listener::bind(&wanted.place, &wanted.manner, self.relay.log.0) {
+            match wanted.bound(|place, manner| Listener::bind(place, manner, voice)) {
                 Ok(listener) => bound.push((wanted.place, listener)),
                 Err(_) if wanted.retry.is_some() => waiting.extend(wanted.waits()),
                 Err(error) => return Err(error),
@@ -389,7 +422,7 @@ impl Server {
         }
         self.relay
             .service
-            .hold_to(plan.house.listening.limit, plan.terms.overload);
+            .hold_to(plan.entrance.listening.limit, plan.terms.overload);
         let current = current(&plan, remotes, entries, outward);
         self.relay.current.replace(Rc::new(current));
         self.checking = check::start(&self.relay, plan.check);
@@ -419,6 +452,20 @@ impl Server {
     /// Has a new process take over what is to come. A plan that is wrong by now keeps the old one.
     fn retire(&self) -> Retired {
         self.relay.carried.set(0);
+        // What was descriptor 0 at the start of this process is that at the start of the new one.
+        let is_given = |place: &Place| self.given.as_ref() == Some(place);
+        let given = self.listeners.iter().find(|(place, ..)| is_given(place));
+        if let Some((_, copy, _)) = given {
+            let _ = fd::copy_to(copy.as_fd(), 0);
+        }
+        let retired = self.replace();
+        if given.is_some() {
+            fd::occupy(0);
+        }
+        retired
+    }
+
+    fn replace(&self) -> Retired {
         if let Err(error) = self.source.plan() {
             let text = [b"warning: not retiring: ", error.text()].concat();
             self.relay.log.say(&text);

@@ -122,6 +122,8 @@ pub fn keep_alive_by(socket: impl AsFd, keepalive: &Keepalive) -> io::Result<()>
 pub fn set_class(socket: impl AsFd, address: IpAddr, class: u8) -> io::Result<()> {
     if address.is_ipv6() {
         setsockopt(&socket, sockopt::Ipv6TClass, &class.into())?;
+        // For IPv4 connections to it.
+        let _ = setsockopt(&socket, sockopt::Ipv4Tos, &class.into());
     } else {
         setsockopt(&socket, sockopt::Ipv4Tos, &class.into())?;
     }
@@ -265,6 +267,12 @@ pub fn connected(socket: impl AsFd) -> io::Result<()> {
         0 => Ok(()),
         error => Err(io::Error::from_raw_os_error(error)),
     }
+}
+
+/// Has urgent bytes of TCP stand in the stream like all others, where they came; connections inherit that from a listener.
+/// SO_OOBINLINE, socket(7); RFC 6093 section 6.
+pub fn urgent_in_line(socket: impl AsFd) -> io::Result<()> {
+    Ok(setsockopt(&socket, sockopt::OobInline, &true)?)
 }
 
 /// Sends small writes at once. TCP_NODELAY, tcp(7).

@@ -22,7 +22,7 @@ use crate::service::{
 use crate::sys::signal::Mask;
 
 /// Where to listen, for whom, and who may come in.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Entrance {
     /// Where to listen: an address, a name, `0`, `::` or `:0`.
     pub host: Vec<u8>,
@@ -59,8 +59,31 @@ impl Entrance {
         voice: &mut Voice,
         own: &mut dyn Group,
     ) -> Result<(), Error> {
+        self.take_options(arguments, voice, own, true)
+    }
+
+    /// As [`Self::take`], for a server that answers nobody who asks how it is, and whose log is text.
+    ///
+    /// # Errors
+    /// Usage, 100: an option is wrong, or an operand is missing or wrong.
+    pub fn take_quietly(
+        &mut self,
+        arguments: &mut Arguments,
+        voice: &mut Voice,
+        own: &mut dyn Group,
+    ) -> Result<(), Error> {
+        self.take_options(arguments, voice, own, false)
+    }
+
+    fn take_options(
+        &mut self,
+        arguments: &mut Arguments,
+        voice: &mut Voice,
+        own: &mut dyn Group,
+        answers: bool,
+    ) -> Result<(), Error> {
         let (mut verbosity, mut format) = (voice.verbosity, voice.format);
-        arguments.options(&mut [
+        let mut common: [&mut dyn Group; 6] = [
             &mut group(&[Reading::OPTIONS], &mut self.reading),
             &mut group(&[Listening::OPTIONS], &mut self.listening),
             &mut group(&[Account::OPTIONS], &mut self.account),
@@ -70,12 +93,26 @@ impl Entrance {
                 &[Lookups::PARANOID, Lookups::OPTIONS, IDENT_TIMEOUT],
                 &mut self.lookups,
             ),
-            own,
-            &mut group(&[Drain::OPTIONS], &mut self.drain),
-            &mut group(&[Control::OPTIONS], &mut self.control),
-            &mut group(&[Verbosity::OPTIONS], &mut verbosity),
-            &mut group(&[Format::OPTIONS], &mut format),
-        ])?;
+        ];
+        let drain = &mut group(&[Drain::OPTIONS], &mut self.drain);
+        let control = &mut group(&[Control::OPTIONS], &mut self.control);
+        if answers {
+            arguments.options(&mut [
+                &mut common,
+                own,
+                drain,
+                control,
+                &mut group(&[Verbosity::OPTIONS], &mut verbosity),
+                &mut group(&[Format::OPTIONS], &mut format),
+            ])?;
+        } else {
+            arguments.options(&mut [
+                &mut common,
+                own,
+                drain,
+                &mut group(&[Verbosity::OPTIONS], &mut verbosity),
+            ])?;
+        }
         (voice.verbosity, voice.format) = (verbosity, format);
         self.host = arguments.operand().ok_or_else(Error::usage)?;
         self.port = port::port(&arguments.operand().ok_or_else(Error::usage)?)?;

@@ -124,7 +124,7 @@ impl Reading {
     ///
     /// # Errors
     /// As those of `addresses`.
-    pub(super) fn spelled(
+    pub(crate) fn spelled(
         &self,
         operand: &[u8],
         shown: &[u8],

@@ -1,8 +1,11 @@
 //! The directives of the section that relays.
 
-use super::parser::Parser;
+use super::parser::{Parser, value_of};
 use super::{Certificate, Mistake, Relaying, Remote};
 use crate::dns::literal;
+
+/// The largest share of a remote.
+const WEIGHT_MAX: u32 = 65535;
 
 impl Parser<'_> {
     /// The directives of the section that relays, up to the brace that ends it.
@@ -88,7 +91,12 @@ impl Parser<'_> {
                 b"protocol" => remote.is_sctp = self.protocol()?,
                 b"weight" => {
                     self.next()?;
-                    remote.weight = self.number_after_equal()?.clamp(1, 65535);
+                    self.expect(b"=")?;
+                    if value_of(&self.text).is_some_and(|weight| weight > WEIGHT_MAX) {
+                        let weight = String::from_utf8_lossy(&self.text).into_owned();
+                        self.remark(format!("weight {weight} is {WEIGHT_MAX}").as_bytes());
+                    }
+                    remote.weight = self.number()?.clamp(1, WEIGHT_MAX);
                 }
                 _ => return Err(self.expected(&["address", "port", "protocol", "weight", "}"])),
             }

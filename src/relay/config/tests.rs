@@ -503,6 +503,13 @@ fn larger_dscp_is_cut_as_the_kernel_does() {
 }
 
 #[test]
+fn larger_weight_is_cut_and_noted() {
+    let config = both("", "remote = { address = h port = 1\nweight = 64k }").unwrap();
+    assert_eq!(config.relay.remotes[0].weight, 65535);
+    assert_eq!(config.notes, [b"f:3: weight 64k is 65535"]);
+}
+
+#[test]
 fn directives_outside_the_sections_are_noted_once() {
     let config = of(
         "cleanup interval = 5 gcore = /x debug-cmd = y\nalias a { background = { } }\nalias = b { }\nid = spawnd { } id = tcprelay { }",
