@@ -13,10 +13,19 @@ mod balance;
 mod bytes;
 #[path = "relay/crowd.rs"]
 mod crowd;
+#[path = "relay/directives.rs"]
+mod directives;
 #[path = "relay/files.rs"]
 mod files;
+#[path = "relay/log.rs"]
+mod log;
+#[path = "relay/names.rs"]
+mod names;
 #[path = "relay/others.rs"]
 mod others;
+#[allow(dead_code, reason = "of what is there, one function is used")]
+#[path = "support/pidfd.rs"]
+mod pidfd;
 #[path = "relay/rules.rs"]
 mod rules;
 #[path = "relay/signals.rs"]
@@ -29,3 +38,8 @@ mod streams;
 mod temp;
 #[path = "relay/world.rs"]
 mod world;
+
+/// No wait is longer.
+fn deadline() -> std::time::Duration {
+    world::PATIENCE
+}

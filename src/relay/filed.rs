@@ -293,6 +293,7 @@ fn spot(listen: &Listen, master: &config::Master) -> Result<Spot, Mistake> {
                 idle: own.idle.or(all.idle),
                 interval: own.interval.or(all.interval),
             }),
+            urgent_in_line: true,
             dscp: listen.dscp,
             device: listen.device.clone(),
             mode: listen.mode,

@@ -104,6 +104,7 @@ impl Line {
             manner: Manner {
                 backlog: listening.backlog,
                 keepalive: Some(Keepalive::default()),
+                urgent_in_line: true,
                 ..Manner::default()
             },
             entry,

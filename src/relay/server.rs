@@ -111,7 +111,7 @@ pub fn run(source: Source, voice: Voice) -> Result<(), Error> {
     let room = Room::new(appetite, move || memory.forget())?;
     let mut listeners = Vec::new();
     let mut waiting = Vec::new();
-    let mut failed = None;
+    let mut failures = Vec::new();
     let entries = entries(&places);
     let all: Vec<Place> = places.iter().map(|wanted| wanted.place.clone()).collect();
     let mut handed = given.listeners(&all)?.into_iter().flatten();
@@ -127,15 +127,19 @@ pub fn run(source: Source, voice: Voice) -> Result<(), Error> {
         match bound {
             Ok(listener) => listeners.push((wanted.place, listener)),
             Err(error) if plan.daemon.bears_failures => {
-                voice.warn(&[b"warning: ", error.text()]);
-                failed = Some(error);
+                failures.push(error);
                 waiting.extend(wanted.waits());
             }
             Err(error) => return Err(error),
         }
     }
     drop(inherited);
-    if let (true, true, Some(error)) = (listeners.is_empty(), waiting.is_empty(), failed) {
+    let is_in_vain = listeners.is_empty() && waiting.is_empty();
+    let fatal = is_in_vain.then(|| failures.pop()).flatten();
+    for error in &failures {
+        voice.warn(&[b"warning: ", error.text()]);
+    }
+    if let Some(error) = fatal {
         return Err(error);
     }
     if is_continued {
@@ -309,7 +313,7 @@ impl Server {
     fn open(&mut self, place: Place, listener: Listener) -> Result<(), Error> {
         let relay = Rc::clone(&self.relay);
         let copy = listener.copy().during("start")?;
-        // As elsewhere, a socket that does not take an option goes without it.
+        // Ours is so from the beginning; one that was handed over is from here on.
         let _ = socket::urgent_in_line(&copy);
         let by = Rc::new(place.clone());
         let serve = Rc::new(move |arrival| serve(Rc::clone(&relay), Rc::clone(&by), arrival));

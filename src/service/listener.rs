@@ -60,6 +60,8 @@ pub(crate) struct Manner {
     pub(crate) is_sctp: bool,
     /// Have the kernel find out when a peer is gone, and how.
     pub(crate) keepalive: Option<Keepalive>,
+    /// Urgent bytes of TCP stand in the stream like all others.
+    pub(crate) urgent_in_line: bool,
     /// The class of service of what is sent, from 0 to 63.
     pub(crate) dscp: Option<u8>,
     /// Only from this network device.
@@ -111,6 +113,9 @@ impl Listener {
         }
         if let Some(keepalive) = &manner.keepalive {
             socket::keep_alive_by(&socket, keepalive).during("set keepalive")?;
+        }
+        if manner.urgent_in_line {
+            socket::urgent_in_line(&socket).during("take urgent bytes in line")?;
         }
         if let Some(dscp) = manner.dscp {
             socket::set_class(&socket, address.ip(), dscp << 2).during("set DSCP")?;

@@ -34,7 +34,8 @@ const ROWS: &[Row] = &[
         ],
     )
     .spanning(&[1, 3]),
-    row("getsockopt", "", &["ENOBUFS"]),
+    // Asked whether it is connected already: then that is waited for.
+    row("getpeername", "", &["ENOTCONN", "ENOBUFS"]),
     row("setsockopt", "", &["ENOMEM", "ENOPROTOOPT"]),
     row("getsockname", "", &["ENOBUFS"]),
     row("epoll_ctl", "", &["ENOMEM", "ENOSPC"]),

@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::net::{TcpListener, TcpStream};
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
@@ -10,7 +11,7 @@ use crate::world::{Relay, Remote, until};
 const POLICIES: [&str; 5] = ["least", "order", "rr", "hash", "first"];
 
 /// The name of the remote that a new client gets, and its connection.
-fn arrive(relay: &Relay) -> (String, TcpStream) {
+pub(crate) fn arrive(relay: &Relay) -> (String, TcpStream) {
     let mut stream = relay.connect();
     let mut name = [0];
     let read = stream.read_exact(&mut name);
@@ -30,17 +31,45 @@ fn weights_hold_for_parallel_sessions() {
     }
 }
 
-#[test]
-fn weights_hold_for_serial_sessions() {
-    let (a, b) = (Remote::new("A"), Remote::new("B"));
-    let second = format!("{}/weight=3", b.operand());
-    let relay = Relay::start(&[], &[&a.operand(), &second]);
+/// Sessions of which each ends before the next begins.
+fn serially(relay: &Relay, count: usize) -> String {
     let mut names = String::new();
-    for count in 1..=8 {
+    for count in 1..=count {
         names += &String::from_utf8_lossy(&relay.ask(b""));
         relay.wait_for("tcprelay: end ", count);
     }
-    assert_eq!(names, "ABBBABBB");
+    names
+}
+
+#[test]
+fn sessions_go_where_the_policy_says() {
+    let (a, b) = (Remote::new("A"), Remote::new("B"));
+    let second = format!("{}/weight=3", b.operand());
+    for (policy, parallel, serial) in [
+        ("least", "ABBBABBB", "ABBBABBB"),
+        ("order", "ABBBABBB", "AAAAAAAA"),
+        ("rr", "ABBBABBB", "ABBBABBB"),
+        ("hash", "", ""),
+        ("first", "AAAAAAAA", "AAAAAAAA"),
+    ] {
+        let option = format!("--balance={policy}");
+        let remotes = [&a.operand()[..], &second];
+        let of_serial = serially(&Relay::start(&[&option], &remotes), 8);
+        let relay = Relay::start(&[&option], &remotes);
+        let sessions: Vec<_> = (0..8).map(|_| arrive(&relay)).collect();
+        let of_parallel: String = sessions.iter().map(|(name, _)| name.as_str()).collect();
+        if policy == "hash" {
+            // One source, and so one remote, whatever else there is.
+            assert!(of_parallel == "AAAAAAAA" || of_parallel == "BBBBBBBB");
+            assert_eq!(of_parallel, of_serial);
+        } else {
+            assert_eq!(
+                (&of_parallel[..], &of_serial[..]),
+                (parallel, serial),
+                "{policy}"
+            );
+        }
+    }
 }
 
 #[test]
@@ -110,9 +139,7 @@ fn remote_that_answers_no_syn_costs_its_time_and_no_more() {
     nix::sys::socket::listen(&silent, none).expect("it listens");
     let address = silent.local_addr().expect("it is bound");
     let _filling: Vec<_> = (0..4)
-        .map_while(|_| {
-            TcpStream::connect_timeout(&address, std::time::Duration::from_millis(300)).ok()
-        })
+        .map_while(|_| TcpStream::connect_timeout(&address, Duration::from_millis(300)).ok())
         .collect();
     // All policies at once: each waits for its second.
     let live = Remote::new("L");
@@ -146,29 +173,30 @@ fn remote_that_answers_no_syn_costs_its_time_and_no_more() {
 }
 
 #[test]
-fn remote_that_accepts_and_closes_is_alive() {
-    const SESSIONS: usize = 3;
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = listener.local_addr().expect("it is bound").to_string();
-    let thread = std::thread::spawn(move || {
-        for _ in 0..SESSIONS * POLICIES.len() {
-            drop(listener.accept().expect("a connection"));
-        }
-    });
+fn remote_that_accepts_and_closes_is_alive_and_gets_its_share() {
+    let (hasty, a) = (Remote::hasty(), Remote::new("A"));
     for policy in POLICIES {
         let option = format!("--balance={policy}");
-        let relay = Relay::start(&[&option], &[&address]);
-        for count in 1..=SESSIONS {
-            assert_eq!(relay.ask(b""), b"");
+        let relay = Relay::start(&[&option], &[&hasty.operand(), &a.operand()]);
+        let mut names = String::new();
+        for count in 1..=6 {
+            let answer = relay.ask(b"");
+            names += if answer.is_empty() { "-" } else { "A" };
             relay.wait_for("tcprelay: end ", count);
         }
-        assert_eq!(relay.said("dead"), 0, "{}", relay.log());
+        match policy {
+            "least" | "rr" => assert_eq!(names, "-A-A-A", "{policy}"),
+            "hash" => assert!(names == "------" || names == "AAAAAA", "{names}"),
+            _ => assert_eq!(names, "------", "{policy}"),
+        }
+        for word in ["dead", "retry", "fail"] {
+            assert_eq!(relay.said(word), 0, "{policy}: {}", relay.log());
+        }
     }
-    thread.join().expect("all came");
 }
 
 #[test]
-fn dead_remote_comes_back() {
+fn remote_that_comes_back_gets_what_the_policy_gives_it() {
     for policy in POLICIES {
         let (mut a, b) = (Remote::absent("A"), Remote::new("B"));
         let option = format!("--balance={policy}");
@@ -178,14 +206,41 @@ fn dead_remote_comes_back() {
             (policy == "hash" || relay.said("tcprelay: dead ") == 1).then_some(())
         });
         a.come_back();
-        // Who is hashed to B stays there.
-        if policy != "hash" {
-            until("A has a session", || {
-                (arrive(&relay).0 == "A").then_some(())
-            });
-            assert_eq!(relay.said("tcprelay: alive "), 1);
+        // Who is hashed to B stays there, and others go back to A.
+        if relay.said("tcprelay: dead ") == 0 {
+            assert_eq!(arrive(&relay).0, "B", "{policy}");
+            continue;
+        }
+        until("A has a session", || {
+            (arrive(&relay).0 == "A").then_some(())
+        });
+        assert_eq!(relay.said("tcprelay: alive "), 1);
+        // Its slow return is over when these have gone.
+        std::thread::sleep(Duration::from_millis(100));
+        until("all have ended", || {
+            (relay.said("tcprelay: end ") == relay.said("tcprelay: open ")).then_some(())
+        });
+        let sessions: Vec<_> = (0..6).map(|_| arrive(&relay)).collect();
+        let names: String = sessions.iter().map(|(name, _)| name.as_str()).collect();
+        match policy {
+            "first" | "hash" => assert_eq!(names, "AAAAAA"),
+            "order" => assert_eq!(names, "ABABAB"),
+            // In which order depends on who had the fewest before.
+            _ => assert_eq!(names.matches('A').count(), 3, "{policy}: {names}"),
         }
     }
+}
+
+#[test]
+fn dead_marks_are_forgotten_after_so_many_choices() {
+    let (mut a, b) = (Remote::absent("A"), Remote::new("B"));
+    let options = ["--balance=first", "--rebalance=3", "--revive=1000"];
+    let relay = Relay::start(&options, &[&a.operand(), &b.operand()]);
+    // Two choices: A, which is dead, and B.
+    assert_eq!(arrive(&relay).0, "B");
+    a.come_back();
+    let names = [arrive(&relay).0, arrive(&relay).0, arrive(&relay).0];
+    assert_eq!(names, ["B", "A", "A"]);
 }
 
 #[test]

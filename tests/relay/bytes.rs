@@ -1,14 +1,14 @@
 //! What sessions carry.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
 
 use nix::sys::signal::Signal;
 use nix::sys::socket::{MsgFlags, send};
 
 use crate::streams::{drink, pour, reset};
-use crate::world::{PATIENCE, Relay, Remote, size, until};
+use crate::world::{PATIENCE, Relay, Remote, program, size, until};
 
 #[test]
 fn late_answer_of_10_mb_follows_a_half_close() {
@@ -150,25 +150,72 @@ fn unix_sockets_are_remotes_too() {
     thread.join().expect("all went well");
 }
 
+/// Sends a stream with two urgent bytes in it, all of it there before any of it is read, and what follows later.
+fn send_with_urgent_bytes(sender: &mut TcpStream, relay: &Relay, length: usize) -> Vec<u8> {
+    sender.set_write_timeout(Some(PATIENCE)).expect("a limit");
+    relay.signal(Signal::SIGSTOP);
+    let start = vec![b'x'; length];
+    sender.write_all(&start).expect("it fits");
+    for (bytes, flags) in [
+        (&b"!"[..], MsgFlags::MSG_OOB),
+        (b"y", MsgFlags::empty()),
+        (b"?", MsgFlags::MSG_OOB),
+        (b"z", MsgFlags::empty()),
+    ] {
+        send(sender.as_raw_fd(), bytes, flags).expect("it fits");
+    }
+    relay.signal(Signal::SIGCONT);
+    sender.write_all(&start).expect("it is taken");
+    [&start[..], b"!y?z", &start].concat()
+}
+
 #[test]
-fn bytes_after_an_urgent_one_do_not_wait_for_more() {
-    let a = Remote::new("A");
-    let relay = Relay::start(&["--threads=1"], &[&a.operand()]);
+fn urgent_bytes_keep_their_place_and_stop_nothing() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("it is bound").to_string();
+    let relay = Relay::start(&["--threads=1"], &[&address]);
     // As much as one read takes, and as much as makes it a splice.
     for length in [2, 40_000] {
         let mut client = relay.connect();
-        client.set_write_timeout(Some(PATIENCE)).expect("a limit");
-        client.read_exact(&mut [0]).expect("a remote has it");
-        // All of it is there before any of it is read.
-        relay.signal(Signal::SIGSTOP);
-        client.write_all(&vec![b'x'; length]).expect("it fits");
-        for (bytes, flags) in [(b"!", MsgFlags::MSG_OOB), (b"e", MsgFlags::empty())] {
-            send(client.as_raw_fd(), bytes, flags).expect("it fits");
+        let (mut remote, _) = listener.accept().expect("a connection");
+        remote.set_read_timeout(Some(PATIENCE)).expect("a limit");
+        // A telnet server needs the IAC DM of a client, and the client that of the server.
+        for is_back in [false, true] {
+            let (from, to) = if is_back {
+                (&mut remote, &mut client)
+            } else {
+                (&mut client, &mut remote)
+            };
+            let sent = send_with_urgent_bytes(from, &relay, length);
+            let mut received = vec![0; sent.len()];
+            let read = to.read_exact(&mut received);
+            assert!(read.is_ok(), "{length} {is_back}: {read:?}");
+            assert!(received == sent, "{length} {is_back}");
         }
-        relay.signal(Signal::SIGCONT);
-        let mut answer = vec![0; length + 1];
-        let read = client.read_exact(&mut answer);
-        assert!(read.is_ok(), "{length}: {read:?}");
-        assert!(answer.ends_with(b"xe"), "{length}");
     }
+}
+
+/// The relay of those who have a server and a client: `tcpserver host port tcpclient host port tcpio`.
+#[test]
+fn tcpio_carries_all_bytes_and_each_end() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("it is bound").port();
+    let remote = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a connection");
+        assert_eq!(drink(&mut stream, 3).expect("no error"), 300_000);
+        // Its client has ended and waits.
+        pour(&mut stream, 4, 1 << 20).expect("it is taken");
+    });
+    let mut command = std::process::Command::new(program("tcpserver"));
+    command.args(["-1vRHl0", "127.0.0.1", "0"]);
+    command.arg(program("tcpclient"));
+    command.args(["-RHl0", "127.0.0.1", &port.to_string()]);
+    command.arg(program("tcpio"));
+    let server = Relay::run(crate::temp::TempDir::new(), command);
+    let mut client = server.connect();
+    pour(&mut client, 3, 300_000).expect("it is taken");
+    client.shutdown(Shutdown::Write).expect("it is open");
+    assert_eq!(drink(&mut client, 4).expect("no error"), 1 << 20);
+    remote.join().expect("all went well");
+    server.wait_for(" status 0\n", 1);
 }

@@ -6,11 +6,12 @@ use std::process::{Command, Output};
 
 use nix::sys::signal::Signal;
 
+use crate::names::Names;
 use crate::temp::TempDir;
-use crate::world::{PATIENCE, Remote, program, until};
+use crate::world::{Remote, program, until};
 
 /// A port that is free now.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     listener.local_addr().expect("it is bound").port()
 }
@@ -30,15 +31,15 @@ fn said(output: &Output) -> String {
 }
 
 /// One that is started by its first line, and ended by TERM.
-struct Running {
-    child: std::process::Child,
-    folder: TempDir,
-    port: u16,
+pub(crate) struct Running {
+    pub(crate) child: std::process::Child,
+    pub(crate) folder: TempDir,
+    pub(crate) port: u16,
 }
 
 impl Running {
     /// `text` with `PORT` for a free port, run under the name of spawnd.
-    fn start(text: &str) -> Self {
+    pub(crate) fn start(text: &str) -> Self {
         let (folder, port) = (TempDir::new(), free_port());
         let file = folder.path().join("relay.conf");
         let first = format!("#!{}\n", program("spawnd").display());
@@ -58,18 +59,18 @@ impl Running {
         }
     }
 
-    fn ask(&self, bytes: &[u8]) -> Vec<u8> {
+    pub(crate) fn ask(&self, bytes: &[u8]) -> Vec<u8> {
         let stream = until("it listens", || {
             std::net::TcpStream::connect(("127.0.0.1", self.port)).ok()
         });
         crate::world::talk(stream, bytes).unwrap_or_default()
     }
 
-    fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).expect("a file")
     }
 
-    fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         let pid = nix::unistd::Pid::from_raw(i32::try_from(self.child.id()).expect("a pid"));
         nix::sys::signal::kill(pid, signal).expect("it runs");
     }
@@ -146,7 +147,7 @@ fn listener_that_cannot_be_had_is_tried_again() {
     until("it says so", || {
         running
             .log()
-            .contains("warning: unable to bind: address already used")
+            .contains("relay.conf:2: unable to bind: address already used")
             .then_some(())
     });
     drop(busy);
@@ -236,35 +237,31 @@ fn check_says_where_a_file_is_wrong_and_what_has_no_effect() {
 }
 
 #[test]
-fn remote_of_a_file_that_has_no_address_is_told_with_its_place() {
-    // Port 53 needs privileges, as everywhere.
-    let Ok(socket) = std::net::UdpSocket::bind("127.53.15.1:53") else {
+fn name_in_a_file_that_has_no_address_is_told_with_its_place() {
+    let Some(_names) = Names::serve("127.53.15.1") else {
         return;
     };
-    socket.set_read_timeout(Some(PATIENCE)).expect("a limit");
-    let folder = TempDir::new();
-    let text = "id = spawnd { listen { port = 1 } }\nid = tcprelay {\n remote = { address = nobody.invalid port = 1 } }\n";
-    std::fs::write(folder.path().join("relay.conf"), text).expect("a folder of our own");
-    let mut command = Command::new(program("tcprelay"));
-    command
-        .args(["-P", "relay.conf"])
-        .current_dir(folder.path());
-    command.env("DNSCACHEIP", "127.53.15.1");
-    command.stderr(std::process::Stdio::piped());
-    let child = command.spawn().expect("it runs");
-    // For addresses of both kinds.
-    for _ in 0..2 {
-        let mut packet = [0; 512];
-        let (length, from) = socket.recv_from(&mut packet).expect("it asks");
-        // NXDOMAIN. RFC 1035 section 4.1.1
-        packet[2..4].copy_from_slice(&[0x81, 0x83]);
-        let sent = socket.send_to(&packet[..length], from);
-        sent.expect("it waits for the answer");
+    for (text, line) in [
+        (
+            "id = spawnd { listen { port = 1 } }\nid = tcprelay {\n remote = { address = nobody.invalid port = 1 } }\n",
+            "relay.conf:3: no IP address for nobody.invalid\n",
+        ),
+        (
+            "id = spawnd {\n listen { address = nobody.invalid port = 1 } }\nid = tcprelay { remote = { address = 127.0.0.1 port = 1 } }\n",
+            "relay.conf:2: no IP address for nobody.invalid\n",
+        ),
+    ] {
+        let folder = TempDir::new();
+        std::fs::write(folder.path().join("relay.conf"), text).expect("a folder of our own");
+        let mut command = Command::new(program("tcprelay"));
+        command
+            .args(["-P", "relay.conf"])
+            .current_dir(folder.path());
+        command.env("DNSCACHEIP", "127.53.15.1");
+        let output = command.output().expect("it runs");
+        assert_eq!(output.status.code(), Some(78));
+        assert!(said(&output).ends_with(line), "{}", said(&output));
     }
-    let output = child.wait_with_output().expect("it ends");
-    assert_eq!(output.status.code(), Some(78));
-    let line = "relay.conf:3: no IP address for nobody.invalid\n";
-    assert!(said(&output).ends_with(line), "{}", said(&output));
 }
 
 #[test]
@@ -309,8 +306,15 @@ fn port_that_is_taken_is_an_end_with_111_in_both_forms() {
         command.args(words).current_dir(folder.path());
         let output = command.output().expect("it runs");
         assert_eq!(output.status.code(), Some(111), "{words:?}");
-        let line = "tcprelay: fatal: unable to bind: address already used\n";
-        assert!(said(&output).ends_with(line), "{}", said(&output));
+        let said = said(&output);
+        assert!(said.starts_with("tcprelay: fatal: "), "{said}");
+        assert!(
+            said.ends_with("unable to bind: address already used\n"),
+            "{said}"
+        );
+        let has_place = said.contains("/relay.conf:1: ");
+        assert_eq!(has_place, words.len() == 1, "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
     }
 }
 
@@ -328,7 +332,8 @@ fn sctp_works_or_is_refused_with_one_line() {
     assert_eq!(status.code(), Some(111));
     let log = running.log();
     assert_eq!(
-        log.matches("fatal: unable to create socket: ").count(),
+        log.matches("relay.conf:2: unable to create socket: ")
+            .count(),
         1,
         "{log}"
     );
