@@ -86,11 +86,9 @@ fn trial(world: &World, remote: &str, fault: Option<&Fault>) -> Trial {
     };
     let span = fault.map_or(0, |fault| fault.span);
     let lost = match come(port, span) {
-        Ok(lost) => lost,
+        Ok(Some(lost)) => lost,
         // The port may have been told by one that could not go on.
-        Err(_) if crate::service::has_ended(process.pid()) => {
-            return refused_to_start(world, process);
-        }
+        Ok(None) => return refused_to_start(world, process),
         Err(why) => panic!("{why}:\n{}", crate::service::log_of(&process)),
     };
     process.signal(Signal::SIGTERM);
@@ -134,16 +132,17 @@ fn refused_to_start(world: &World, process: Process) -> Trial {
 }
 
 /// Some clients, each of which gets all or sees that it does not: how many did not, of whom there may be as many as there are
-/// faults. The last one is served.
-fn come(port: u16, span: usize) -> Result<usize, String> {
+/// faults; `None` when nobody listens. The last one is served.
+fn come(port: u16, span: usize) -> Result<Option<usize>, String> {
     /// More than the buffers of a relay: it is spliced.
     const REQUEST_BYTES: usize = 100_000;
     const CLIENTS: usize = 4;
     let mut lost = 0;
     for number in 0.. {
         let here = Ipv4Addr::LOCALHOST;
-        let stream = net::connect_from(here, here, port, |_| false);
-        let stream = stream.map_err(|error| format!("it does not listen: {error}"))?;
+        let Ok(stream) = net::connect_from(here, here, port, |_| false) else {
+            return Ok(None);
+        };
         let is_served = ask(stream, &vec![b'x'; REQUEST_BYTES])?;
         lost += usize::from(!is_served);
         if lost > span {
@@ -153,7 +152,7 @@ fn come(port: u16, span: usize) -> Result<usize, String> {
             break;
         }
     }
-    Ok(lost)
+    Ok(Some(lost))
 }
 
 /// True when all of `request` came back.
