@@ -109,7 +109,12 @@ impl Calls {
         let mut text = String::new();
         eventually("the trace is complete", || {
             text = lossy(&fs::read(path).unwrap_or_default());
-            text.ends_with('\n') && text.lines().map(call_of).last().is_some_and(is_the_end)
+            text.ends_with('\n')
+                && text
+                    .lines()
+                    .map(call_of)
+                    .next_back()
+                    .is_some_and(is_the_end)
         });
         Self(text.lines().map(|line| call_of(line).to_owned()).collect())
     }
