@@ -20,12 +20,17 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use nix::unistd::{getegid, geteuid, sethostname};
 
+use super::programs;
 use super::temp::TempDir;
 use super::trials::Verdict;
 use super::wait;
 
 /// The original needs 59 seconds to give up a name server.
 const DEADLINE_SECONDS: &str = "120";
+
+/// Services that tests call by their names. RFC 6335
+const SERVICES: &str =
+    "tcpmux 1/tcp\ndaytime 13/tcp\nsmtp 25/tcp\ntime 37/tcp\nfinger 79/tcp\nhttp 80/tcp\n";
 
 /// What programs need of the real `/etc`.
 const KEPT: [&str; 7] = [
@@ -82,6 +87,7 @@ impl Part {
 /// To be called first, while there is only one thread: gives the tests time, descriptors and, where they do not run as
 /// root, the right to make namespaces.
 pub(crate) fn prepare() -> Part {
+    programs::this_test();
     if std::env::var_os("UCSPI_DEADLINE").is_none() {
         let error = this_program()
             .env("UCSPI_DEADLINE", DEADLINE_SECONDS)
@@ -111,8 +117,7 @@ pub(crate) fn prepare() -> Part {
 
 /// This test program, with the same arguments.
 fn this_program() -> Command {
-    let program = std::env::current_exe().expect("a test binary knows its own path");
-    let mut command = Command::new(program);
+    let mut command = Command::new(programs::this_test());
     command.args(std::env::args_os().skip(1));
     command
 }
@@ -157,6 +162,10 @@ fn enter(etc: &Path) -> Result<(), String> {
         if let Ok(content) = fs::read(Path::new("/etc").join(name)) {
             fs::write(etc.join(name), content).expect("the new /etc is ours");
         }
+    }
+    // Debian's base alone has none.
+    if !etc.join("services").exists() {
+        fs::write(etc.join("services"), SERVICES).expect("the new /etc is ours");
     }
     // Where Debian says which of several programs awk is.
     if let Ok(awk) = fs::read_link("/etc/alternatives/awk") {

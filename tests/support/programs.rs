@@ -4,6 +4,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 /// A directory of programs, and whether they are ours.
 #[derive(Clone, Debug)]
@@ -83,9 +84,17 @@ fn absolute(dir: OsString) -> PathBuf {
 
 /// The test binary is `target/<profile>/deps/<name>`, the programs are in `target/<profile>`.
 fn built_by_cargo() -> PathBuf {
-    let test = std::env::current_exe().expect("a test binary knows its own path");
-    test.parent()
+    this_test()
+        .parent()
         .and_then(Path::parent)
         .expect("cargo puts test binaries two folders deep")
         .to_path_buf()
+}
+
+/// This test binary. In another world than the one in which it was started, and below another root than the machine's, the
+/// kernel tells a path that leads nowhere: so the first call is made before.
+pub(crate) fn this_test() -> &'static Path {
+    static PATH: LazyLock<PathBuf> =
+        LazyLock::new(|| std::env::current_exe().expect("a test binary knows its own path"));
+    &PATH
 }

@@ -88,7 +88,8 @@ pub(crate) fn fill(book: &mut Book) {
         // An address that cannot be bound: nothing happens to a port of this machine.
         book.add(name, move |s| {
             s.run(s.program(["-HRl0", "192.0.2.1", port, "true"]))
-        });
+        })
+        .needs_network();
     }
     for (name, port) in [
         ("empty_port_is_refused", ""),
