@@ -260,7 +260,7 @@ mod tests {
     fn remotes_are_hosts_addresses_and_paths() {
         assert_eq!(read("10.0.0.1:443"), Ok(host("10.0.0.1", 443)));
         assert_eq!(read("[2001:db8::1]:443"), Ok(host("2001:db8::1", 443)));
-        assert_eq!(read("db.example:ssh"), Ok(host("db.example", 22)));
+        assert_eq!(read("db.example:22"), Ok(host("db.example", 22)));
         let path = Written::at(Place::Path(b"/run/a/b".to_vec()));
         assert_eq!(read("unix:/run/a/b"), Ok(path));
         let path = Written::at(Place::Path(b"rel".to_vec()));
