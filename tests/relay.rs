@@ -36,6 +36,8 @@ mod soak;
 mod streams;
 #[path = "support/temp.rs"]
 mod temp;
+#[path = "relay/upgrade.rs"]
+mod upgrade;
 #[path = "relay/world.rs"]
 mod world;
 

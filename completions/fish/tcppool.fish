@@ -56,6 +56,7 @@ complete -c tcppool -l ready -x -d 'a worker is ready when it has printed this l
 complete -c tcppool -l channels -x -d 'queries that a worker may have at once, with numbers (default 1)'
 complete -c tcppool -l tell-address -d 'put the peer\'s address and a blank before each query'
 complete -c tcppool -l tag-errors -d 'put the worker\'s pid before what workers write to descriptor 2'
+complete -c tcppool -l upgrade -d 'at SIGUSR2, go on with the program that then is in the place of this one'
 complete -c tcppool -l drain -x -d 'at SIGTERM, wait for connections to end, at most this long'
 complete -c tcppool -l kill -x -d 'then end those that are left: SIGTERM for a program, and SIGKILL after this long'
 complete -c tcppool -l control -x -d 'listen at this UNIX socket for tcpctl'

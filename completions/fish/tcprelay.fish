@@ -53,6 +53,7 @@ complete -c tcprelay -l threads -x -d 'carry sessions on so many threads (defaul
 complete -c tcprelay -l local -x -d 'connect to remotes from this address'
 complete -c tcprelay -l send-proxy -x -d 'begin each connection to a remote with a PROXY header, 1 or 2'
 complete -c tcprelay -l check-only -d 'look whether all is well, and end'
+complete -c tcprelay -l upgrade -d 'at SIGUSR2, go on with the program that then is in the place of this one'
 complete -c tcprelay -l tls -d 'speak TLS with clients'
 complete -c tcprelay -l tls -x -d 'speak TLS with clients whose first byte is that of TLS, and let others be'
 complete -c tcprelay -l remote-tls -d 'speak TLS with all remotes, as with tls: before each'

@@ -150,6 +150,7 @@ fn run(arguments: &mut Arguments, voice: &mut Voice) -> Result<(), Error> {
         program: words(&asked.daemon).map(<[u8]>::to_vec).collect(),
         pool: Options::of_iotcpd(asked.workers, busy),
         style: Style::Iotcpd,
+        upgrade: false,
     };
     server::run(config, *voice)
 }

@@ -3,9 +3,10 @@
 
 use std::process::ExitCode;
 
-use ucspi_tcp::cli::{self, Arguments, CommandLine, Error, Voice, group};
+use ucspi_tcp::cli::{self, Arguments, CommandLine, Error, Group, Voice, group};
 use ucspi_tcp::pool::options::Options;
 use ucspi_tcp::pool::server::{self, Config};
+use ucspi_tcp::service::UPGRADE;
 
 const COMMAND_LINE: CommandLine = CommandLine {
     name: "tcppool",
@@ -20,9 +21,15 @@ pub(crate) fn main() -> ExitCode {
 
 fn run(arguments: &mut Arguments, voice: &mut Voice) -> Result<(), Error> {
     let mut config = Config::default();
-    let mut own = group(&[Options::OPTIONS], &mut config.pool);
-    config.entrance.take(arguments, voice, &mut own)?;
-    drop(own);
+    read(&mut config, arguments, voice)?;
     config.program = arguments.program()?;
     server::run(config, *voice)
+}
+
+fn read(config: &mut Config, arguments: &mut Arguments, voice: &mut Voice) -> Result<(), Error> {
+    let mut own: [&mut dyn Group; 2] = [
+        &mut group(&[Options::OPTIONS], &mut config.pool),
+        &mut group(&[UPGRADE], &mut config.upgrade),
+    ];
+    config.entrance.take(arguments, voice, &mut own)
 }

@@ -8,6 +8,7 @@ use ucspi_tcp::relay::filed::Filed;
 use ucspi_tcp::relay::line::{Line, Relaying};
 use ucspi_tcp::relay::server;
 use ucspi_tcp::relay::source::Source;
+use ucspi_tcp::service::UPGRADE;
 
 const COMMAND_LINE: CommandLine = CommandLine {
     name: "tcprelay",
@@ -34,11 +35,12 @@ fn run(arguments: &mut Arguments, voice: &mut Voice) -> Result<(), Error> {
     }
     let mut line = Line::default();
     let mut own = group(&[Relaying::OPTIONS], &mut line.relaying);
+    let mut upgrade = group(&[UPGRADE], &mut line.is_upgradable);
     line.tls.read(|tls| {
-        let own: &mut [&mut dyn Group; 2] = &mut [&mut own, tls];
+        let own: &mut [&mut dyn Group; 3] = &mut [&mut own, &mut upgrade, tls];
         line.entrance.take_quietly(arguments, voice, own)
     })?;
-    drop(own);
+    drop((own, upgrade));
     while let Some(remote) = arguments.operand() {
         line.remotes.push(remote);
     }

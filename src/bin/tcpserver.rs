@@ -3,7 +3,8 @@
 
 use std::process::ExitCode;
 
-use ucspi_tcp::cli::{self, Arguments, CommandLine, Error, Voice, group};
+use ucspi_tcp::cli::{self, Arguments, CommandLine, Error, Group, Voice, group};
+use ucspi_tcp::service::UPGRADE;
 use ucspi_tcp::ucspi::server::{self, Config, Options};
 
 const COMMAND_LINE: CommandLine = CommandLine {
@@ -19,9 +20,15 @@ pub(crate) fn main() -> ExitCode {
 
 fn run(arguments: &mut Arguments, voice: &mut Voice) -> Result<(), Error> {
     let mut config = Config::default();
-    let mut own = group(&[Options::MAX_TIME, Options::UPGRADE], &mut config.options);
-    config.entrance.take(arguments, voice, &mut own)?;
-    drop(own);
+    read(&mut config, arguments, voice)?;
     config.program = arguments.program()?;
     server::run(config, *voice)
+}
+
+fn read(config: &mut Config, arguments: &mut Arguments, voice: &mut Voice) -> Result<(), Error> {
+    let mut own: [&mut dyn Group; 2] = [
+        &mut group(&[Options::OPTIONS], &mut config.options),
+        &mut group(&[UPGRADE], &mut config.upgrade),
+    ];
+    config.entrance.take(arguments, voice, &mut own)
 }

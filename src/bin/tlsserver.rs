@@ -19,7 +19,7 @@ pub(crate) fn main() -> ExitCode {
     cli::main(&COMMAND_LINE, |arguments, voice| {
         let (mut config, mut terms) = (Config::default(), Terms::default());
         terms.read(|tls| {
-            let max_time = &mut group(&[Options::MAX_TIME], &mut config.options);
+            let max_time = &mut group(&[Options::OPTIONS], &mut config.options);
             let own: &mut [&mut dyn Group; 2] = &mut [max_time, tls];
             config.entrance.take(arguments, voice, own)
         })?;

@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use tokio::io::Interest;
@@ -13,9 +13,9 @@ use tokio::time::{timeout, timeout_at};
 use super::frame::{Fault, Found, Frame, Scanner};
 use super::queue::Reason;
 use super::talk::{PART, Talk};
-use crate::service::{Stage, Stages};
+use crate::service::{Packer, Stage, Stages, Unpacker};
 use crate::sys::process::Pid;
-use crate::sys::{socket, watch};
+use crate::sys::{fd, socket, watch};
 
 /// What a connection may expect.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ pub(super) enum Asked {
 /// Room for one read, used in turn and never over a wait.
 pub(super) type Room = RefCell<Vec<u8>>;
 
-/// A client.
+/// A client. Whatever is waited for here may be dropped and asked for again: nothing is lost.
 #[derive(Debug)]
 pub(super) struct Client {
     socket: AsyncFd<OwnedFd>,
@@ -60,9 +60,13 @@ pub(super) struct Client {
     /// What was read and not looked at, from `at` on.
     rest: Vec<u8>,
     at: usize,
+    /// What has come of its query.
+    query: Vec<u8>,
+    /// What is still to be sent to it.
+    unsent: RefCell<Vec<u8>>,
     /// Nothing was read yet.
     is_new: Cell<bool>,
-    /// Bytes of the last reply that were sent.
+    /// Bytes that were sent since it has asked.
     pub(super) sent: Cell<u64>,
 }
 
@@ -85,27 +89,61 @@ impl Client {
             address,
             rest: Vec::new(),
             at: 0,
+            query: Vec::new(),
+            unsent: RefCell::default(),
             is_new: Cell::new(true),
             sent: Cell::new(0),
         })
     }
 
-    /// Its next query. With `stages`, one that has not begun at the end of the service does not come.
+    /// All of it, but what its record says.
+    pub(super) fn pack(&self, to: &mut Packer) {
+        to.text(self.socket.as_raw_fd());
+        to.maybe(self.address.as_ref(), |to, address| to.bytes(address));
+        to.bytes(&[&self.query, &self.rest[self.at..]].concat());
+        to.bytes(&self.unsent.borrow());
+        to.number(self.is_new.get());
+        to.number(self.sent.get());
+    }
+
+    /// One that was packed.
+    pub(super) fn unpack(from: &mut Unpacker<'_>, number: Pid) -> Option<Self> {
+        let connection = fd::take_inherited(from.text()?).ok()?;
+        let bytes = |from: &mut Unpacker<'_>| from.bytes().map(<[u8]>::to_vec);
+        let mut client = Self::new(connection, number, from.maybe(bytes)?).ok()?;
+        client.rest = bytes(from)?;
+        client.unsent = RefCell::new(bytes(from)?);
+        client.is_new = Cell::new(from.flag()?);
+        client.sent = Cell::new(from.number()?);
+        Some(client)
+    }
+
+    pub(super) fn descriptor(&self) -> BorrowedFd<'_> {
+        self.socket.get_ref().as_fd()
+    }
+
+    /// The query that it has begun to ask at `since`, or will. With `stages`, one that has not begun at the end of the
+    /// service does not come.
     pub(super) async fn query(
         &mut self,
         manners: &Manners,
         room: &Room,
+        since: Instant,
         stages: Option<&Stages>,
     ) -> Asked {
-        let deadline = Instant::now() + manners.idle;
+        let deadline = since + manners.idle;
         let mut scanner = Scanner::new(manners.query, manners.max_query);
-        let mut query = Vec::new();
+        if !self.query.is_empty() {
+            // It was let go of in the middle of its query.
+            let begun = std::mem::take(&mut self.query);
+            self.put_back([&begun, &self.rest[self.at..]].concat());
+        }
         loop {
-            if let Some(asked) = self.scan(&mut scanner, &mut query) {
+            if let Some(asked) = self.scan(&mut scanner) {
                 return asked;
             }
-            if manners.max_query == 0 && query.len() >= PART {
-                return Asked::Part(query, Box::new(scanner));
+            if manners.max_query == 0 && self.query.len() >= PART {
+                return Asked::Part(std::mem::take(&mut self.query), Box::new(scanner));
             }
             let read = match self.first_read(room) {
                 Some(read) => Ok(read),
@@ -128,15 +166,17 @@ impl Client {
             if length == 0 {
                 return match scanner.has_begun() {
                     false => Asked::Nothing,
-                    true if scanner.ends_with_the_stream() => Asked::Query(query),
+                    true if scanner.ends_with_the_stream() => {
+                        Asked::Query(std::mem::take(&mut self.query))
+                    }
                     true => Asked::Wrong(Reason::Bad),
                 };
             }
         }
     }
 
-    /// Looks for the end of `query` in what was read.
-    fn scan(&mut self, scanner: &mut Scanner, query: &mut Vec<u8>) -> Option<Asked> {
+    /// Looks for the end of its query in what was read.
+    fn scan(&mut self, scanner: &mut Scanner) -> Option<Asked> {
         let piece = &self.rest[self.at..];
         if piece.is_empty() {
             return None;
@@ -145,24 +185,24 @@ impl Client {
             Err(Fault::Long) => Some(Asked::Wrong(Reason::Long)),
             Err(Fault::Broken) => Some(Asked::Wrong(Reason::Bad)),
             Ok(Found::More) => {
-                self.take(query, piece.len());
+                self.take(piece.len());
                 None
             }
             Ok(Found::End(length)) => {
-                self.take(query, length);
-                Some(Asked::Query(std::mem::take(query)))
+                self.take(length);
+                Some(Asked::Query(std::mem::take(&mut self.query)))
             }
         }
     }
 
-    /// Moves the next `length` bytes of what was read to the end of `query`.
-    fn take(&mut self, query: &mut Vec<u8>, length: usize) {
+    /// Moves the next `length` bytes of what was read to the end of its query.
+    fn take(&mut self, length: usize) {
         let end = self.at + length;
         let is_all = end == self.rest.len();
-        if is_all && self.at == 0 && query.is_empty() {
-            *query = std::mem::take(&mut self.rest);
+        if is_all && self.at == 0 && self.query.is_empty() {
+            self.query = std::mem::take(&mut self.rest);
         } else {
-            query.extend_from_slice(&self.rest[self.at..end]);
+            self.query.extend_from_slice(&self.rest[self.at..end]);
             self.at = end;
         }
         if is_all {
@@ -216,7 +256,7 @@ impl Client {
         Ok(room[..length].to_vec())
     }
 
-    /// Passes the rest of a query on, as its worker takes it; gives how long that was, and what has come behind it.
+    /// Passes the rest of a query on, as its worker takes it, and adds to its `length`; gives what has come behind it.
     ///
     /// # Errors
     /// It is none, or does not come in time: so long for each [`PART`].
@@ -226,8 +266,8 @@ impl Client {
         scanner: &mut Scanner,
         room: &Room,
         idle: Duration,
-    ) -> Result<(u64, Vec<u8>), Reason> {
-        let mut passed = 0;
+        length: &mut u64,
+    ) -> Result<Vec<u8>, Reason> {
         let mut since = 0;
         let mut deadline = Instant::now() + idle;
         loop {
@@ -241,17 +281,18 @@ impl Client {
                     return Err(Reason::Bad);
                 }
                 talk.ask_more(b"", true);
-                return Ok((passed, Vec::new()));
+                return Ok(Vec::new());
             }
             match scanner.scan(&piece) {
                 Err(_) => return Err(Reason::Bad),
                 Ok(Found::More) => talk.ask_more(&piece, false),
                 Ok(Found::End(end)) => {
                     talk.ask_more(&piece[..end], true);
-                    return Ok((passed + end as u64, piece[end..].to_vec()));
+                    *length += end as u64;
+                    return Ok(piece[end..].to_vec());
                 }
             }
-            passed += piece.len() as u64;
+            *length += piece.len() as u64;
             since += piece.len();
             if since >= PART {
                 since = 0;
@@ -266,19 +307,18 @@ impl Client {
         self.at = 0;
     }
 
-    /// Sends the reply as it comes, until it has ended or its query has failed; true when some of it was sent.
+    /// Sends the reply as it comes, until it has ended or its query has failed.
     ///
     /// # Errors
     /// The client has left, or does not read in time.
-    pub(super) async fn pass_reply(&self, talk: &Talk, idle: Duration) -> io::Result<bool> {
-        self.sent.set(0);
+    pub(super) async fn pass_reply(&self, talk: &Talk, idle: Duration) -> io::Result<()> {
         loop {
+            self.send(idle).await?;
             let reply = talk.take_reply();
             if !reply.is_empty() {
-                self.send(&reply, idle).await?;
-                self.sent.set(self.sent.get() + reply.len() as u64);
+                self.unsent.replace(reply);
             } else if talk.end().is_some() {
-                return Ok(self.sent.get() > 0);
+                return Ok(());
             } else {
                 tokio::select! {
                     biased;
@@ -292,36 +332,50 @@ impl Client {
         }
     }
 
-    /// Sends all of `bytes`, to a client that reads it in time.
+    /// It is to get `text`, when it has got all before.
+    pub(super) fn tell(&self, text: &[u8]) {
+        self.unsent.borrow_mut().extend_from_slice(text);
+    }
+
+    /// Sends all that is to be sent, to a client that reads it in time.
     ///
     /// # Errors
     /// The client has left, or does not read in time.
-    pub(super) async fn send(&self, mut bytes: &[u8], idle: Duration) -> io::Result<()> {
-        let socket = self.socket.get_ref();
-        let send = |bytes: &mut &[u8]| -> io::Result<bool> {
-            while !bytes.is_empty() {
-                match socket::send_now(socket, bytes) {
-                    Ok(length) => *bytes = &bytes[length..],
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
-                    Err(error) => return Err(error),
-                }
-            }
-            Ok(true)
-        };
-        if send(&mut bytes)? {
+    pub(super) async fn send(&self, idle: Duration) -> io::Result<()> {
+        if self.send_now()? {
             return Ok(());
         }
         // Few are so slow that they need a second descriptor, to be waited for when they can be written.
         let slow = Box::pin(async {
-            let writable = watch::writable(socket.try_clone()?)?;
+            let writable = watch::writable(self.socket.get_ref().try_clone()?)?;
             loop {
                 writable.writable().await?.clear_ready();
-                if send(&mut bytes)? {
+                if self.send_now()? {
                     return Ok(());
                 }
             }
         });
         timeout(idle, slow).await?
+    }
+
+    /// Sends what goes at once; true when that is all.
+    fn send_now(&self) -> io::Result<bool> {
+        let mut unsent = self.unsent.borrow_mut();
+        while !unsent.is_empty() {
+            match socket::send_now(self.socket.get_ref(), &unsent) {
+                Ok(length) => {
+                    self.sent.set(self.sent.get() + length as u64);
+                    if length == unsent.len() {
+                        *unsent = Vec::new();
+                    } else {
+                        unsent.drain(..length);
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
     }
 
     /// Closing breaks the connection, so that the client sees that it has not got all.

@@ -1,22 +1,23 @@
 //! One connection's life: it asks, a worker answers, and so on, until it has asked enough.
 
-use std::cell::Cell;
-use std::io;
-use std::os::fd::OwnedFd;
+use std::cell::{Cell, RefCell};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::client::{Asked, Client, Manners, Room};
 use super::crew::Crew;
 use super::frame::Scanner;
-use super::queue::{QueryId, Reason};
+use super::queue::Reason;
+use super::session::{Pending, Session, Turn};
 use super::talk::Talk;
 use crate::cli::{Json, Voice};
-use crate::service::{Arrival, End, Entered, Service, Stage};
+use crate::service::{Arrival, End, Entered, Service, Slot, Stage, Tasks};
 use crate::sys::process::Pid;
-use crate::ucspi::gate::{Gate, Guest};
+use crate::ucspi::gate::{Gate, Guest, Refusal};
 use crate::ucspi::log::Log;
 use crate::ucspi::record::Record;
+use crate::ucspi::upgrade::Counts;
 
 /// What all connections of a pool share.
 pub(super) struct Server {
@@ -32,242 +33,246 @@ pub(super) struct Server {
     pub(super) clients: Cell<u32>,
     /// It was said that workers do not get what rules set.
     pub(super) has_warned: Cell<bool>,
+    /// Connections that were let go of.
+    pub(super) moved: RefCell<Vec<Moved>>,
+    pub(super) tasks: Tasks,
 }
 
-/// Serves one connection: it has ended when that has asked enough, or was refused.
-#[allow(
-    clippy::manual_async_fn,
-    reason = "an async function stores its arguments twice"
-)]
-pub(super) fn serve(server: Rc<Server>, arrival: Arrival) -> impl Future<Output = ()> {
-    async move {
-        let log = &server.log;
-        let mut record = log.arrived(arrival.remote);
-        // In a box: what the gate needs is given back before the first query.
-        let admitted = Box::pin(admit(&server, &arrival.connection, &mut record)).await;
-        let Some(admitted) = admitted else {
-            return;
-        };
-        arrival.undecided.served();
-        server.clients.set(server.clients.get() + 1);
-        match Client::new(arrival.connection, admitted.number, admitted.address) {
-            Ok(mut client) => {
-                let stages = server.service.stages();
-                tokio::select! {
-                    () = converse(&server, &mut client) => {}
-                    () = stages.reach(Stage::Ask) => {}
-                }
-            }
-            Err(error) => log.dropped(&record, b"watch it", &error),
+/// A connection that was let go of.
+pub(super) struct Moved {
+    pub(super) record: Record,
+    /// It counts for its source.
+    pub(super) counts: bool,
+    pub(super) at: Place,
+}
+
+/// Where a connection is.
+pub(super) enum Place {
+    /// At the gate.
+    Gate(OwnedFd),
+    /// It talks.
+    Session(Box<Session>),
+}
+
+impl Moved {
+    pub(super) fn descriptor(&self) -> BorrowedFd<'_> {
+        match &self.at {
+            Place::Gate(connection) => connection.as_fd(),
+            Place::Session(session) => session.client.descriptor(),
         }
-        server.clients.set(server.clients.get() - 1);
-        if let Some(entered) = admitted.entered {
-            entered.ended(End {
-                status: Some(0),
-                served: record.served(),
-            });
-        }
-        log.ended(&record);
-        // Named, or it would not be in here: it is free from now on.
-        drop(arrival.slot);
     }
 }
 
-/// What is kept of a connection that was let in.
-struct Admitted {
-    /// For the log.
-    number: Pid,
-    /// What workers are told before each query.
-    address: Option<Vec<u8>>,
-    /// It counts for its source until its end. In a box: few do.
-    entered: Option<Box<Entered>>,
+/// A connection that is to be served.
+pub(super) enum Case {
+    /// It was just accepted.
+    Arrived(Arrival),
+    /// It was let go of.
+    Moved(Box<(Moved, Counts)>),
 }
 
-/// Takes a connection through the gate; `None` when it is not to be served, and that was said.
-async fn admit(server: &Server, connection: &OwnedFd, record: &mut Record) -> Option<Admitted> {
-    let log = &server.log;
-    let admitted = server.gate.receive(connection, record).await;
-    let mut guest = match admitted {
-        Ok(guest) => guest,
-        Err(refusal) => {
-            log.refused(record, &refusal);
-            return None;
+/// A connection that was let in.
+struct Open {
+    record: Record,
+    slot: Slot,
+    /// It counts for its source until its end. In a box: few do.
+    entered: Option<Box<Entered>>,
+    session: Session,
+}
+
+/// Serves one connection: it has ended when that has asked enough, or was refused or let go of.
+pub(super) fn serve(server: Rc<Server>, case: Case) -> impl Future<Output = ()> {
+    let task = server.tasks.enter();
+    // In a box, and no `async fn`, whose arguments stay: what the gate needs is given back before the first query.
+    let opening = Box::pin(open(Rc::clone(&server), case));
+    async move {
+        let _task = &task;
+        let Some(mut open) = opening.await else {
+            return;
+        };
+        server.clients.set(server.clients.get() + 1);
+        let stages = server.service.stages();
+        let stage = tokio::select! {
+            () = converse(&server, &mut open.session) => None,
+            stage = stages.after(Stage::Leave) => Some(stage),
+        };
+        server.clients.set(server.clients.get() - 1);
+        if stage == Some(Stage::Recall) {
+            let at = Place::Session(Box::new(open.session));
+            return server.let_go(open.record, open.entered.is_some(), at);
+        }
+        if let Turn::Waiting(pending) = &open.session.turn {
+            server.give_up(pending);
+        }
+        server.end(&open.record, open.entered);
+        drop(open.slot);
+    }
+}
+
+/// Takes a connection as far as it is let in; nothing when it is not, or was let go of.
+async fn open(server: Rc<Server>, case: Case) -> Option<Open> {
+    let (mut record, counts, at) = match case {
+        Case::Arrived(arrival) => {
+            let counts = Counts {
+                entered: None,
+                slot: arrival.slot,
+                undecided: Some(arrival.undecided),
+            };
+            let record = server.log.arrived(arrival.remote);
+            (record, counts, Place::Gate(arrival.connection))
+        }
+        Case::Moved(moved) => {
+            let (Moved { record, at, .. }, counts) = *moved;
+            (record, counts, at)
         }
     };
-    log.let_in(record, &guest);
-    server.note_settings(&guest);
-    let address = server.manners.tells_address;
-    Some(Admitted {
-        number: log.served(record, &guest),
-        address: address.then(|| format!("{} ", guest.remote_ip()).into_bytes()),
-        entered: guest.entered.take().map(Box::new),
+    let (entered, session) = match at {
+        Place::Session(session) => (counts.entered, *session),
+        Place::Gate(connection) => {
+            let guest = match admit(&server, &connection, &mut record).await {
+                Ok(guest) => guest,
+                Err(Refusal::LetGo) => {
+                    server.let_go(record, false, Place::Gate(connection));
+                    return None;
+                }
+                Err(refusal) => {
+                    server.log.refused(&mut record, &refusal);
+                    return None;
+                }
+            };
+            let (number, address, entered) = let_in(&server, &mut record, guest);
+            if let Some(undecided) = counts.undecided {
+                undecided.served();
+            }
+            match Client::new(connection, number, address) {
+                Ok(client) => (entered, Session::new(client)),
+                Err(error) => {
+                    server.log.dropped(&record, b"watch it", &error);
+                    server.end(&record, entered.map(Box::new));
+                    return None;
+                }
+            }
+        }
+    };
+    Some(Open {
+        record,
+        slot: counts.slot,
+        entered: entered.map(Box::new),
+        session,
     })
 }
 
-/// The conversation with one client.
-async fn converse(server: &Rc<Server>, client: &mut Client) {
+/// Takes a connection through the gate, unless it is let go of there.
+async fn admit(
+    server: &Server,
+    connection: &OwnedFd,
+    record: &mut Record,
+) -> Result<Guest, Refusal> {
+    tokio::select! {
+        biased;
+        received = server.gate.receive(connection, record) => received,
+        () = server.service.stages().recall() => Err(Refusal::LetGo),
+    }
+}
+
+/// Says that a connection is served; gives its number, what workers are told of its client, and what it counts for.
+fn let_in(
+    server: &Server,
+    record: &mut Record,
+    mut guest: Guest,
+) -> (Pid, Option<Vec<u8>>, Option<Entered>) {
+    server.log.let_in(record, &guest);
+    server.note_settings(&guest);
+    let address = server.manners.tells_address;
+    let address = address.then(|| format!("{} ", guest.remote_ip()).into_bytes());
+    (
+        server.log.served(record, &guest),
+        address,
+        guest.entered.take(),
+    )
+}
+
+/// The conversation with one client. What is waited for may be dropped at any time: the session says how to go on.
+async fn converse(server: &Rc<Server>, session: &mut Session) {
     let manners = &server.manners;
-    let mut asked = 0_u32;
+    let Session {
+        client,
+        asked,
+        turn,
+    } = session;
     loop {
-        // One that has not asked yet was accepted, and its query may be on the way.
-        let stages = (asked > 0).then(|| server.service.stages());
-        let goes_on = match client.query(manners, &server.room, stages).await {
-            Asked::Nothing => break,
-            Asked::Wrong(reason) => {
-                Pending::new(server).wrong(client, reason).await;
-                break;
-            }
-            Asked::Query(query) => answer(server, client, query).await,
-            // In a box: a connection that needs none does not pay for its room.
-            Asked::Part(part, scanner) => Box::pin(stream(server, client, part, *scanner)).await,
-        };
-        asked = asked.saturating_add(1);
-        if !goes_on || asked == manners.queries {
-            break;
-        }
-    }
-    client.part(&server.room).await;
-}
-
-/// Has a whole query answered; true when the client may ask another.
-async fn answer(server: &Rc<Server>, client: &Client, query: Vec<u8>) -> bool {
-    let length = query.len() as u64;
-    let mut pending = Pending::new(server);
-    let Some(query) = server.addressed(client, query) else {
-        pending.wrong(client, Reason::Bad).await;
-        return false;
-    };
-    let talk = Talk::whole(query);
-    pending.ask(&talk);
-    let written = client.pass_reply(&talk, server.manners.idle).await;
-    pending.end(client, &talk, written, length).await
-}
-
-/// Passes a query on as it comes, and its reply; true when the client may ask another.
-async fn stream(
-    server: &Rc<Server>,
-    client: &mut Client,
-    part: Vec<u8>,
-    mut scanner: Scanner,
-) -> bool {
-    let idle = server.manners.idle;
-    let mut length = part.len() as u64;
-    let mut pending = Pending::new(server);
-    let Some(part) = server.addressed(client, part) else {
-        pending.wrong(client, Reason::Bad).await;
-        return false;
-    };
-    let talk = Talk::streamed(part);
-    pending.ask(&talk);
-    let mut rest = Vec::new();
-    let written = {
-        let query = async {
-            let passed = client.pass_query(&talk, &mut scanner, &server.room, idle);
-            let (more, behind) = passed.await?;
-            length += more;
-            rest = behind;
-            // The reply ends it.
-            std::future::pending().await
-        };
-        tokio::select! {
-            written = client.pass_reply(&talk, idle) => Ok(written),
-            broken = query => broken,
-        }
-    };
-    client.put_back(rest);
-    match written {
-        Ok(written) => pending.end(client, &talk, written, length).await,
-        Err(reason) => {
-            pending.wrong(client, reason).await;
-            false
-        }
-    }
-}
-
-/// A query for which the statistics wait: it has failed, unless it is said otherwise.
-struct Pending<'a> {
-    server: &'a Rc<Server>,
-    /// The queue's, until it knows the outcome.
-    id: Option<QueryId>,
-    is_counted: bool,
-}
-
-impl<'a> Pending<'a> {
-    fn new(server: &'a Rc<Server>) -> Self {
-        server.crew.statistics.borrow_mut().asked();
-        Self {
-            server,
-            id: None,
-            is_counted: false,
-        }
-    }
-
-    fn ask(&mut self, talk: &Rc<Talk>) {
-        self.id = Some(self.server.crew.ask(talk));
-    }
-
-    /// The client has asked what is no query.
-    async fn wrong(self, client: &Client, reason: Reason) {
-        self.server.tell_failure(client, reason, None);
-        Box::pin(self.send_error(client, reason)).await;
-    }
-
-    /// The query has ended, and what came of its reply was written; true when the client may ask another.
-    async fn end(
-        mut self,
-        client: &Client,
-        talk: &Talk,
-        written: io::Result<bool>,
-        length: u64,
-    ) -> bool {
-        let Ok(has_begun) = written else {
-            return false;
-        };
-        match talk.end() {
-            Some(Ok(())) => {
-                self.id = None;
-                self.is_counted = true;
-                let after = talk.since.elapsed();
-                self.server.crew.statistics.borrow_mut().replied(after);
-                self.server.tell_reply(client, talk, length, after);
-                talk.is_whole()
-            }
-            Some(Err(reason)) => {
-                self.id = None;
-                self.server.tell_failure(client, reason, talk.pid());
-                if has_begun {
-                    // What it has got is not all.
-                    client.reset();
-                    return false;
+        *turn = match turn {
+            Turn::Asking(since) => {
+                // One that has not asked yet was accepted, and its query may be on the way.
+                let stages = (*asked > 0).then(|| server.service.stages());
+                match client.query(manners, &server.room, *since, stages).await {
+                    Asked::Nothing => Turn::Parting,
+                    Asked::Wrong(reason) => {
+                        server.crew.statistics.borrow_mut().asked();
+                        server.fail(client, reason, None, false)
+                    }
+                    Asked::Query(query) => server.ask(client, query, None),
+                    Asked::Part(part, scanner) => server.ask(client, part, Some(scanner)),
                 }
-                // In a box, as all that few need.
-                Box::pin(self.send_error(client, reason)).await && talk.is_whole()
             }
-            None => false,
-        }
-    }
-
-    /// Sends the answer of a query that has failed; false when the connection is to be closed.
-    async fn send_error(self, client: &Client, reason: Reason) -> bool {
-        let manners = &self.server.manners;
-        if manners.error.is_empty() {
-            return false;
-        }
-        let text = error_text(&manners.error, reason);
-        let reply = manners.reply.wrap(&text);
-        client.send(&reply, manners.idle).await.is_ok()
+            Turn::Waiting(pending) => {
+                let answered = match pending.scanner {
+                    None => answer(server, client, &pending.talk).await,
+                    // In a box: a connection that needs none does not pay for its room.
+                    Some(_) => Box::pin(stream(server, client, pending)).await,
+                };
+                server.answered(client, pending, answered)
+            }
+            Turn::Told(goes_on) => {
+                let is_told = client.send(manners.idle).await.is_ok();
+                Turn::Over(is_told && *goes_on)
+            }
+            Turn::Over(goes_on) => {
+                *asked = asked.saturating_add(1);
+                if *goes_on && *asked != manners.queries {
+                    Turn::Asking(Instant::now())
+                } else {
+                    Turn::Parting
+                }
+            }
+            Turn::Parting => return client.part(&server.room).await,
+        };
     }
 }
 
-impl Drop for Pending<'_> {
-    fn drop(&mut self) {
-        if let Some(id) = self.id {
-            self.server.crew.leave(id);
-        }
-        if !self.is_counted {
-            self.server.crew.statistics.borrow_mut().failed();
+/// How a query has ended for its connection.
+enum Answered {
+    /// As its talk says.
+    Told,
+    /// The client has left, or does not read.
+    Left,
+    /// What has come of it is no query.
+    Wrong(Reason),
+}
+
+/// Passes on the reply to a query.
+async fn answer(server: &Server, client: &Client, talk: &Talk) -> Answered {
+    match client.pass_reply(talk, server.manners.idle).await {
+        Ok(()) => Answered::Told,
+        Err(_) => Answered::Left,
+    }
+}
+
+/// Passes on a query as it comes, and its reply.
+async fn stream(server: &Server, client: &mut Client, pending: &mut Pending) -> Answered {
+    let talk = Rc::clone(&pending.talk);
+    if let (false, Some(scanner)) = (talk.is_whole(), &mut pending.scanner) {
+        let (idle, length) = (server.manners.idle, &mut pending.length);
+        let passed = tokio::select! {
+            answered = answer(server, client, &talk) => return answered,
+            passed = client.pass_query(&talk, scanner, &server.room, idle, length) => passed,
+        };
+        match passed {
+            Ok(behind) => client.put_back(behind),
+            Err(reason) => return Answered::Wrong(reason),
         }
     }
+    answer(server, client, &talk).await
 }
 
 /// `text` with the word for `reason` in place of each `%r`.
@@ -287,6 +292,92 @@ pub(super) fn error_text(text: &[u8], reason: Reason) -> Vec<u8> {
 }
 
 impl Server {
+    fn let_go(&self, record: Record, counts: bool, at: Place) {
+        let moved = Moved { record, counts, at };
+        self.moved.borrow_mut().push(moved);
+    }
+
+    /// A connection that was let in has ended.
+    fn end(&self, record: &Record, entered: Option<Box<Entered>>) {
+        if let Some(entered) = entered {
+            entered.ended(End {
+                status: Some(0),
+                served: record.served(),
+            });
+        }
+        self.log.ended(record);
+    }
+
+    /// Asks a query of which this is all, or the beginning.
+    fn ask(&self, client: &Client, query: Vec<u8>, scanner: Option<Box<Scanner>>) -> Turn {
+        self.crew.statistics.borrow_mut().asked();
+        client.sent.set(0);
+        let length = query.len() as u64;
+        let Some(query) = self.addressed(client, query) else {
+            return self.fail(client, Reason::Bad, None, false);
+        };
+        let talk = match scanner {
+            None => Talk::whole(query),
+            Some(_) => Talk::streamed(query),
+        };
+        Turn::Waiting(Pending {
+            id: self.crew.ask(&talk),
+            talk,
+            length,
+            scanner,
+        })
+    }
+
+    /// What follows when a query has ended.
+    fn answered(&self, client: &Client, pending: &Pending, answered: Answered) -> Turn {
+        let talk = &pending.talk;
+        match (answered, talk.end()) {
+            (Answered::Told, Some(Ok(()))) => {
+                let after = talk.since.elapsed();
+                self.crew.statistics.borrow_mut().replied(after);
+                self.tell_reply(client, talk, pending.length, after);
+                Turn::Over(talk.is_whole())
+            }
+            (Answered::Told, Some(Err(reason))) if client.sent.get() > 0 => {
+                self.tell_failure(client, reason, talk.pid());
+                self.crew.statistics.borrow_mut().failed();
+                // What it has got is not all.
+                client.reset();
+                Turn::Over(false)
+            }
+            (Answered::Told, Some(Err(reason))) => {
+                self.fail(client, reason, talk.pid(), talk.is_whole())
+            }
+            (Answered::Wrong(reason), _) => {
+                self.crew.leave(pending.id);
+                self.fail(client, reason, None, false)
+            }
+            (Answered::Left | Answered::Told, _) => {
+                self.give_up(pending);
+                Turn::Over(false)
+            }
+        }
+    }
+
+    /// Nobody waits for the answer any more.
+    fn give_up(&self, pending: &Pending) {
+        self.crew.leave(pending.id);
+        self.crew.statistics.borrow_mut().failed();
+    }
+
+    /// A query has failed, of which the client has heard nothing: it is told so. With `goes_on` it may ask another.
+    fn fail(&self, client: &Client, reason: Reason, pid: Option<Pid>, goes_on: bool) -> Turn {
+        self.tell_failure(client, reason, pid);
+        self.crew.statistics.borrow_mut().failed();
+        let manners = &self.manners;
+        if manners.error.is_empty() {
+            return Turn::Over(false);
+        }
+        let text = error_text(&manners.error, reason);
+        client.tell(&manners.reply.wrap(&text));
+        Turn::Told(goes_on)
+    }
+
     /// A query as workers get it. `None`: it cannot be made longer.
     fn addressed(&self, client: &Client, query: Vec<u8>) -> Option<Vec<u8>> {
         match &client.address {

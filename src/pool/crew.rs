@@ -1,6 +1,7 @@
 //! The crew: starts workers, and does with them what the queue decides.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
@@ -9,34 +10,37 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tokio::time::{sleep_until, timeout};
 
-use super::errors;
+use super::errors::{self, Errors};
 use super::queue::{self, Action, Condition, Fault, QueryId, Queue, Slip};
 use super::statistics::{Now, Statistics};
 use super::talk::Talk;
-use super::worker::{News, Protocol, Room, Worker};
+use super::worker::{News, Pipes, Protocol, Room, Worker};
 use crate::cli::{During, Error, Json, Voice, reason};
+use crate::service::{Packer, Unpacker};
 use crate::sys::fd;
 use crate::sys::spawn::Streams;
-use crate::ucspi::children::{Child, Children};
+use crate::ucspi::children::Children;
 use crate::ucspi::environ::Entries;
 
 /// All workers of a pool, and the queries that they have or will get.
 pub(super) struct Crew {
     voice: Voice,
     protocol: Rc<Protocol>,
+    terms: queue::Terms,
     queue: RefCell<Queue<Rc<Worker>, Rc<Talk>>>,
     children: Rc<Children>,
     /// What was inherited.
     environment: Entries,
     /// What workers write to descriptor 2 gets their pid before it.
     tags_errors: bool,
+    errors: Rc<Errors>,
     room: Room,
     /// When the clock strikes next; and the news that it must be sooner.
     alarm: Cell<Option<Instant>>,
     sooner: Notify,
     /// The news that a process has gone.
     gone: Notify,
-    began: Instant,
+    began: Cell<Instant>,
     pub(super) statistics: RefCell<Statistics>,
 }
 
@@ -56,15 +60,17 @@ impl Crew {
         Rc::new(Self {
             voice,
             protocol: Rc::new(protocol),
+            terms: terms.clone(),
             queue: RefCell::new(Queue::new(terms)),
             children,
             environment,
             tags_errors,
+            errors: Errors::new(voice),
             room: Rc::new(RefCell::new(vec![0; ROOM])),
             alarm: Cell::default(),
             sooner: Notify::new(),
             gone: Notify::new(),
-            began: Instant::now(),
+            began: Cell::new(Instant::now()),
             statistics: RefCell::default(),
         })
     }
@@ -83,10 +89,72 @@ impl Crew {
                 Ok(()) => {}
             }
         }
+        self.go_on();
+        Ok(())
+    }
+
+    /// Starts the clock, and does what is to be done.
+    fn go_on(self: &Rc<Self>) {
         let crew = Rc::clone(self);
         tokio::task::spawn_local(async move { crew.keep_time().await });
         self.act();
-        Ok(())
+    }
+
+    /// The processes of workers.
+    pub(super) fn children(&self) -> &Children {
+        &self.children
+    }
+
+    /// Queries that wait or that a worker has.
+    pub(super) fn queries(&self) -> BTreeMap<QueryId, Rc<Talk>> {
+        let queue = self.queue.borrow();
+        let all = queue.queries().map(|(id, talk)| (id, Rc::clone(talk)));
+        all.collect()
+    }
+
+    /// What is to be kept open for the next version.
+    pub(super) fn open(&self) -> (Vec<Pipes>, Vec<Rc<errors::Source>>) {
+        let mut pipes = Vec::new();
+        for (worker, _) in self.queue.borrow().workers() {
+            pipes.push(Pipes::of(worker));
+        }
+        (pipes, self.errors.sources())
+    }
+
+    /// All that the next version has to know of workers, and of queries that are not in [`Self::queries`].
+    pub(super) fn pack(&self, to: &mut Packer) {
+        let now = Instant::now();
+        to.moment(self.began.get(), now);
+        self.statistics.borrow().pack(to);
+        let queue = self.queue.borrow();
+        queue.pack(to, now, |to, worker| worker.pack(to, now));
+        let sources = self.errors.sources();
+        to.list(sources.iter(), |to, source| source.pack(to));
+    }
+
+    /// Goes on with what was packed, in place of [`Self::begin`].
+    pub(super) fn take_over(
+        self: &Rc<Self>,
+        from: &mut Unpacker<'_>,
+        queries: &BTreeMap<QueryId, Rc<Talk>>,
+    ) -> Option<()> {
+        let now = Instant::now();
+        self.began.set(from.moment(now)?);
+        self.statistics.replace(Statistics::unpack(from)?);
+        let mut workers = Vec::new();
+        let query = |id| queries.get(&id).map(Rc::clone);
+        let worker = |from: &mut Unpacker<'_>, id, has| {
+            let worker = Worker::unpack(from, now, &self.children, &self.protocol, has)?;
+            worker.id.set(id);
+            workers.push(Rc::clone(&worker));
+            Some(worker)
+        };
+        let queue = Queue::unpack(from, self.terms.clone(), now, query, worker)?;
+        self.queue.replace(queue);
+        self.errors.go_on(from)?;
+        workers.into_iter().for_each(|worker| self.live(worker));
+        self.go_on();
+        Some(())
     }
 
     /// Asks a query; what becomes of it is told to `talk`.
@@ -131,7 +199,7 @@ impl Crew {
             census: queue.census(),
             waiting: queue.waiting(),
             clients,
-            uptime: self.began.elapsed(),
+            uptime: self.began.get().elapsed(),
         })
     }
 
@@ -200,7 +268,7 @@ impl Crew {
     }
 
     fn start(self: &Rc<Self>) -> Result<(), Failure> {
-        let (worker, child, stderr) = self.spawn()?;
+        let (worker, stderr) = self.spawn()?;
         let id = self
             .queue
             .borrow_mut()
@@ -211,29 +279,29 @@ impl Crew {
             Json::event("worker_start").value("pid", worker.pid)
         });
         if let Some(stderr) = stderr {
-            errors::pass_on(stderr, worker.pid, self.voice);
+            self.errors.pass_on(stderr, worker.pid);
         }
-        let crew = Rc::clone(self);
-        let living = Rc::clone(&worker);
-        let tell = move |news| crew.told(&living, news);
-        let room = Rc::clone(&self.room);
-        tokio::task::spawn_local(Rc::clone(&worker).live(child, room, tell));
+        self.live(worker);
         if self.protocol.ready.is_none() {
             self.queue.borrow_mut().ready(id, Instant::now());
         }
         Ok(())
     }
 
+    fn live(self: &Rc<Self>, worker: Rc<Worker>) {
+        let crew = Rc::clone(self);
+        let living = Rc::clone(&worker);
+        let tell = move |news| crew.told(&living, news);
+        let room = Rc::clone(&self.room);
+        tokio::task::spawn_local(worker.live(room, tell));
+    }
+
     /// A process for a worker, and our ends of its pipes.
-    fn spawn(&self) -> Result<(Rc<Worker>, Child, Option<OwnedFd>), Failure> {
+    fn spawn(&self) -> Result<(Rc<Worker>, Option<OwnedFd>), Failure> {
         let (stdin, our_stdin) = fd::pipe()?;
         let (our_stdout, stdout) = fd::pipe()?;
-        let (our_stderr, stderr) = if self.tags_errors {
-            let (ours, its) = fd::pipe()?;
-            (Some(ours), Some(its))
-        } else {
-            (None, None)
-        };
+        let errors = self.tags_errors.then(fd::pipe).transpose()?;
+        let (our_stderr, stderr) = errors.unzip();
         let streams = Streams {
             stdin: stdin.as_fd(),
             stdout: stdout.as_fd(),
@@ -244,8 +312,8 @@ impl Crew {
         if let Some(failure) = failure {
             return Err(Failure::Program(failure.error));
         }
-        let worker = Worker::new(child.pid, our_stdin, our_stdout, &self.protocol)?;
-        Ok((worker, child, our_stderr))
+        let worker = Worker::new(child, Some(our_stdin), our_stdout, &self.protocol)?;
+        Ok((Rc::new(worker), our_stderr))
     }
 
     fn told(self: &Rc<Self>, worker: &Worker, news: News) {
@@ -285,7 +353,7 @@ impl Crew {
             self.alarm.set(alarm);
             tokio::select! {
                 () = self.sooner.notified() => {}
-                () = sleep_until(alarm.unwrap_or(self.began).into()), if alarm.is_some() => {
+                () = sleep_until(alarm.unwrap_or(self.began.get()).into()), if alarm.is_some() => {
                     self.queue.borrow_mut().tick(Instant::now());
                     self.act();
                 }

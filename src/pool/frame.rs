@@ -4,6 +4,8 @@
 //! D. J. Bernstein wrote them down in 1997 (no leading zeros); the lone dot of RFC 5321 section 4.5.2; the empty line of
 //! postfix's policy protocol. Stuffed dots are the business of the two who talk.
 
+mod pack;
+
 use std::time::Duration;
 
 use memchr::{memchr, memchr_iter};

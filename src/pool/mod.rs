@@ -1,10 +1,10 @@
 //! A pool of workers that answer: any program that answers on stdout what it is asked on stdin, as a TCP service.
 //!
 //! Read in this order: [`server`] is what is set up once; `connection` is what happens to one connection, `client` our end
-//! of it; `queue` decides which worker gets which query, and `crew` does what it decides; `worker` is one worker, `talk` what
-//! it and a connection have in common; `frame` finds where queries and replies end, `ready` where a worker has become ready.
-//! Source: iotcpd 1.1, observed, and what squid expects of its helpers. This room knows no rule and no name: whom it
-//! serves, the gate has decided.
+//! of it, `session` the conversation as data; `queue` decides which worker gets which query, and `crew` does what it decides;
+//! `worker` is one worker, `talk` what it and a connection have in common; `frame` finds where queries and replies end, `ready`
+//! where a worker has become ready; `upgrade` is what the next version takes over. Source: iotcpd 1.1, observed, and what squid
+//! expects of its helpers. This room knows no rule and no name: whom it serves, the gate has decided.
 #![forbid(unsafe_code)]
 
 mod client;
@@ -17,6 +17,8 @@ mod queue;
 mod ready;
 pub mod reports;
 pub mod server;
+mod session;
 mod statistics;
 mod talk;
+mod upgrade;
 mod worker;

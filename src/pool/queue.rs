@@ -11,6 +11,7 @@
 //!   with TERM.
 
 mod clock;
+mod pack;
 mod roster;
 mod staff;
 mod words;

@@ -1,5 +1,7 @@
 //! The line with which a worker says that it is ready.
 
+use crate::service::{Packer, Unpacker};
+
 /// How much of a line has been seen.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct LineMatch {
@@ -22,6 +24,19 @@ impl LineMatch {
             }
         }
         None
+    }
+
+    pub(super) fn pack(&self, to: &mut Packer) {
+        to.number(self.matched as u64);
+        to.number(self.is_another);
+    }
+
+    /// One that was packed.
+    pub(super) fn unpack(from: &mut Unpacker<'_>) -> Option<Self> {
+        Some(Self {
+            matched: from.number()?,
+            is_another: from.flag()?,
+        })
     }
 }
 

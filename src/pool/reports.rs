@@ -45,6 +45,8 @@ pub(super) struct Reports {
     descriptor: Option<OwnedFd>,
     voice: Voice,
     server: Rc<Server>,
+    /// SIGUSR2 asks for something else: lines about workers follow the statistics.
+    is_upgradable: bool,
 }
 
 impl Reports {
@@ -53,12 +55,14 @@ impl Reports {
         descriptor: Option<OwnedFd>,
         voice: Voice,
         server: Rc<Server>,
+        is_upgradable: bool,
     ) -> Self {
         Self {
             style,
             descriptor,
             voice,
             server,
+            is_upgradable,
         }
     }
 
@@ -69,7 +73,12 @@ impl Reports {
             for signal in told.next().await {
                 match signal {
                     Signal::SIGHUP => crew.replace(),
-                    Signal::SIGUSR1 => self.say(&crew.statistics(self.server.clients.get())),
+                    Signal::SIGUSR1 => {
+                        self.say(&crew.statistics(self.server.clients.get()));
+                        if self.is_upgradable {
+                            self.say(&self.workers());
+                        }
+                    }
                     Signal::SIGUSR2 => self.say(&self.workers()),
                     _ => return,
                 }

@@ -5,18 +5,21 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::client::READ;
-use super::connection::{self, Server};
+use super::connection::{self, Case, Server};
 use super::crew::Crew;
 use super::options::Options;
 use super::reports::{Reports, Style};
+use super::upgrade;
 use crate::cli::{During, Error, FAILED, Voice};
-use crate::service::{Appetite, Drain, Given, Signals, Start, make_room};
+use crate::service::{Appetite, Drain, Given, Signals, Start, Tasks, make_room};
 use crate::sys::exec::Program;
+use crate::sys::limit::Descriptors;
 use crate::sys::signal::{Mask, Signal};
 use crate::sys::spawn::Spawner;
 use crate::sys::{fd, process};
 use crate::ucspi::children::Children;
 use crate::ucspi::entrance::{Admission, Door, Entrance};
+use crate::ucspi::upgrade::{always, descriptors_kept};
 
 /// What the command line of tcppool, or of iotcpd, asks for.
 #[derive(Debug, Default)]
@@ -29,6 +32,8 @@ pub struct Config {
     pub pool: Options,
     /// How it answers to signals.
     pub style: Style,
+    /// At SIGUSR2, go on with the program that then is in the place of this one.
+    pub upgrade: bool,
 }
 
 /// What connections take, amply: a kilobyte as long as they are open, 7 with look-ups, and a query of the usual limit, of
@@ -49,7 +54,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub fn run(config: Config, voice: Voice) -> Result<(), Error> {
     config.pool.check()?;
     let given = Given::take(&config.entrance.listening, voice)?;
-    let style = config.style;
+    let (style, upgrade) = (config.style, config.upgrade);
     // Before anything of ours is open: what was inherited is not for workers either.
     fd::inherit_none();
     let reports = match style {
@@ -58,7 +63,10 @@ pub fn run(config: Config, voice: Voice) -> Result<(), Error> {
     };
     let signals = style.signals();
     let start = Start::new(signals, &given, voice)?;
-    let spawner = spawner(&config, start.inherited, voice)?;
+    let mask = start.inherited;
+    let limits = descriptors(&config, voice)?;
+    let spawner = spawner(&config, mask, limits)?;
+    let is_successor = given.is_successor();
     let drain = config.entrance.drain.unwrap_or(Drain {
         wait: config.pool.busy(),
         kill: None,
@@ -77,7 +85,10 @@ pub fn run(config: Config, voice: Voice) -> Result<(), Error> {
             children,
             environment,
         );
-        crew.begin(&config.program[0])?;
+        if !is_successor {
+            crew.begin(&config.program[0])?;
+        }
+        let kept = upgrade.then(|| door.keep(mask)).transpose()?;
         // Connections are let go at once; workers have their own time, below.
         let drain = Drain {
             wait: drain.wait,
@@ -88,8 +99,8 @@ pub fn run(config: Config, voice: Voice) -> Result<(), Error> {
             service,
             gate,
             log,
+            connections,
             supervisor,
-            ..
         } = door.begin(Some(drain))?;
         let server = Rc::new(Server {
             service: Rc::clone(&service),
@@ -101,10 +112,20 @@ pub fn run(config: Config, voice: Voice) -> Result<(), Error> {
             room: RefCell::new(vec![0; READ]),
             clients: Cell::new(0),
             has_warned: Cell::new(false),
+            moved: RefCell::default(),
+            tasks: Tasks::default(),
         });
-        let told = Signals::of(signals).during("start")?;
-        let reports = Reports::new(style, reports, voice, Rc::clone(&server));
-        let serve = move |arrival| connection::serve(Rc::clone(&server), arrival);
+        if let Some(connections) = connections {
+            upgrade::go_on(&server, &connections);
+        }
+        let mut told = signals.to_vec();
+        if let Some(kept) = kept {
+            always(&server, kept, limits)?;
+            told.retain(|&signal| signal != Signal::SIGUSR2);
+        }
+        let reports = Reports::new(style, reports, voice, Rc::clone(&server), upgrade);
+        let told = Signals::of(&told).during("start")?;
+        let serve = move |arrival| connection::serve(Rc::clone(&server), Case::Arrived(arrival));
         service.report_to(supervisor);
         tokio::select! {
             ended = service.run(listeners, Rc::clone(&stop), serve) => ended?,
@@ -126,8 +147,8 @@ const DESCRIPTORS_PER_CONNECTION: u64 = 4;
 /// A worker's pipes.
 const DESCRIPTORS_PER_WORKER: u64 = 3;
 
-/// The way to make workers.
-fn spawner(config: &Config, inherited: Mask, voice: Voice) -> Result<Spawner, Error> {
+/// Makes room for the pool, its workers and its connections.
+fn descriptors(config: &Config, voice: Voice) -> Result<Option<Descriptors>, Error> {
     let entrance = &config.entrance;
     let limit = entrance.listening.limit;
     let waits = entrance.lookups.are_needed();
@@ -135,9 +156,23 @@ fn spawner(config: &Config, inherited: Mask, voice: Voice) -> Result<Spawner, Er
     let processes = config.pool.processes() as u64 * DESCRIPTORS_PER_WORKER;
     let listening = entrance.listening.descriptors();
     let least = u64::from(entrance.gate.rules.is_some()) + DESCRIPTORS_OF_POOL + each + listening;
+    let least = least
+        + if config.upgrade {
+            descriptors_kept(listening)
+        } else {
+            0
+        };
     let ample = u64::from(limit) * each + processes;
     let whom = format!("{limit} connections and their workers");
-    let limits = make_room(least, ample, &whom, voice)?;
+    make_room(least, ample, &whom, voice)
+}
+
+/// The way to make workers.
+fn spawner(
+    config: &Config,
+    inherited: Mask,
+    limits: Option<Descriptors>,
+) -> Result<Spawner, Error> {
     let path = process::variable("PATH");
     let program = Program::new(&config.program[0], &config.program, path.as_deref());
     let mut mask = inherited.without(Signal::SIGCHLD);

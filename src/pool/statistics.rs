@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::queue::{Census, Counts};
+use crate::service::{Packer, Unpacker};
 
 /// Queries counted by what became of them.
 #[derive(Clone, Debug, Default)]
@@ -38,6 +39,38 @@ pub(super) struct Now {
 }
 
 impl Statistics {
+    /// All of them.
+    pub(super) fn pack(&self, to: &mut Packer) {
+        for number in [self.total, self.replied, self.failed] {
+            to.number(number);
+        }
+        let Latencies {
+            buckets,
+            fine,
+            count,
+            max,
+        } = &self.latencies;
+        to.list(buckets.iter(), |to, &number| to.number(number));
+        to.list(fine.iter(), |to, &number| to.number(number));
+        to.number(*count);
+        to.number(*max);
+    }
+
+    /// Those that were packed.
+    pub(super) fn unpack(from: &mut Unpacker<'_>) -> Option<Self> {
+        Some(Self {
+            total: from.number()?,
+            replied: from.number()?,
+            failed: from.number()?,
+            latencies: Latencies {
+                buckets: from.list(Unpacker::number)?.try_into().ok()?,
+                fine: Box::new(from.list(Unpacker::number)?.try_into().ok()?),
+                count: from.number()?,
+                max: from.number()?,
+            },
+        })
+    }
+
     /// A query has come.
     pub(super) fn asked(&mut self) {
         self.total += 1;

@@ -11,6 +11,7 @@ use std::time::Instant;
 use tokio::sync::Notify;
 
 use super::queue::Reason;
+use crate::service::{Packer, Unpacker};
 use crate::sys::process::Pid;
 
 /// So much of a query or a reply without a limit is held at a time, in bytes.
@@ -64,6 +65,44 @@ impl Talk {
             worker: RefCell::default(),
             since: Instant::now(),
         })
+    }
+
+    /// All of it, but who waits for it.
+    pub(super) fn pack(&self, to: &mut Packer) {
+        to.bytes(&self.query.borrow());
+        to.number(self.is_streamed);
+        to.number(self.is_whole.get());
+        to.bytes(&self.reply.borrow());
+        to.maybe(self.end.get(), |to, end| {
+            to.maybe(end.err(), |to, reason| to.number(reason.number()));
+        });
+        to.maybe(self.pid(), |to, pid| to.number(pid.unsigned_abs()));
+        to.past(self.since);
+    }
+
+    /// One that was packed. A worker that goes on with it begins anew.
+    pub(super) fn unpack(from: &mut Unpacker<'_>) -> Option<Rc<Self>> {
+        let query = from.bytes()?.to_vec();
+        let is_streamed = from.flag()?;
+        let is_whole = Cell::new(from.flag()?);
+        let reply = RefCell::new(from.bytes()?.to_vec());
+        let end = from.maybe(|from| {
+            let failure = from.maybe(|from| Reason::of(from.number()?))?;
+            Some(failure.map_or(Ok(()), Err))
+        })?;
+        let pid = from.maybe(|from| from.number::<u32>()?.try_into().ok())?;
+        let since = from.past()?;
+        Some(Rc::new(Self {
+            query: RefCell::new(query),
+            is_streamed,
+            is_whole,
+            reply,
+            end: Cell::new(end),
+            news: Notify::new(),
+            room: Notify::new(),
+            worker: RefCell::new(pid.map(|pid| (pid, Rc::default()))),
+            since,
+        }))
     }
 
     // For the worker.

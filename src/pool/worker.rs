@@ -3,21 +3,27 @@
 //! All that it prints is read here, by its own task, and belongs to the query that it has, or to nobody. What is found is
 //! told as [`News`]; what follows from it is the queue's.
 
+mod pack;
+
 use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
 use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::rc::Rc;
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use tokio::io::unix::AsyncFd;
 use tokio::sync::Notify;
 use tokio::time::sleep_until;
 
+pub(super) use pack::Pipes;
+
 use super::frame::{self, Found, Frame, Scanner};
 use super::queue::{End, Fault, Reason, WorkerId};
 use super::ready::LineMatch;
 use super::talk::Talk;
-use crate::sys::process::{self, Pid};
+use crate::sys::process::{self, Ended, Pid};
 use crate::sys::signal::Signal;
 use crate::sys::{fd, watch};
 use crate::ucspi::children::Child;
@@ -67,6 +73,9 @@ pub(super) struct Worker {
     /// Queries that it was given.
     pub(super) given: Cell<u64>,
     protocol: Rc<Protocol>,
+    child: RefCell<Child>,
+    /// How its process has ended, once that was asked for.
+    ended: Cell<Option<Ended>>,
     stdin: RefCell<Option<Rc<AsyncFd<OwnedFd>>>>,
     stdout: AsyncFd<OwnedFd>,
     /// For its task: there is something to do.
@@ -96,25 +105,29 @@ struct State {
 }
 
 impl Worker {
-    /// The worker `pid`, with our ends of its pipes.
+    /// The worker whose process is `child`, with our ends of its pipes.
     ///
     /// # Errors
     /// The runtime cannot watch them.
     pub(super) fn new(
-        pid: Pid,
-        stdin: OwnedFd,
+        child: Child,
+        stdin: Option<OwnedFd>,
         stdout: OwnedFd,
         protocol: &Rc<Protocol>,
-    ) -> io::Result<Rc<Self>> {
-        fd::set_nonblocking(&stdin)?;
-        fd::set_nonblocking(&stdout)?;
-        Ok(Rc::new(Self {
-            pid,
+    ) -> io::Result<Self> {
+        for descriptor in stdin.iter().chain([&stdout]) {
+            fd::set_nonblocking(descriptor)?;
+        }
+        let stdin = stdin.map(watch::writable).transpose()?;
+        Ok(Self {
+            pid: child.pid,
             id: Cell::default(),
             started: Instant::now(),
             given: Cell::new(0),
             protocol: Rc::clone(protocol),
-            stdin: RefCell::new(Some(Rc::new(watch::writable(stdin)?))),
+            child: RefCell::new(child),
+            ended: Cell::default(),
+            stdin: RefCell::new(stdin.map(Rc::new)),
             stdout: watch::readable(stdout)?,
             news: Rc::default(),
             order: Cell::default(),
@@ -128,7 +141,7 @@ impl Worker {
                 has_ended: false,
                 is_over: false,
             }),
-        }))
+        })
     }
 
     /// The numbers of its stdin, -1 when that is closed, and of its stdout; of our ends.
@@ -238,13 +251,13 @@ impl Worker {
     }
 
     /// Its task: reads what it prints, writes what it did not take at once, and ends with its process.
-    pub(super) async fn live(self: Rc<Self>, mut child: Child, room: Room, tell: impl Fn(News)) {
+    pub(super) async fn live(self: Rc<Self>, room: Room, tell: impl Fn(News)) {
         loop {
             let (may_read, blocked, silence) = self.outlook();
             tokio::select! {
                 // First: a process that was reaped must not be sent a signal, which might be another's.
                 biased;
-                ended = child.gone() => {
+                ended = poll_fn(|context| self.poll_gone(context)) => {
                     self.read_the_rest(ended.status, &room, &tell);
                     return tell(News::Gone(ended.status));
                 }
@@ -262,6 +275,13 @@ impl Worker {
                     self.fall_silent(&tell);
                 }
             }
+        }
+    }
+
+    fn poll_gone(&self, context: &mut Context<'_>) -> Poll<Ended> {
+        match self.ended.get() {
+            Some(ended) => Poll::Ready(ended),
+            None => self.child.borrow_mut().poll_gone(context),
         }
     }
 

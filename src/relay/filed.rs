@@ -236,6 +236,7 @@ impl Filed {
             idle: limit(relay.idle),
             check: None,
             retire: relay.retire,
+            is_upgradable: false,
             tls,
         })
     }

@@ -32,6 +32,8 @@ pub struct Line {
     pub tls: Tls,
     /// The remotes, as they were written.
     pub remotes: Vec<Vec<u8>>,
+    /// At SIGUSR2, go on with the program that then is in the place of this one.
+    pub is_upgradable: bool,
 }
 
 impl Line {
@@ -80,6 +82,7 @@ impl Line {
             idle: (!idle.is_zero()).then_some(idle),
             check: self.relaying.check,
             retire: self.relaying.retire,
+            is_upgradable: self.is_upgradable,
             tls: self.tls.clone(),
         })
     }

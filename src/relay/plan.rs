@@ -40,6 +40,8 @@ pub(super) struct Plan {
     pub(super) check: Option<Check>,
     /// After so many sessions the process is replaced; 0 is never.
     pub(super) retire: u32,
+    /// SIGUSR2 replaces the process.
+    pub(super) is_upgradable: bool,
     pub(super) tls: Tls,
 }
 
@@ -62,9 +64,9 @@ impl Plan {
             self.tls.terms.material.passphrase,
             Passphrase::Descriptor(_)
         );
-        if self.retire != 0 && (is_another || is_secret_told_once) {
-            let text =
-                "who retires reads private keys again: not as another user, or by --passphrase-fd";
+        let is_replaced = self.retire != 0 || self.is_upgradable;
+        if is_replaced && (is_another || is_secret_told_once) {
+            let text = "who replaces this process reads private keys again: not as another user, or by --passphrase-fd";
             return Err(Error::with_code(text, PERMANENT));
         }
         Inward::start(&self.tls.terms, voice).map(Some)

@@ -7,7 +7,6 @@
 use std::ffi::CString;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
 
 use super::carriers::Carriers;
 use super::log::Log;
@@ -32,11 +31,17 @@ pub(super) enum Retired {
 /// The variable by which the new process learns which descriptors listen: their numbers, with commas.
 const VARIABLE: &str = "TCPRELAY_LISTENERS";
 
-/// Replaces the process; the new one, which has the signal mask `mask`, never returns here.
-pub(super) fn retire(carriers: &Carriers, listeners: &[&OwnedFd], mask: Mask, log: Log) -> Retired {
+/// Replaces the process by one of `file`; the new one, which has the signal mask `mask`, never returns here.
+pub(super) fn retire(
+    carriers: &Carriers,
+    file: &[u8],
+    listeners: &[&OwnedFd],
+    mask: Mask,
+    log: Log,
+) -> Retired {
     // A copy has one thread only.
     carriers.pause();
-    let retired = double(listeners, mask).unwrap_or_else(|error| {
+    let retired = double(file, listeners, mask).unwrap_or_else(|error| {
         let why = reason(&error).as_bytes();
         log.say(&[b"warning: unable to retire: ", why].concat());
         Retired::Not
@@ -47,13 +52,13 @@ pub(super) fn retire(carriers: &Carriers, listeners: &[&OwnedFd], mask: Mask, lo
     retired
 }
 
-fn double(listeners: &[&OwnedFd], mask: Mask) -> io::Result<Retired> {
+fn double(file: &[u8], listeners: &[&OwnedFd], mask: Mask) -> io::Result<Retired> {
     // It ends without a byte when the program was executed: then the sessions are the copy's.
     let (news, told) = fd::pipe()?;
     match process::fork()? {
         Fork::Parent => {
             drop(news);
-            let error = execute(listeners, mask);
+            let error = execute(file, listeners, mask);
             // The copy must not go on: the sessions are ours.
             let _ = fd::write_all(&told, b"!");
             Err(error)
@@ -69,18 +74,14 @@ fn double(listeners: &[&OwnedFd], mask: Mask) -> io::Result<Retired> {
     }
 }
 
-/// Executes the program of this process as it is in its place by now, with the arguments of this process; returns only with
-/// the reason why not. Signals that are blocked in `mask` wait for the new process.
-fn execute(listeners: &[&OwnedFd], mask: Mask) -> io::Error {
+/// Executes `file` with the arguments of this process; returns only with the reason why not. Signals that are blocked in
+/// `mask` wait for the new process.
+fn execute(file: &[u8], listeners: &[&OwnedFd], mask: Mask) -> io::Error {
     let mut ours = None;
     let mut attempt = || -> io::Result<()> {
-        let path = std::fs::read_link("/proc/self/exe")?;
-        let path = path.as_os_str().as_bytes();
-        // So it reads when a new version was put there.
-        let path = path.strip_suffix(b" (deleted)").unwrap_or(path);
         let mut arguments = vec![process::invoked_as().unwrap_or_default()];
         arguments.extend(process::arguments());
-        let program = Program::new(path, &arguments, None);
+        let program = Program::new(file, &arguments, None);
         let numbers = listeners
             .iter()
             .map(|listener| listener.as_raw_fd().to_string());

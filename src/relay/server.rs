@@ -23,11 +23,12 @@ use super::plan::Plan;
 use super::remotes::Remotes;
 use super::retire::{self, Retired};
 use super::source::Source;
+use super::trial::Trials;
 use crate::cli::{Arguments, During, Error, Verbosity, Voice};
 use crate::dns::Resolver;
 use crate::service::{
     Drain, Given, Listener, Manner, Open, Place, Privileges, Room, Service, Signals, Stage, Start,
-    Terms, make_room,
+    Terms, make_room, own_file,
 };
 use crate::sys::signal::{Mask, Signal};
 use crate::sys::{fd, process, socket};
@@ -82,7 +83,8 @@ pub fn run(source: Source, voice: Voice) -> Result<(), Error> {
         (listening.inherit, listening.notify_fd) = (false, None);
     }
     let mut given = Given::take(&listening, voice)?;
-    if !plan.is_check {
+    // A trial is of a process that has begun so.
+    if !plan.is_check && !given.is_trial() {
         daemon::begin(&plan.daemon, is_continued)?;
     }
     // While it may read what others may not, and before there is a runtime.
@@ -104,11 +106,13 @@ pub fn run(source: Source, voice: Voice) -> Result<(), Error> {
     }
     // A session has two sockets; one for which names are looked up has four descriptors.
     let limit = entrance.listening.limit;
-    make_room(4, u64::from(limit) * 2, &format!("{limit} sessions"), voice)?;
+    let limits = make_room(4, u64::from(limit) * 2, &format!("{limit} sessions"), voice)?;
     let memory = resolver.clone();
     let mut appetite = entrance.gate.appetite(&entrance.lookups);
     appetite.undecided += inward.as_ref().map_or(0, |_| CLIENT_BYTES);
     let room = Room::new(appetite, move || memory.forget())?;
+    given.end_trial()?;
+    let file = own_file();
     let mut listeners = Vec::new();
     let mut waiting = Vec::new();
     let mut failures = Vec::new();
@@ -126,7 +130,7 @@ pub fn run(source: Source, voice: Voice) -> Result<(), Error> {
         };
         match bound {
             Ok(listener) => listeners.push((wanted.place, listener)),
-            Err(error) if plan.daemon.bears_failures => {
+            Err(error) if plan.daemon.bears_failures || is_continued => {
                 failures.push(error);
                 waiting.extend(wanted.waits());
             }
@@ -162,6 +166,7 @@ pub fn run(source: Source, voice: Voice) -> Result<(), Error> {
         })),
         overload: plan.terms.overload,
     };
+    let trials = Trials::new(file.clone(), start.inherited, limits);
     // A reload that is asked for while the process is replaced must wait for the new one, not kill it. A signal that ends it
     // may not be blocked: it would stay so.
     let mask = start.inherited.with(&NEWS);
@@ -196,7 +201,10 @@ pub fn run(source: Source, voice: Voice) -> Result<(), Error> {
         });
         let mut server = Server {
             source,
+            file,
             mask,
+            is_upgradable: plan.is_upgradable,
+            trials,
             listeners: Vec::new(),
             waiting,
             pidfile: plan.daemon.pidfile.clone(),
@@ -295,6 +303,11 @@ fn entries(places: &[Wanted]) -> Vec<(Place, Entry)> {
 /// A relay that runs.
 struct Server {
     source: Source,
+    /// The file of this program.
+    file: Vec<u8>,
+    /// SIGUSR2 replaces this process, if a trial says that it can be.
+    is_upgradable: bool,
+    trials: Trials,
     /// The signal mask for who replaces this process.
     mask: Mask,
     relay: Rc<Relay>,
@@ -332,7 +345,7 @@ impl Server {
             }
         });
         let drain = loop {
-            tokio::select! {
+            let is_time = tokio::select! {
                 error = &mut keys => return Err(error),
                 drain = self.relay.service.told(&stop) => break drain,
                 signals = news.next() => {
@@ -342,16 +355,31 @@ impl Server {
                     for signal in signals {
                         self.hear(signal).await;
                     }
+                    false
                 }
-                () = sleep_until(self.next_try()), if !self.waiting.is_empty() => self.try_again()?,
-                () = self.relay.retire.notified() => if let Retired::Old = self.retire() {
-                    // The signals of a process that is no more are not ours.
-                    stop = Rc::new(Signals::of(&[Signal::SIGTERM]).during("go on")?);
-                    self.pidfile = None;
-                    break self.relay.service.begin_to_end();
+                () = sleep_until(self.next_try()), if !self.waiting.is_empty() => {
+                    self.try_again()?;
+                    false
+                }
+                () = self.relay.retire.notified(), if !self.trials.are_on() => true,
+                tried = self.trials.over() => match tried {
+                    Ok(()) => true,
+                    Err(why) => {
+                        let text = [b"warning: not upgraded: ", why.as_bytes()].concat();
+                        self.relay.log.say(&text);
+                        false
+                    }
                 },
+            };
+            if is_time && self.retire() == Retired::Old {
+                // The signals of a process that is no more are not ours.
+                stop = Rc::new(Signals::of(&[Signal::SIGTERM]).during("go on")?);
+                self.pidfile = None;
+                self.relay.service.be_a_copy();
+                break self.relay.service.begin_to_end();
             }
         };
+        self.trials.give_up();
         for (_, copy, open) in self.listeners.drain(..) {
             drop(copy);
             open.close().await;
@@ -380,10 +408,20 @@ impl Server {
                     voice.warn_here(&[b"warning: nothing is changed: ", error.text()]);
                 }
             }
-            Signal::SIGUSR1 => self.relay.current.borrow().remotes.tell(self.relay.log),
+            Signal::SIGUSR1 => {
+                self.relay.current.borrow().remotes.tell(self.relay.log);
+                if self.is_upgradable {
+                    self.relay.carriers.tell();
+                }
+            }
+            Signal::SIGUSR2 if self.is_upgradable => self.trials.begin(),
             Signal::SIGUSR2 => self.relay.carriers.tell(),
-            // Who carries the sessions from before a retirement has ended.
-            _ => while let Ok(Some(_)) = process::reap(None) {},
+            // A trial, or who carries the sessions from before a retirement.
+            _ => {
+                while let Ok(Some((child, _))) = process::reap(None) {
+                    self.trials.ended(child);
+                }
+            }
         }
     }
 
@@ -476,6 +514,7 @@ impl Server {
             return Retired::Not;
         }
         let listeners: Vec<_> = self.listeners.iter().map(|(_, copy, _)| copy).collect();
-        retire::retire(&self.relay.carriers, &listeners, self.mask, self.relay.log)
+        let (carriers, log) = (&self.relay.carriers, self.relay.log);
+        retire::retire(carriers, &self.file, &listeners, self.mask, log)
     }
 }

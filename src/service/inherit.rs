@@ -62,6 +62,11 @@ impl Given {
         Ok(())
     }
 
+    /// True when this process only tries whether it could serve.
+    pub(crate) fn is_trial(&self) -> bool {
+        matches!(self.role, Role::Trial(_))
+    }
+
     /// True when this process goes on with what another version of the program has left.
     pub(crate) fn is_successor(&self) -> bool {
         matches!(self.role, Role::Successor(_))

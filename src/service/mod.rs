@@ -52,4 +52,5 @@ pub(crate) use sources::{Allowance, Entered, Sources};
 pub(crate) use start::Start;
 pub(crate) use supervisor::Supervisor;
 pub(crate) use tally::{ByReason, Reason, Tally};
+pub use upgrade::UPGRADE;
 pub(crate) use upgrade::{State, Successor, own_file};

@@ -57,6 +57,12 @@ impl Packer {
         self.duration(moment.elapsed());
     }
 
+    /// How far it is from `now`, before or after.
+    pub(crate) fn moment(&mut self, moment: Instant, now: Instant) {
+        self.duration(now.saturating_duration_since(moment));
+        self.duration(moment.saturating_duration_since(now));
+    }
+
     /// All that it has taken.
     pub(crate) fn done(self) -> Vec<u8> {
         self.0
@@ -115,6 +121,17 @@ impl<'a> Unpacker<'a> {
     pub(crate) fn past(&mut self) -> Option<Instant> {
         let now = Instant::now();
         Some(now.checked_sub(self.duration()?).unwrap_or(now))
+    }
+
+    /// A moment that was packed when it was `now`.
+    pub(crate) fn moment(&mut self, now: Instant) -> Option<Instant> {
+        let (before, after) = (self.duration()?, self.duration()?);
+        now.checked_sub(before).unwrap_or(now).checked_add(after)
+    }
+
+    /// True when it is not 0.
+    pub(crate) fn flag(&mut self) -> Option<bool> {
+        self.number::<u8>().map(|number| number != 0)
     }
 
     /// True when nothing is left.

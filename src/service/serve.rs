@@ -101,6 +101,13 @@ const KILL_LIMIT: Duration = Duration::from_secs(5);
 
 impl Service {
     pub(crate) fn new(voice: Voice, terms: Terms, room: Room) -> Rc<Self> {
+        let service = Self::continued(voice, terms, room);
+        service.go_on();
+        service
+    }
+
+    /// One that goes on where another has stopped: nobody hears how many connections are open until they [go on](Self::go_on).
+    pub(crate) fn continued(voice: Voice, terms: Terms, room: Room) -> Rc<Self> {
         Rc::new(Self {
             voice,
             terms,
@@ -191,7 +198,10 @@ impl Service {
     /// Goes on after that.
     pub(crate) fn go_on(&self) {
         self.slots.be_silent(false);
-        self.stages.begin(Stage::Serve);
+        // The end may have begun meanwhile.
+        if self.stages.now() == Stage::Recall {
+            self.stages.begin(Stage::Serve);
+        }
         self.slots.tell_status();
     }
 
@@ -310,6 +320,8 @@ impl Service {
     /// ended. Another one of the signals `stop` ends it at once.
     pub(crate) async fn leave(&self, drain: Option<Drain>, stop: &Signals) {
         let leaving = async {
+            // Whoever was let go of, is gone on with first.
+            self.stages.go_on().await;
             match drain {
                 None => self.part().await,
                 Some(drain) => self.drain(drain).await,
@@ -390,8 +402,7 @@ impl Service {
         match process::fork() {
             Ok(Fork::Parent) => process::exit_now(0),
             Ok(Fork::Child) => {
-                self.slots.be_silent(true);
-                self.supervisor.take();
+                self.be_a_copy();
                 // It has its default action since the start, and the events of it do not wake a copy.
                 let _ = signal::unblock(&[Signal::SIGTERM]);
             }
@@ -401,6 +412,12 @@ impl Service {
         let limit = self.terms.decision + GRACE;
         let _ = timeout(limit, self.undecided.below(|| 1)).await;
         self.carried.below(|| 1).await;
+    }
+
+    /// From now on nobody hears how it goes with this service: a process whose copy this one is has its name, or had.
+    pub(crate) fn be_a_copy(&self) {
+        self.slots.be_silent(true);
+        self.supervisor.take();
     }
 
     /// Waits until all connections have ended, at most as long as was asked for; what is left then is ended, if that was

@@ -103,7 +103,8 @@ struct Numbered {
     open: Count,
     limit: AtomicU32,
     voice: Voice,
-    /// Nobody hears how many connections are open: the process that they were connections of has ended.
+    /// Nobody hears how many connections are open: the process that they were connections of has ended, or the next one has not
+    /// all of them yet.
     is_silent: AtomicBool,
 }
 
@@ -112,16 +113,14 @@ struct Numbered {
 pub(crate) struct Slot(Slots);
 
 impl Slots {
-    /// `limit` slots.
+    /// `limit` slots, of which nobody hears yet.
     pub(super) fn new(limit: u32, voice: Voice) -> Self {
-        let slots = Self(Arc::new(Numbered {
+        Self(Arc::new(Numbered {
             open: Count::default(),
             limit: AtomicU32::new(limit),
             voice,
-            is_silent: AtomicBool::new(false),
-        }));
-        slots.tell_status();
-        slots
+            is_silent: AtomicBool::new(true),
+        }))
     }
 
     /// The connections that have a slot.

@@ -11,14 +11,15 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::pin::pin;
+use std::pin::Pin;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use tokio::time::timeout;
 
 use super::listening::ROLE;
 use super::pack::{Packer, Unpacker};
-use crate::cli::{Error, FAILED, reason};
+use crate::cli::{Error, FAILED, Opt, reason};
 use crate::sys::exec::{Program, c_string};
 use crate::sys::file::Version;
 use crate::sys::limit::Descriptors;
@@ -26,6 +27,13 @@ use crate::sys::process::{self, Pid};
 use crate::sys::signal::{Mask, Signal};
 use crate::sys::spawn::{Spawner, Streams};
 use crate::sys::{fd, memfile, watch};
+
+/// The option for it, of servers that can let go of their connections.
+pub const UPGRADE: &[Opt<bool>] = &[Opt::flag(
+    "upgrade",
+    "at SIGUSR2, go on with the program that then is in the place of this one",
+    |is_upgradable| *is_upgradable = true,
+)];
 
 const TRIAL: &[u8] = b"try";
 const SUCCESSOR: &[u8] = b"go";
@@ -149,7 +157,8 @@ pub(crate) struct Successor {
 }
 
 impl Successor {
-    /// Tries the file `path`: whether it could go on from `state`. `ended` says how a child ends.
+    /// Tries the file `path`: whether it could go on from `state`. `ended` waits for the end of a child. A trial that is not
+    /// waited for any more is ended.
     ///
     /// # Errors
     /// Why not.
@@ -177,21 +186,20 @@ impl Successor {
         let spawned = spawner.and_then(|mut it| it.spawn(streams, environment, &mut [], None));
         drop(said);
         let (pid, failure) = spawned.map_err(words)?;
-        let mut ended = pin!(ended(pid));
+        let mut trial = Trial {
+            pid,
+            ended: Box::pin(ended(pid)),
+            is_over: false,
+        };
         let heard = match failure {
             Some(failure) => Err(words(failure.error)),
             None => hear(says).await.map_err(str::to_owned),
         };
-        tokio::select! {
-            // First: its number may be another's by now.
-            biased;
-            () = &mut ended => {}
-            () = std::future::ready(()) => {
-                if heard.is_err() {
-                    let _ = process::send(pid, Signal::SIGKILL);
-                }
-                ended.await;
-            }
+        if heard.is_err() {
+            trial.end();
+        }
+        if timeout(PATIENCE, trial.over()).await.is_err() {
+            return Err("it does not end".into());
         }
         heard?;
         Ok(Self {
@@ -234,6 +242,39 @@ impl Successor {
         error
             .map(|error| reason(&error).to_string())
             .unwrap_or_default()
+    }
+}
+
+/// A child that tries. It is ended when this is dropped.
+struct Trial<F: Future<Output = ()>> {
+    pid: Pid,
+    ended: Pin<Box<F>>,
+    is_over: bool,
+}
+
+impl<F: Future<Output = ()>> Trial<F> {
+    /// Waits until it has ended.
+    async fn over(&mut self) {
+        if !self.is_over {
+            self.ended.as_mut().await;
+            self.is_over = true;
+        }
+    }
+
+    /// Ends it.
+    fn end(&mut self) {
+        // Looked at first: its number may be another's by now.
+        let mut context = Context::from_waker(Waker::noop());
+        self.is_over = self.is_over || self.ended.as_mut().poll(&mut context).is_ready();
+        if !self.is_over {
+            let _ = process::send(self.pid, Signal::SIGKILL);
+        }
+    }
+}
+
+impl<F: Future<Output = ()>> Drop for Trial<F> {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 

@@ -3,9 +3,12 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ffi::CStr;
+use std::future::poll_fn;
 use std::io;
 use std::os::fd::AsFd;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -79,19 +82,30 @@ impl Children {
     pub(super) fn unpack(&self, from: &mut Unpacker<'_>, end: Option<Ended>) -> Option<Child> {
         let tree = Tree::unpack(from, self.cgroups.as_ref())?;
         let pid = tree.pid();
-        let told = match end {
-            None => self.expect(pid),
-            Some(end) => {
-                let (ended, told) = oneshot::channel();
-                let _ = ended.send(end);
-                told
-            }
-        };
         Some(Child {
             pid,
-            end: told,
+            end: self.expect_after(pid, end),
             tree,
         })
+    }
+
+    /// The child `pid` of this process from before an exec, of which nothing but its end matters; if it has ended, with how.
+    pub(crate) fn again(&self, pid: Pid, end: Option<Ended>) -> Child {
+        Child {
+            pid,
+            end: self.expect_after(pid, end),
+            tree: Tree::new(pid, false, None, None),
+        }
+    }
+
+    /// Word of the end of the child `pid`, which may have come.
+    fn expect_after(&self, pid: Pid, end: Option<Ended>) -> oneshot::Receiver<Ended> {
+        let Some(end) = end else {
+            return self.expect(pid);
+        };
+        let (ended, told) = oneshot::channel();
+        let _ = ended.send(end);
+        told
     }
 
     /// Word of the end of the child `pid`, when it comes.
@@ -168,8 +182,15 @@ impl Children {
 impl Child {
     /// How the child ended, when it has.
     pub(crate) async fn gone(&mut self) -> Ended {
+        poll_fn(|context| self.poll_gone(context)).await
+    }
+
+    /// The same.
+    pub(crate) fn poll_gone(&mut self, context: &mut Context<'_>) -> Poll<Ended> {
         // The sender lives in `Children::running` until it has sent.
-        (&mut self.end).await.unwrap_or_default()
+        Pin::new(&mut self.end)
+            .poll(context)
+            .map(Result::unwrap_or_default)
     }
 
     /// How the child ended, when it has, as `stages` or its lifetime may ask it to; nothing when it is let go of.
@@ -200,7 +221,7 @@ impl Child {
     }
 
     /// How it has ended, if that came when it was let go of already.
-    pub(super) fn has_ended(&mut self) -> Option<Ended> {
+    pub(crate) fn has_ended(&mut self) -> Option<Ended> {
         self.end.try_recv().ok()
     }
 

@@ -21,6 +21,7 @@ use super::layer::{Layer, Met};
 use super::log::Log;
 use super::moved::{Moved, Place};
 use super::record::Record;
+use super::upgrade::Counts;
 use crate::service::{Arrival, End, Entered, Service, Slot, Stage, Stages, Tasks, Undecided};
 use crate::sys::fd;
 use crate::sys::memory;
@@ -49,8 +50,8 @@ pub(super) struct Server {
 pub(super) enum Case {
     /// It was just accepted.
     Arrived(Arrival),
-    /// It was let go of: with what counts it, and its place among the undecided if it is one of them.
-    Moved(Box<(Moved, Option<Entered>, Slot, Option<Undecided>)>),
+    /// It was let go of.
+    Moved(Box<(Moved, Counts)>),
 }
 
 /// How far a connection has come.
@@ -133,7 +134,12 @@ async fn open(server: Rc<Server>, case: Case) -> Option<Open> {
             (record, arrival.slot, arrival.connection, undecided)
         }
         Case::Moved(moved) => {
-            let (Moved { record, at, .. }, entered, slot, undecided) = *moved;
+            let (Moved { record, at, .. }, counts) = *moved;
+            let Counts {
+                entered,
+                slot,
+                undecided,
+            } = counts;
             let is_told = matches!(at, Place::Rest(_));
             match at {
                 Place::Gate(connection) => (record, slot, connection, undecided),

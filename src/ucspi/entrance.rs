@@ -1,7 +1,7 @@
 //! The entrance: what all servers have alike that let guests in by the `gate`, whatever they do with them
 //! then. It is one part of their command lines, and what is set up from it before the first connection.
 
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::AsRawFd;
 use std::path::PathBuf;
 use std::rc::Rc;
 
@@ -11,7 +11,7 @@ use super::host::Reading;
 use super::log::Log;
 use super::names::Lookups;
 use super::port;
-use super::upgrade::Before;
+use super::upgrade::{Before, Kept};
 use crate::cli::{Arguments, During, Error, Format, Group, Opt, Verbosity, Voice, group};
 use crate::dns::Resolver;
 use crate::service::control::{Answers, Control};
@@ -200,7 +200,7 @@ impl Door {
     ///
     /// # Errors
     /// 111: no more descriptors.
-    pub(super) fn keep(&self, mask: Mask) -> Result<(State, Vec<OwnedFd>), Error> {
+    pub(crate) fn keep(&self, mask: Mask) -> Result<Kept, Error> {
         let mut kept = Vec::new();
         for listener in &self.listeners {
             kept.push(listener.copy().during("get a descriptor")?);
@@ -244,7 +244,10 @@ impl Door {
             overload: Overload::Queue,
         };
         let as_ipv6 = entrance.reading.as_ipv6;
-        let service = Service::new(voice, terms, room);
+        let service = match &before {
+            None => Service::new(voice, terms, room),
+            Some(_) => Service::continued(voice, terms, room),
+        };
         let mut gate = Gate::new(
             entrance.gate,
             entrance.sources,

@@ -299,7 +299,7 @@ impl Gate {
         decided
     }
 
-    /// Does both.
+    /// Does both, as far as that is not done.
     ///
     /// # Errors
     /// Those of both.
@@ -308,7 +308,9 @@ impl Gate {
         connection: &OwnedFd,
         record: &mut Record,
     ) -> Result<Guest, Refusal> {
-        self.announce(connection, record).await?;
+        if record.announced.is_none() {
+            self.announce(connection, record).await?;
+        }
         self.admit(connection, record).await
     }
 

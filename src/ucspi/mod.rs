@@ -3,7 +3,8 @@
 //! A server reads in this order: [`server`] is what is set up once, and [`entrance`] as much of that as other servers have
 //! too; `connection` is what happens to one connection, of
 //! which [`gate`] has what comes before the verdict; `children` makes the processes and learns how they ended; `record` is
-//! what is known of a connection, and `log` says it. Source: tcpserver(1) and tcpclient(1) of the original, and observed
+//! what is known of a connection, and `log` says it; `upgrade` is how the next version comes, and `handover` what it gets.
+//! Source: tcpserver(1) and tcpclient(1) of the original, and observed
 //! runs. This room asks the rules for a verdict and knows nothing of how they are stored.
 #![forbid(unsafe_code)]
 
@@ -17,6 +18,7 @@ pub mod entrance;
 pub mod environ;
 pub(crate) mod facts;
 pub mod gate;
+mod handover;
 pub mod host;
 pub mod ident;
 pub(crate) mod layer;
@@ -30,4 +32,4 @@ pub(crate) mod record;
 pub mod server;
 mod sum;
 mod tree;
-mod upgrade;
+pub(crate) mod upgrade;

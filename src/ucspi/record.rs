@@ -63,7 +63,7 @@ impl Record {
     }
 
     /// All but its place in the list.
-    pub(super) fn pack(&self, to: &mut Packer) {
+    pub(crate) fn pack(&self, to: &mut Packer) {
         to.text(self.remote);
         to.maybe(self.announced.as_ref(), |to, announced| announced.pack(to));
         to.past(self.arrived);
@@ -84,7 +84,7 @@ impl Record {
     }
 
     /// One that was packed.
-    pub(super) fn unpack(from: &mut Unpacker<'_>) -> Option<Self> {
+    pub(crate) fn unpack(from: &mut Unpacker<'_>) -> Option<Self> {
         let bytes = |from: &mut Unpacker<'_>| from.maybe(|from| from.bytes().map(<[u8]>::to_vec));
         Some(Self {
             remote: from.text()?,

@@ -7,11 +7,12 @@ use std::time::Duration;
 use super::children::Children;
 use super::connection::{self, Case, Server};
 use super::entrance::{Admission, Door, Entrance};
+use super::handover;
 use super::layer::Layer;
 use super::tree::Lifetime;
-use super::upgrade::{self, Upgrading};
+use super::upgrade;
 use crate::cli::{During, Error, FAILED, Opt, Voice};
-use crate::service::{Given, Signals, Start, Tasks, make_room, own_file};
+use crate::service::{Given, Start, Tasks, make_room};
 use crate::sys::exec::Program;
 use crate::sys::limit::Descriptors;
 use crate::sys::process;
@@ -27,6 +28,9 @@ pub struct Config {
     pub program: Vec<Vec<u8>>,
     /// What only it has, with tlsserver.
     pub options: Options,
+    /// At SIGUSR2, go on with the program that then is in the place of this one. Not with a layer: what that carries cannot be
+    /// let go of.
+    pub upgrade: bool,
     /// What stands between connections and programs. Here and no argument of its own: of an argument that is none in one
     /// place, the compiler takes the kind from the other, and links TLS into all servers.
     pub(crate) layer: Option<Rc<dyn Layer>>,
@@ -37,13 +41,11 @@ pub struct Config {
 pub struct Options {
     /// How long a connection may last.
     max_time: Option<Duration>,
-    /// At SIGUSR2, go on with the program that then is in the place of this one.
-    upgrade: bool,
 }
 
 impl Options {
-    /// The option for the time of a connection.
-    pub const MAX_TIME: &'static [Opt<Self>] = &[Opt::value(
+    /// The rows.
+    pub const OPTIONS: &'static [Opt<Self>] = &[Opt::value(
         "max-time",
         "seconds",
         "send a program SIGTERM after this long, and SIGKILL as --kill says (5)",
@@ -51,13 +53,6 @@ impl Options {
             it.max_time = Some(value.seconds()?);
             Ok(())
         },
-    )];
-
-    /// The option for a new version, which cannot go on with a connection that has a layer.
-    pub const UPGRADE: &'static [Opt<Self>] = &[Opt::flag(
-        "upgrade",
-        "at SIGUSR2, go on with the program that then is in the place of this one",
-        |it| it.upgrade = true,
     )];
 }
 
@@ -69,7 +64,7 @@ impl Options {
 pub fn run(config: Config, voice: Voice) -> Result<(), Error> {
     let layer = config.layer;
     let given = Given::take(&config.entrance.listening, voice)?;
-    let Options { max_time, upgrade } = config.options;
+    let (Options { max_time }, upgrade) = (config.options, config.upgrade);
     let limits = descriptors(&config.entrance, layer.is_some(), upgrade, voice)?;
     let mut news = layer
         .as_ref()
@@ -116,18 +111,10 @@ pub fn run(config: Config, voice: Voice) -> Result<(), Error> {
             tasks: Tasks::default(),
         });
         if let Some(connections) = connections {
-            upgrade::go_on(&server, &connections);
+            handover::go_on(&server, &connections);
         }
-        if let Some((state, kept)) = kept {
-            let upgrading = Upgrading {
-                server: Rc::clone(&server),
-                file: own_file(),
-                state,
-                limits,
-                kept,
-            };
-            let signals = Signals::of(&[Signal::SIGUSR2]).during("start")?;
-            tokio::task::spawn_local(upgrading.always(signals));
+        if let Some(kept) = kept {
+            upgrade::always(&server, kept, limits)?;
         }
         let ending = Rc::clone(&server);
         service.at_the_end(move || {
@@ -161,15 +148,19 @@ const DESCRIPTORS_PER_CONNECTION: u64 = 4;
 fn descriptors(
     entrance: &Entrance,
     is_layered: bool,
-    upgrade: bool,
+    is_upgradable: bool,
     voice: Voice,
 ) -> Result<Option<Descriptors>, Error> {
     let waits = is_layered || entrance.lookups.are_needed() || entrance.gate.wait();
     let each = if waits { DESCRIPTORS_PER_CONNECTION } else { 1 };
     let listening = entrance.listening.descriptors();
     let least = u64::from(entrance.gate.rules.is_some()) + each + listening;
-    // What is kept for the next version, and what a trial of it takes.
-    let least = least + if upgrade { 8 + listening } else { 0 };
+    let least = least
+        + if is_upgradable {
+            upgrade::descriptors_kept(listening)
+        } else {
+            0
+        };
     let limit = entrance.listening.limit;
     let ample = if waits { u64::from(limit) * each } else { 0 };
     let whom = format!("{limit} connections that wait for look-ups");

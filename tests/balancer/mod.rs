@@ -4,4 +4,4 @@ mod examples;
 mod given;
 mod haproxy;
 mod proxy;
-mod upgrade;
+pub(crate) mod upgrade;

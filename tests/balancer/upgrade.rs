@@ -1,7 +1,7 @@
 //! A new version in the place of the old one, while it serves: nothing is lost, doubled or forgotten.
 
 use std::net::{Ipv4Addr, TcpStream};
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -10,48 +10,70 @@ use nix::sys::signal::Signal;
 use crate::support::net;
 use crate::world::{self, Server, World, count, eventually, find, lossy};
 
-/// A tcpserver that was started by a link, which may lead elsewhere later.
-struct Upgradable {
-    world: World,
-    server: Server,
+/// A server that was started by a link, which may lead elsewhere later.
+pub(crate) struct Upgradable {
+    pub(crate) world: World,
+    pub(crate) server: Server,
+    name: &'static str,
     upgrades: AtomicUsize,
+    failures: AtomicUsize,
 }
 
 impl Upgradable {
     /// `tcpserver -1vRHl0 --upgrade options 127.0.0.1 0 program`
     fn start(options: &[&str], program: &[&str]) -> Option<Self> {
         let world = world::with(&["sh", "cat", "true"])?;
+        Some(Self::start_in(world, "tcpserver", options, program))
+    }
+
+    /// `name -1vRHl0 --upgrade options 127.0.0.1 0 program`
+    pub(crate) fn start_in(
+        world: World,
+        name: &'static str,
+        options: &[&str],
+        program: &[&str],
+    ) -> Self {
         let link = world.name("current");
-        symlink(world.our("tcpserver"), &link).expect("a folder of our own");
+        symlink(world.our(name), &link).expect("a folder of our own");
         let fixed = ["-1vRHl0", "--upgrade"];
         let words = [&fixed[..], options, &["127.0.0.1", "0"], program].concat();
-        let launch = world.program("tcpserver", words).called(&link);
+        let launch = world.program(name, words).called(&link);
         let server = Server::on(world.start(launch.relocated(PathBuf::from(&link))));
-        let upgrades = AtomicUsize::new(0);
-        Some(Self {
+        Self {
             world,
             server,
-            upgrades,
-        })
+            name,
+            upgrades: AtomicUsize::new(0),
+            failures: AtomicUsize::new(0),
+        }
     }
 
     /// Puts `file` in the place of the program.
-    fn replace(&self, file: &str) {
+    pub(crate) fn replace(&self, file: &str) {
         let next = self.world.path("next");
         symlink(file, &next).expect("a folder of our own");
         std::fs::rename(next, self.world.path("current")).expect("a folder of our own");
     }
 
     /// Has it replaced by the same program, and waits until it is.
-    fn upgrade(&self) {
+    pub(crate) fn upgrade(&self) {
         let before = self.upgrades.fetch_add(1, Ordering::Relaxed);
         self.server.process.signal(Signal::SIGUSR2);
-        self.server
-            .log()
-            .wait_for("tcpserver: upgraded, ", before + 1);
+        let said = format!("{}: upgraded, ", self.name);
+        self.server.log().wait_for(&said, before + 1);
     }
 
-    fn connect(&self) -> TcpStream {
+    /// Tries to have it replaced by `file`, which cannot be.
+    pub(crate) fn fail_to_upgrade(&self, file: &str) {
+        let before = self.failures.fetch_add(1, Ordering::Relaxed);
+        self.replace(file);
+        self.server.process.signal(Signal::SIGUSR2);
+        let said = format!("{}: warning: not upgraded: ", self.name);
+        self.server.log().wait_for(&said, before + 1);
+        self.replace(&self.world.our(self.name));
+    }
+
+    pub(crate) fn connect(&self) -> TcpStream {
         let at = Ipv4Addr::LOCALHOST;
         net::connect_from(at, at, self.server.port, |_| false).expect("it listens")
     }
@@ -126,6 +148,138 @@ fn nobody_can_connect_while_the_last_version_drains() {
     }
 }
 
+/// A file that tries for ever; it writes its pid to the file `trial`.
+fn hanging(world: &World) -> String {
+    world.script(
+        "hangs",
+        "#!/bin/sh\necho $$ > pid\nmv pid trial\nexec sleep 100000\n",
+    );
+    world.name("hangs")
+}
+
+#[test]
+fn trial_does_not_outlive_its_server() {
+    for (name, options) in [
+        ("tcpserver", &["--drain=60"][..]),
+        ("tcpserver", &[]),
+        ("tcppool", &["--queries=0"]),
+    ] {
+        let Some(world) = world::with(&["sh", "cat", "sleep"]) else {
+            return;
+        };
+        let it = Upgradable::start_in(world, name, options, &["cat"]);
+        let mut stream = it.connect();
+        hears(&mut stream, b"one\n");
+        it.replace(&hanging(&it.world));
+        it.server.process.signal(Signal::SIGUSR2);
+        let mut trial = String::new();
+        eventually("there is a trial", || {
+            trial = std::fs::read_to_string(it.world.path("trial")).unwrap_or_default();
+            !trial.is_empty()
+        });
+        hears(&mut stream, b"still\n");
+        it.server.process.signal(Signal::SIGTERM);
+        if !options.is_empty() {
+            it.server.log().wait_for(": draining 1\n", 1);
+            let refused = TcpStream::connect((Ipv4Addr::LOCALHOST, it.server.port));
+            assert!(refused.is_err(), "{name} {options:?}");
+        }
+        let proc = format!("/proc/{}/exe", trial.trim());
+        eventually("the trial is gone", || std::fs::read_link(&proc).is_err());
+        ends(stream);
+        let outcome = it.server.process.outcome();
+        assert_eq!(outcome.status.code(), Some(0));
+        assert!(!lossy(&outcome.stderr).contains("not upgraded"));
+    }
+}
+
+#[test]
+fn trial_has_5_seconds_and_the_old_one_serves_meanwhile() {
+    let Some(it) = Upgradable::start(&[], &["cat"]) else {
+        return;
+    };
+    let Some(other) = Upgradable::start(&[], &["cat"]) else {
+        return;
+    };
+    other.world.script(
+        "stays",
+        "#!/bin/sh\necho ucspi-tcp ready 1\nexec sleep 100000 >&-\n",
+    );
+    let mut stream = it.connect();
+    std::thread::scope(|scope| {
+        scope.spawn(|| it.fail_to_upgrade(&hanging(&it.world)));
+        scope.spawn(|| other.fail_to_upgrade(&other.world.name("stays")));
+        eventually("there is a trial", || it.world.path("trial").exists());
+        hears(&mut stream, b"one\n");
+    });
+    let said = |it: &Upgradable, why: &str| {
+        let log = lossy(&it.server.log().so_far());
+        assert!(log.contains(&format!("not upgraded: {why}\n")), "{log}");
+    };
+    said(&it, "it is not ready in 5 seconds");
+    said(&other, "it does not end");
+    it.upgrade();
+    hears(&mut stream, b"two\n");
+    other.upgrade();
+    ends(stream);
+    it.server.terminate();
+    other.server.terminate();
+}
+
+#[test]
+fn next_version_is_who_the_first_one_has_become() {
+    let Some(world) = world::with_root_and(&["id", "cat"]) else {
+        return;
+    };
+    let allow = |name: &str| {
+        let mode = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(world.path(name), mode).expect("it is ours");
+    };
+    allow(".");
+    std::fs::copy(world.our("tcpserver"), world.path("copy")).expect("a folder of our own");
+    allow("copy");
+    let copy = world.name("copy");
+    let options = ["-u65533", "-g65532"];
+    let it = Upgradable::start_in(world, "tcpserver", &options, &["id"]);
+    it.replace(&copy);
+    let id = || lossy(&net::receive_all(&mut it.connect()));
+    let before = id();
+    assert!(before.starts_with("uid=65533 gid=65532"), "{before}");
+    it.upgrade();
+    assert_eq!(id(), before);
+    it.upgrade();
+    assert_eq!(id(), before);
+    it.server.log().wait_for("tcpserver: end ", 3);
+    it.server.terminate();
+}
+
+#[test]
+fn all_listeners_are_handed_over_and_programs_end_in_their_time() {
+    let at = Ipv4Addr::new(127, 0, 0, 9);
+    let (_held, port) = net::reserve_port(at);
+    let also = format!("--also={at}:{port}");
+    let options = [&also, "--max-time=1", "--kill=100000"];
+    let Some(it) = Upgradable::start(&options, &["cat"]) else {
+        return;
+    };
+    let there = || net::connect_from(at, at, port, |_| false).expect("it listens");
+    let mut streams = [it.connect(), there()];
+    it.server.log().wait_for("tcpserver: ok ", 2);
+    it.upgrade();
+    // A control group, where there is one, is theirs again.
+    for stream in &mut streams {
+        assert_eq!(net::receive_all(stream), b"");
+    }
+    for mut stream in [it.connect(), there()] {
+        hears(&mut stream, b"three\n");
+        ends(stream);
+    }
+    it.server.log().wait_for("tcpserver: end ", 4);
+    let log = it.server.terminate();
+    assert_eq!(log.matches(" status 15\n").count(), 2, "{log}");
+    assert_eq!(log.matches(" status 0\n").count(), 2, "{log}");
+}
+
 #[test]
 fn whoever_waits_at_the_gate_goes_on_waiting_there_and_is_greeted_once() {
     let options = ["--proxy=127.0.0.1", "-B", "hello\n"];
@@ -144,6 +298,8 @@ fn whoever_waits_at_the_gate_goes_on_waiting_there_and_is_greeted_once() {
     );
     it.server.log().wait_for("tcpserver: end ", 1);
     let log = it.server.terminate();
+    // One line, as for nobody else either.
+    assert_eq!(count(&log, "tcpserver: status: 1/40"), 2, "{log}");
     assert_eq!(count(&log, "tcpserver: ok "), 1, "{log}");
     assert_eq!(count(&log, "tcpserver: end "), 1, "{log}");
 }
@@ -177,12 +333,8 @@ fn file_that_cannot_go_on_leaves_the_old_one_serving() {
         (Some(it.world.name("other-version")), never),
         (Some(it.world.name("usage")), never),
     ];
-    for (tries, (file, why)) in (1..).zip(broken) {
-        it.replace(&file.expect("world::with has found it"));
-        it.server.process.signal(Signal::SIGUSR2);
-        it.server
-            .log()
-            .wait_for("tcpserver: warning: not upgraded: ", tries);
+    for (file, why) in broken {
+        it.fail_to_upgrade(&file.expect("world::with has found it"));
         let log = lossy(&it.server.log().so_far());
         let last = log
             .lines()
@@ -193,7 +345,6 @@ fn file_that_cannot_go_on_leaves_the_old_one_serving() {
         let mut other = it.connect();
         hears(&mut other, b"here\n");
     }
-    it.replace(&it.world.our("tcpserver"));
     it.upgrade();
     hears(&mut stream, b"two\n");
     ends(stream);
@@ -250,7 +401,7 @@ fn sources_limits_bans_and_counters_go_on() {
         "{counters}"
     );
     ends(first);
-    it.server.log().wait_for("tcpserver: status: 0/7", 2);
+    it.server.log().wait_for("tcpserver: status: 0/7", 1);
     let mut next = it.connect();
     hears(&mut next, b"two\n");
     ends(next);
@@ -306,12 +457,7 @@ fn crowd_notices_nothing_of_upgrades() {
                 });
                 if number % 10 == 5 {
                     failures += 1;
-                    it.replace("/bin/true");
-                    it.server.process.signal(Signal::SIGUSR2);
-                    it.server
-                        .log()
-                        .wait_for("tcpserver: warning: not upgraded: ", failures);
-                    it.replace(&it.world.our("tcpserver"));
+                    it.fail_to_upgrade("/bin/true");
                 } else {
                     it.upgrade();
                 }

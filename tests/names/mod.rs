@@ -20,6 +20,7 @@ pub(crate) mod ends;
 pub(crate) mod gate;
 pub(crate) mod hostile;
 pub(crate) mod many;
+pub(crate) mod proxied;
 pub(crate) mod real;
 pub(crate) mod scenarios;
 
@@ -42,11 +43,12 @@ pub(crate) type Tests = Vec<(&'static str, fn())>;
 
 /// The tests that are no scenarios.
 pub(crate) fn trials() -> Vec<Trial> {
-    let rooms: [(&str, Tests); 5] = [
+    let rooms: [(&str, Tests); 6] = [
         ("asking", asking::tests()),
         ("many", many::tests()),
         ("hostile", hostile::tests()),
         ("ends", ends::tests()),
+        ("proxied", proxied::tests()),
         ("descriptors", descriptors::tests()),
     ];
     let mut all = vec![Trial::new(

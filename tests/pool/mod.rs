@@ -12,4 +12,5 @@ mod house;
 mod iotcpd;
 mod options;
 mod queue;
+mod upgrade;
 mod workers;

@@ -10,14 +10,14 @@ use crate::temp::TempDir;
 use crate::world::{Relay, Remote, talk, until};
 
 /// Clients that come one after the other, each with a request whose answer must be whole, until they are told to stop.
-struct Load {
+pub(crate) struct Load {
     stop: Arc<AtomicBool>,
     served: Arc<AtomicUsize>,
     threads: Vec<std::thread::JoinHandle<()>>,
 }
 
 impl Load {
-    fn start(relay: &Relay) -> Self {
+    pub(crate) fn start(relay: &Relay) -> Self {
         let (stop, served) = (
             Arc::new(AtomicBool::new(false)),
             Arc::new(AtomicUsize::new(0)),
@@ -51,14 +51,14 @@ impl Load {
     }
 
     /// Waits until so many more have been served.
-    fn pass(&self, count: usize) {
+    pub(crate) fn pass(&self, count: usize) {
         let before = self.served();
         until("clients are served", || {
             (self.served() >= before + count).then_some(())
         });
     }
 
-    fn stop(self) {
+    pub(crate) fn stop(self) {
         self.stop.store(true, Ordering::SeqCst);
         for thread in self.threads {
             thread.join().expect("every client was served");

@@ -584,6 +584,20 @@ fn relay_that_retires_goes_on_with_tls_and_loses_no_session() {
 }
 
 #[test]
+fn relay_that_is_upgraded_goes_on_with_tls_and_loses_no_session() {
+    let relay = relay(&["--upgrade"], &echo());
+    let mut old = relay.session();
+    for round in 1..=3 {
+        old.write_all(b"x\n").expect("it is not lost");
+        assert_eq!(line(&mut old), "x\n");
+        relay.process.signal(Signal::SIGUSR2);
+        relay.wait_for("draining", round);
+        assert_eq!(say(relay.session(), b"new"), b"new", "round {round}");
+    }
+    assert_eq!(say(old, b"end"), b"end");
+}
+
+#[test]
 fn what_a_command_line_leaves_out_is_said() {
     let place = Place::new();
     let tcprelay = crate::support::place::ours("tcprelay");
@@ -624,7 +638,17 @@ fn what_a_command_line_leaves_out_is_said() {
         (
             &["--tls", &both, "--retire=5", "-u1"],
             100,
-            "who retires reads private keys again: not as another user, or by --passphrase-fd",
+            "who replaces this process reads private keys again: not as another user, or by --passphrase-fd",
+        ),
+        (
+            &["--tls", &both, "--upgrade", "-g1"],
+            100,
+            "who replaces this process reads private keys again: ",
+        ),
+        (
+            &["--tls", &both, "--upgrade", "--passphrase-fd=0"],
+            100,
+            "who replaces this process reads private keys again: ",
         ),
         (
             &["--remote-tls", "--ca=nowhere"],

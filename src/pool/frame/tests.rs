@@ -1,8 +1,9 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::trial::scan;
+use super::trial::{scan, scan_with};
 use super::*;
+use crate::service::{Packer, Unpacker};
 
 const BY_THEMSELVES: [Frame; 9] = [
     Frame::Line,
@@ -82,7 +83,14 @@ proptest! {
             pieces.push(&bytes[begin..end]);
             begin = end;
         }
-        prop_assert_eq!(scan(frame, limit, pieces), whole);
+        prop_assert_eq!(scan(frame, limit, pieces.iter().copied()), whole);
+        // As another version of this program goes on with it.
+        let handed_over = |scanner: Scanner| {
+            let mut packer = Packer::default();
+            scanner.pack(&mut packer);
+            Scanner::unpack(&mut Unpacker::new(&packer.done()), frame, limit).expect("whole")
+        };
+        prop_assert_eq!(scan_with(frame, limit, pieces, handed_over), whole);
     }
 
     #[test]

@@ -48,7 +48,7 @@ pub(in crate::pool) struct Census {
 pub(super) struct Pause {
     /// Starts from before say nothing new.
     pub(super) until: Instant,
-    length: Duration,
+    pub(super) length: Duration,
 }
 
 impl<W: Clone, Q: Clone> Queue<W, Q> {

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::{Action, End, Fault, QueryId, Queue, Reason, Slip, Terms, WorkerId};
+use crate::service::{Packer, Unpacker};
 
 const PATIENCE: Duration = Duration::from_secs(1);
 const MS: Duration = Duration::from_millis(1);
@@ -104,6 +105,29 @@ impl Play {
         self.now += time;
         self.queue.tick(self.now);
         self.actions()
+    }
+
+    /// Has another queue go on with what this one has packed, which must pack the same.
+    fn upgrade(&mut self, terms: Terms) {
+        let pack = |queue: &Queue<u64, u64>, now| {
+            let mut to = Packer::default();
+            queue.pack(&mut to, now, |to, &worker| to.number(worker));
+            to.done()
+        };
+        let packed = pack(&self.queue, self.now);
+        let asked: BTreeMap<QueryId, u64> = self.asked.iter().map(|(&q, &id)| (id, q)).collect();
+        let query = |id| asked.get(&id).copied();
+        let worker = |from: &mut Unpacker<'_>, id, has: Vec<(u64, u64)>| {
+            let worker = from.number()?;
+            assert_eq!(self.ids[&worker], id);
+            assert!(has.iter().all(|(_, query)| self.asked.contains_key(query)));
+            Some(worker)
+        };
+        let mut from = Unpacker::new(&packed);
+        let queue = Queue::unpack(&mut from, terms, self.now, query, worker).expect("whole");
+        assert!(from.is_done());
+        assert_eq!(pack(&queue, self.now), packed);
+        self.queue = queue;
     }
 
     fn actions(&mut self) -> Vec<Action<u64, u64>> {

@@ -49,6 +49,25 @@ pub(in crate::pool) enum Reason {
 }
 
 impl Reason {
+    const ALL: [Self; 6] = [
+        Self::Busy,
+        Self::Queue,
+        Self::Timeout,
+        Self::Died,
+        Self::Long,
+        Self::Bad,
+    ];
+
+    /// A number for each.
+    pub(in crate::pool) fn number(self) -> u8 {
+        self as u8
+    }
+
+    /// The one that has this number.
+    pub(in crate::pool) fn of(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|it| it.number() == number)
+    }
+
     /// The word that stands for `%r`, and in the log.
     pub(in crate::pool) fn word(self) -> &'static str {
         match self {
@@ -92,6 +111,18 @@ pub(in crate::pool) enum End {
 }
 
 impl End {
+    const ALL: [Self; 3] = [Self::Close, Self::Term, Self::Kill];
+
+    /// A number for each.
+    pub(in crate::pool) fn number(self) -> u8 {
+        self as u8
+    }
+
+    /// The one that has this number.
+    pub(in crate::pool) fn of(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|it| it.number() == number)
+    }
+
     pub(super) fn next(self) -> Option<Self> {
         match self {
             Self::Close => Some(Self::Term),

@@ -19,6 +19,7 @@ enum Step {
     Gone(usize),
     Replace,
     Pass(u32),
+    Upgrade,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -32,6 +33,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => any::<usize>().prop_map(Step::Gone),
         1 => Just(Step::Replace),
         4 => (0_u32..3_000).prop_map(Step::Pass),
+        1 => Just(Step::Upgrade),
     ]
 }
 
@@ -216,6 +218,10 @@ proptest! {
                 }
                 Step::Replace => {
                     play.queue.replace();
+                    Vec::new()
+                }
+                Step::Upgrade => {
+                    play.upgrade(terms.clone());
                     Vec::new()
                 }
                 Step::Pass(time) => {

@@ -1,0 +1,344 @@
+//! A new version of the pool: workers go on, and so does whatever they and their clients are in the middle of.
+
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+
+use nix::sys::signal::Signal;
+use nix::sys::stat::Mode;
+
+use crate::balancer::upgrade::Upgradable;
+use crate::pool::house::{assert_sums, statistics_of, world};
+use crate::support::net;
+use crate::world::{self, children, eventually, lossy};
+
+/// `tcppool --upgrade options` with the worker of these tests.
+fn pool(options: &[&str]) -> Option<Upgradable> {
+    let world = world()?;
+    let program = ["perl", "worker.pl"];
+    Some(Upgradable::start_in(world, "tcppool", options, &program))
+}
+
+/// The same with a shell script, which may read a line from the file `gate` to wait until the test lets it go on.
+fn gated(options: &[&str], script: &str) -> Option<Upgradable> {
+    let world = world::with(&["sh"])?;
+    nix::unistd::mkfifo(&world.path("gate"), Mode::S_IRWXU).expect("a folder of our own");
+    let program = ["sh", "-c", script];
+    Some(Upgradable::start_in(world, "tcppool", options, &program))
+}
+
+/// Lets a worker go on that waits at the gate.
+fn open_gate(it: &Upgradable) {
+    std::fs::write(it.world.path("gate"), "go\n").expect("a worker waits");
+}
+
+fn asking(it: &Upgradable, query: &[u8]) -> TcpStream {
+    let mut client = it.connect();
+    net::send(&mut client, query);
+    client
+}
+
+fn hears(client: &mut TcpStream, line: &str) {
+    assert_eq!(lossy(&net::receive_line(client)), line);
+}
+
+/// The statistics, and the lines about workers behind them.
+fn asked(it: &Upgradable) -> (std::collections::BTreeMap<String, f64>, String) {
+    const END: &str = " --- statistics ---- 8< -------\n";
+    let log = it.server.log();
+    let before = lossy(&log.so_far()).len();
+    it.server.process.signal(Signal::SIGUSR1);
+    let mut said = String::new();
+    eventually("it tells of a worker behind its statistics", || {
+        said = lossy(&log.so_far())[before..].to_owned();
+        let behind = said.split_once(END).map_or("", |(_, behind)| behind);
+        behind.contains("tcppool: worker ") && behind.ends_with('\n')
+    });
+    let (_, workers) = said.split_once(END).expect("as above");
+    (statistics_of(&said), workers.to_owned())
+}
+
+#[test]
+fn query_in_the_middle_of_anything_is_answered_by_its_own_worker() {
+    let script = "while read -r line; do read -r go < gate; echo \"answer $line\"; done";
+    let options = ["--workers=1", "--queries=0", "--queue=9:60"];
+    let Some(it) = gated(&options, script) else {
+        return;
+    };
+    let workers = children(it.server.process.pid());
+    let mut answered = asking(&it, b"one\n");
+    eventually("a worker has it", || {
+        asked(&it).1.contains(" busy queries 1")
+    });
+    let mut half = asking(&it, b"tw");
+    let mut waiting = asking(&it, b"three\nfour\n");
+    let mut silent = it.connect();
+    it.server.log().wait_for("tcppool: status: 4/40", 1);
+    eventually("one waits", || asked(&it).0["queue now"] == 1.0);
+    it.upgrade();
+    it.fail_to_upgrade("/bin/true");
+    it.upgrade();
+    assert_eq!(children(it.server.process.pid()), workers);
+    let now = asked(&it).0;
+    assert_eq!((now["queue now"], now["clients now"]), (1.0, 4.0));
+    open_gate(&it);
+    hears(&mut answered, "answer one\n");
+    open_gate(&it);
+    hears(&mut waiting, "answer three\n");
+    open_gate(&it);
+    hears(&mut waiting, "answer four\n");
+    net::send(&mut half, b"o\n");
+    open_gate(&it);
+    hears(&mut half, "answer two\n");
+    net::send(&mut silent, b"five\n");
+    open_gate(&it);
+    hears(&mut silent, "answer five\n");
+    drop((answered, half, waiting, silent));
+    it.server.log().wait_for("tcppool: end ", 4);
+    let (statistics, _) = asked(&it);
+    assert_sums(&statistics);
+    assert_eq!(
+        (statistics["queries replied"], statistics["daemon spawns"]),
+        (5.0, 1.0)
+    );
+    let log = it.server.terminate();
+    assert!(
+        log.contains("upgraded, 4 connections go on\ntcppool: status: 4/40\n"),
+        "{log}"
+    );
+    assert_eq!(log.matches(" end status 0 queries 5").count(), 1, "{log}");
+}
+
+#[test]
+fn answers_of_one_worker_find_their_queries() {
+    // The second is answered first.
+    let script = "read -r a; read -r b; read -r go < gate; echo \"$b\"; echo \"$a\"; exec cat";
+    let options = ["--workers=1", "--channels=2", "--queue=9:60"];
+    let Some(it) = gated(&options, script) else {
+        return;
+    };
+    let mut clients = ["a\n", "b\n"].map(|query| (query, asking(&it, query.as_bytes())));
+    eventually("its worker has both", || {
+        asked(&it).1.contains(" busy queries 2")
+    });
+    it.upgrade();
+    open_gate(&it);
+    for (query, client) in &mut clients {
+        assert_eq!(lossy(&net::receive_all(client)), *query);
+    }
+    it.server.terminate();
+}
+
+#[test]
+fn stream_goes_on_in_both_directions() {
+    let options = [
+        "--workers=1",
+        "--max-query=0",
+        "--max-reply=0",
+        "--queries=0",
+    ];
+    let Some(it) = pool(&options) else { return };
+    let part = vec![b'x'; 200_000];
+    let mut client = asking(&it, b"length ");
+    net::send(&mut client, &part);
+    eventually("its worker has it", || {
+        asked(&it).1.contains(" busy queries 1")
+    });
+    it.upgrade();
+    net::send(&mut client, &part);
+    it.upgrade();
+    net::send(&mut client, b"\n");
+    hears(&mut client, "400000\n");
+    // More than all buffers between take.
+    net::send(&mut client, b"long 30000000\n");
+    eventually("it is answering", || {
+        asked(&it).1.contains(" busy queries 2")
+    });
+    it.upgrade();
+    let reply = net::receive_exactly(&mut client, 30_000_001);
+    assert!(reply[..30_000_000].iter().all(|&byte| byte == b'x'));
+    assert_eq!(reply[30_000_000], b'\n');
+    assert_sums(&asked(&it).0);
+    it.server.terminate();
+}
+
+#[test]
+fn reply_that_is_not_read_yet_is_not_cut() {
+    let options = ["--workers=1", "--max-reply=64M"];
+    let Some(it) = pool(&options) else { return };
+    let mut client = asking(&it, b"long 30000000\nand more");
+    eventually("its worker has answered", || {
+        asked(&it).1.contains(" ready queries 1")
+    });
+    it.upgrade();
+    assert_eq!(net::receive_all(&mut client).len(), 30_000_001);
+    it.server.terminate();
+}
+
+#[test]
+fn what_workers_say_and_how_they_end_is_told_by_the_next_version() {
+    let script = "read -r line; printf 'half ' >&2; read -r go < gate; echo line >&2; exit 3";
+    let options = ["--workers=1", "--tag-errors", "--error=%r"];
+    let Some(it) = gated(&options, script) else {
+        return;
+    };
+    let [pid] = children(it.server.process.pid())[..] else {
+        panic!("one worker");
+    };
+    let mut client = asking(&it, b"?\n");
+    eventually("it has it", || asked(&it).1.contains(" busy queries 1"));
+    it.upgrade();
+    open_gate(&it);
+    assert_eq!(lossy(&net::receive_all(&mut client)), "died\n");
+    let log = it.server.log();
+    log.wait_for(&format!("tcppool: worker {pid}: half line"), 1);
+    log.wait_for(
+        &format!("tcppool: worker {pid} end status 768 queries 1"),
+        1,
+    );
+    it.server.terminate();
+}
+
+#[test]
+fn worker_that_takes_too_long_is_ended_by_the_next_version() {
+    let options = [
+        "--workers=1",
+        "--busy-timeout=1",
+        "--kill=0.1",
+        "--error=%r",
+    ];
+    let Some(it) = pool(&options) else { return };
+    let mut client = asking(&it, b"deaf\n");
+    eventually("its worker has it", || {
+        asked(&it).1.contains(" busy queries 1")
+    });
+    it.upgrade();
+    assert_eq!(lossy(&net::receive_all(&mut client)), "timeout\n");
+    it.server.log().wait_for(" end status 9 queries 1", 1);
+    it.server.terminate();
+}
+
+#[test]
+fn header_of_a_balancer_may_come_in_two_versions() {
+    let Some(it) = pool(&["--proxy=127.0.0.1", "--tell-address"]) else {
+        return;
+    };
+    let mut client = asking(&it, b"PROXY TCP4 192.0.2.1 ");
+    it.server.log().wait_for("tcppool: status: 1/40", 1);
+    it.upgrade();
+    net::send(&mut client, b"198.51.100.2 1 2\r\nhello\n");
+    assert_eq!(
+        lossy(&net::receive_all(&mut client)),
+        "answer 192.0.2.1 hello\n"
+    );
+    let log = it.server.terminate();
+    assert_eq!(world::count(&log, "tcppool: ok "), 1, "{log}");
+    assert_eq!(world::count(&log, "tcppool: end "), 1, "{log}");
+}
+
+/// How many connections and upgrades a run has; `ci/upgrade` asks for more.
+fn size(name: &str, default: usize) -> usize {
+    let given = std::env::var(name).ok();
+    given.map_or(default, |text| text.parse().expect("a number"))
+}
+
+#[test]
+fn crowd_of_clients_notices_nothing_of_upgrades() {
+    let queries = size("UCSPI_UPGRADE_QUERIES", 2000);
+    let upgrades = size("UCSPI_UPGRADES", 10);
+    let options = [
+        "--workers=3",
+        "--queries=0",
+        "--queue=99:60",
+        "-c100",
+        "-b200",
+    ];
+    let Some(it) = pool(&options) else { return };
+    let (begun, is_over) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let ask = |client: &mut TcpStream, number: usize| match number % 10 {
+        // Its worker says nothing and ends.
+        0 => {
+            net::send(client, b"leave\n");
+            hears(client, "ERR\n");
+        }
+        1 => {
+            let text = number.to_string().repeat(5000);
+            net::send(client, format!("{text}\n").as_bytes());
+            hears(client, &format!("answer {text}\n"));
+        }
+        _ => {
+            net::send(client, format!("{number}\n").as_bytes());
+            hears(client, &format!("answer {number}\n"));
+        }
+    };
+    let visit = |kind: usize| {
+        let mut kept = it.connect();
+        loop {
+            let number = begun.fetch_add(1, Relaxed);
+            if number >= queries {
+                return;
+            }
+            if kind.is_multiple_of(2) {
+                kept = it.connect();
+            }
+            ask(&mut kept, number);
+        }
+    };
+    std::thread::scope(|scope| {
+        let visitors: Vec<_> = (0..6)
+            .map(|kind| scope.spawn(move || visit(kind)))
+            .collect();
+        let replacing = scope.spawn(|| {
+            for number in 0..upgrades {
+                eventually("the crowd goes on", || {
+                    begun.load(Relaxed) >= number * queries / upgrades || is_over.load(Relaxed)
+                });
+                if number % 10 == 5 {
+                    it.fail_to_upgrade("/bin/true");
+                } else {
+                    it.upgrade();
+                }
+            }
+        });
+        let visits: Vec<_> = visitors
+            .into_iter()
+            .map(std::thread::ScopedJoinHandle::join)
+            .collect();
+        is_over.store(true, Relaxed);
+        replacing.join().expect("it is replaced");
+        assert!(
+            visits.iter().all(Result::is_ok),
+            "every query has its answer"
+        );
+    });
+    eventually("the slots are free", || {
+        lossy(&it.server.log().so_far())
+            .trim_end()
+            .ends_with("status: 0/100")
+    });
+    let (statistics, _) = asked(&it);
+    assert_sums(&statistics);
+    let failed = queries.div_ceil(10) as f64;
+    assert_eq!(
+        (statistics["queries total"], statistics["queries failed"]),
+        (queries as f64, failed)
+    );
+    let log = it.server.terminate();
+    for (begin, end) in [
+        (" start\n", " end status 0 queries "),
+        ("tcppool: ok ", "tcppool: end "),
+    ] {
+        assert_eq!(
+            log.matches(begin).count(),
+            log.matches(end).count(),
+            "{begin:?}"
+        );
+    }
+    assert_eq!(
+        log.matches("tcppool: query ").count(),
+        queries - queries.div_ceil(10)
+    );
+    let others = log
+        .lines()
+        .filter(|line| line.contains("warning") && !line.contains("not upgraded"));
+    assert_eq!(others.count(), 0, "{log}");
+}
