@@ -2,6 +2,8 @@
 
 use std::net::Ipv4Addr;
 
+use nix::sys::signal::Signal;
+
 use crate::support::net;
 use crate::world::{self, World, eventually, lossy};
 
@@ -103,4 +105,63 @@ fn no_supervisor_notices_a_new_version_and_connections_go_on() {
         shell(&world, supervisor.end);
         process.wait();
     }
+}
+
+#[test]
+fn fd_holder_keeps_the_socket_while_there_is_no_server() {
+    let programs = [
+        "s6-fdholder-daemon",
+        "s6-fdholder-store",
+        "s6-fdholder-retrieve",
+        "cat",
+    ];
+    let Some(world) = world::with(&programs) else {
+        return;
+    };
+    let rights = format!("rules/uid/{}", nix::unistd::geteuid());
+    world.write(&format!("{rights}/allow"), "");
+    for right in ["STORE", "RETRIEVE"] {
+        world.write(&format!("{rights}/env/S6_FDHOLDER_{right}_REGEX"), ".\n");
+    }
+    let holder = world.program("s6-fdholder-daemon", ["-1", "-i", "rules", "holder"]);
+    let mut holder = world.start(holder);
+    // Its line says that it listens.
+    holder.stdout.as_ref().expect("a pipe").first_line();
+    let at = Ipv4Addr::LOCALHOST;
+    let listener = net::listener(at);
+    let port = listener.local_addr().expect("it is bound").port();
+    let store = world.program("s6-fdholder-store", ["-d", "9", "holder", "web"]);
+    world.succeed(store.inherit(9, listener));
+    let connect = || net::connect_from(at, at, port, |_| false).expect("the holder has it");
+    // Who comes while nobody serves, waits for the next one.
+    let mut waiting = connect();
+    for turn in 0..2 {
+        let port = port.to_string();
+        let words = [
+            "holder",
+            "web",
+            "tcpserver",
+            "-vRHl0",
+            "--inherit",
+            "--upgrade",
+        ];
+        let words = [&words[..], &["--drain=60", "127.0.0.1", &port, "cat"]].concat();
+        let server = world.start(world.program("s6-fdholder-retrieve", words));
+        let log = server.stderr.as_ref().expect("a pipe");
+        net::send(&mut waiting, b"one\n");
+        assert_eq!(net::receive_line(&mut waiting), b"one\n", "turn {turn}");
+        server.signal(Signal::SIGUSR2);
+        log.wait_for("tcpserver: upgraded, 1 connections go on", 1);
+        let mut other = connect();
+        net::send(&mut other, b"two\n");
+        assert_eq!(net::receive_line(&mut other), b"two\n");
+        server.signal(Signal::SIGTERM);
+        log.wait_for("tcpserver: draining 2", 1);
+        waiting = connect();
+        drop(other);
+        // Replaced above: the first of this turn has ended.
+        assert_eq!(server.outcome().status.code(), Some(0));
+    }
+    holder.signal(Signal::SIGTERM);
+    holder.wait();
 }
