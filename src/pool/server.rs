@@ -11,7 +11,7 @@ use super::options::Options;
 use super::reports::{Reports, Style};
 use super::upgrade;
 use crate::cli::{During, Error, FAILED, Voice};
-use crate::service::{Appetite, Drain, Given, Signals, Start, Tasks, make_room};
+use crate::service::{Appetite, Drain, Given, Signals, Start, Tasks, make_room, own_file};
 use crate::sys::exec::Program;
 use crate::sys::limit::Descriptors;
 use crate::sys::signal::{Mask, Signal};
@@ -53,6 +53,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// Whatever keeps the server from starting: 100 for a wrong operand or option, 111 otherwise.
 pub fn run(config: Config, voice: Voice) -> Result<(), Error> {
     config.pool.check()?;
+    // First: when somebody knows that it serves, its name may lead elsewhere.
+    let file = config.upgrade.then(own_file);
     let given = Given::take(&config.entrance.listening, voice)?;
     let (style, upgrade) = (config.style, config.upgrade);
     // Before anything of ours is open: what was inherited is not for workers either.
@@ -119,8 +121,8 @@ pub fn run(config: Config, voice: Voice) -> Result<(), Error> {
             upgrade::go_on(&server, &connections);
         }
         let mut told = signals.to_vec();
-        if let Some(kept) = kept {
-            always(&server, kept, limits)?;
+        if let (Some(file), Some(kept)) = (file, kept) {
+            always(&server, file, kept, limits)?;
             told.retain(|&signal| signal != Signal::SIGUSR2);
         }
         let reports = Reports::new(style, reports, voice, Rc::clone(&server), upgrade);

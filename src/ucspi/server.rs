@@ -12,7 +12,7 @@ use super::layer::Layer;
 use super::tree::Lifetime;
 use super::upgrade;
 use crate::cli::{During, Error, FAILED, Opt, Voice};
-use crate::service::{Given, Start, Tasks, make_room};
+use crate::service::{Given, Start, Tasks, make_room, own_file};
 use crate::sys::exec::Program;
 use crate::sys::limit::Descriptors;
 use crate::sys::process;
@@ -63,6 +63,8 @@ impl Options {
 /// a layer cannot go on after.
 pub fn run(config: Config, voice: Voice) -> Result<(), Error> {
     let layer = config.layer;
+    // First: when somebody knows that it serves, its name may lead elsewhere.
+    let file = config.upgrade.then(own_file);
     let given = Given::take(&config.entrance.listening, voice)?;
     let (Options { max_time }, upgrade) = (config.options, config.upgrade);
     let limits = descriptors(&config.entrance, layer.is_some(), upgrade, voice)?;
@@ -113,8 +115,8 @@ pub fn run(config: Config, voice: Voice) -> Result<(), Error> {
         if let Some(connections) = connections {
             handover::go_on(&server, &connections);
         }
-        if let Some(kept) = kept {
-            upgrade::always(&server, kept, limits)?;
+        if let (Some(file), Some(kept)) = (file, kept) {
+            upgrade::always(&server, file, kept, limits)?;
         }
         let ending = Rc::clone(&server);
         service.at_the_end(move || {

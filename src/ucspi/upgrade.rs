@@ -13,7 +13,7 @@ use super::record::Record;
 use crate::cli::{During, Error};
 use crate::service::{
     Entered, Packer, Service, Signals, Slot, SourceTerms, Sources, State, Successor, Tasks,
-    Undecided, Unpacker, own_file,
+    Undecided, Unpacker,
 };
 use crate::sys::limit::Descriptors;
 use crate::sys::signal::Signal;
@@ -147,12 +147,13 @@ pub(crate) fn descriptors_kept(listening: u64) -> u64 {
 pub(crate) type Kept = (State, Vec<OwnedFd>);
 
 /// From now on, has `server` become its next version at each SIGUSR2, as far as that can be; it stays this one otherwise, and
-/// says so. `limits` are those of descriptors that it was started with, where it has changed them.
+/// says so. `file` is the one of this program, from before anybody knew that it serves; `limits` are those of descriptors that it was started with, where it has changed them.
 ///
 /// # Errors
 /// 111: no descriptor for the signal.
 pub(crate) fn always<S: Upgradable + 'static>(
     server: &Rc<S>,
+    file: Vec<u8>,
     kept: Kept,
     limits: Option<Descriptors>,
 ) -> Result<(), Error> {
@@ -160,7 +161,7 @@ pub(crate) fn always<S: Upgradable + 'static>(
     let (state, kept) = kept;
     let upgrading = Upgrading {
         server: Rc::clone(server),
-        file: own_file(),
+        file,
         state,
         limits,
         kept,

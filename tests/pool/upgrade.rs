@@ -64,11 +64,11 @@ fn query_in_the_middle_of_anything_is_answered_by_its_own_worker() {
     let Some(it) = gated(&options, script) else {
         return;
     };
-    let workers = children(it.server.process.pid());
     let mut answered = asking(&it, b"one\n");
     eventually("a worker has it", || {
         asked(&it).1.contains(" busy queries 1")
     });
+    let workers = children(it.server.process.pid());
     let mut half = asking(&it, b"tw");
     let mut waiting = asking(&it, b"three\nfour\n");
     let mut silent = it.connect();
@@ -181,11 +181,11 @@ fn what_workers_say_and_how_they_end_is_told_by_the_next_version() {
     let Some(it) = gated(&options, script) else {
         return;
     };
+    let mut client = asking(&it, b"?\n");
+    eventually("it has it", || asked(&it).1.contains(" busy queries 1"));
     let [pid] = children(it.server.process.pid())[..] else {
         panic!("one worker");
     };
-    let mut client = asking(&it, b"?\n");
-    eventually("it has it", || asked(&it).1.contains(" busy queries 1"));
     it.upgrade();
     open_gate(&it);
     assert_eq!(lossy(&net::receive_all(&mut client)), "died\n");
