@@ -162,6 +162,24 @@ fn stream_goes_on_in_both_directions() {
 }
 
 #[test]
+fn query_that_was_sent_behind_a_stream_comes_after_it() {
+    let script = "read -r a; : > has-read; read -r go < gate; echo ${#a}; exec cat";
+    let options = ["--workers=1", "--max-query=0", "--queries=0"];
+    let Some(it) = gated(&options, script) else {
+        return;
+    };
+    let queries = format!("{}\nbehind\n", "x".repeat(100_000));
+    let mut client = asking(&it, queries.as_bytes());
+    let has_read = it.world.path("has-read");
+    eventually("its worker has it", || has_read.exists());
+    it.upgrade();
+    open_gate(&it);
+    hears(&mut client, "100000\n");
+    hears(&mut client, "behind\n");
+    it.server.terminate();
+}
+
+#[test]
 fn reply_that_is_not_read_yet_is_not_cut() {
     let options = ["--workers=1", "--max-reply=64M"];
     let Some(it) = pool(&options) else { return };
