@@ -58,6 +58,12 @@ impl Plan {
         if !self.has_tls() {
             return Ok(None);
         }
+        self.can_be_replaced()?;
+        Inward::start(&self.tls.terms, voice).map(Some)
+    }
+
+    /// Looks whether who replaces this process, if anybody does, can read private keys.
+    fn can_be_replaced(&self) -> Result<(), Error> {
         let privileges = self.entrance.account.privileges();
         let is_another = privileges.uid.is_some() || privileges.gid.is_some();
         let is_secret_told_once = matches!(
@@ -69,7 +75,7 @@ impl Plan {
             let text = "who replaces this process reads private keys again: not as another user, or by --passphrase-fd";
             return Err(Error::with_code(text, PERMANENT));
         }
-        Inward::start(&self.tls.terms, voice).map(Some)
+        Ok(())
     }
 
     /// Looks whether `inward`, which is there since the start, will do. Who has the keys cannot be told to read other files:
@@ -79,8 +85,11 @@ impl Plan {
     /// It will not do.
     pub(super) fn goes_on_with(&self, inward: Option<&Inward>) -> Result<(), Error> {
         let does = inward.is_some_and(|inward| inward.shows(&self.tls.terms.material));
-        if does || !self.has_tls() {
+        if !self.has_tls() {
             return Ok(());
+        }
+        if does {
+            return self.can_be_replaced();
         }
         Err(Error::fatal("certificates in other files need a new start"))
     }
@@ -91,10 +100,15 @@ impl Plan {
     /// 111: a remote speaks TLS, and the certificates to trust are of no use.
     pub(super) fn outward(&self) -> Result<Outward, Error> {
         let outward = self.tls.outward();
-        if self.terms.tls || self.remotes.iter().any(|remote| remote.is_tls) {
+        if self.meets_tls() {
             outward.prepare()?;
         }
         Ok(outward)
+    }
+
+    /// True when a remote speaks TLS.
+    pub(super) fn meets_tls(&self) -> bool {
+        self.terms.tls || self.remotes.iter().any(|remote| remote.is_tls)
     }
 }
 

@@ -109,7 +109,8 @@ pub fn run(source: Source, voice: Voice) -> Result<(), Error> {
     let limits = make_room(4, u64::from(limit) * 2, &format!("{limit} sessions"), voice)?;
     let memory = resolver.clone();
     let mut appetite = entrance.gate.appetite(&entrance.lookups);
-    appetite.undecided += inward.as_ref().map_or(0, |_| CLIENT_BYTES);
+    let handshakes = usize::from(inward.is_some()) + usize::from(plan.meets_tls());
+    appetite.undecided += handshakes * CLIENT_BYTES;
     let room = Room::new(appetite, move || memory.forget())?;
     given.end_trial()?;
     let file = own_file();

@@ -131,6 +131,13 @@ impl Tls {
                 };
             }
             Some(Clients::All) => Entry::Tls(*versions),
+            Some(Clients::WhoBegin)
+                if manners.client_ca.is_some() && !manners.client_ca_optional =>
+            {
+                return Err(Error::operand(
+                    "--tls=detect takes clients without a certificate: --client-ca-optional",
+                ));
+            }
             Some(Clients::WhoBegin) => Entry::Either(*versions),
         };
         self.terms.check()?;

@@ -21,7 +21,7 @@ pub(super) struct Trials {
     now: Option<Pin<Box<Trial>>>,
 }
 
-type Trial = dyn Future<Output = Result<(), String>>;
+type Trial = dyn Future<Output = Result<Successor, String>>;
 
 /// The child that tries, and the news that it has ended.
 #[derive(Default)]
@@ -58,8 +58,7 @@ impl Trials {
                 child.pid.set(Some(pid));
                 child.gone()
             };
-            let successor = Successor::tried(&file, &state, limits, ended).await;
-            successor.map(drop)
+            Successor::tried(&file, &state, limits, ended).await
         };
         self.now.get_or_insert_with(|| Box::pin(trial));
     }
@@ -76,7 +75,7 @@ impl Trials {
         };
         let tried = trial.await;
         self.now = None;
-        tried
+        tried?.is_as_tried()
     }
 
     /// Gives up the one that is on.

@@ -210,12 +210,24 @@ impl Successor {
         })
     }
 
+    /// Looks whether the file is the one that was tried.
+    ///
+    /// # Errors
+    /// It is not, in words.
+    pub(crate) fn is_as_tried(&self) -> Result<(), String> {
+        if version(&self.path).ok().as_ref() == Some(&self.tried) {
+            Ok(())
+        } else {
+            Err("the file has changed since it was tried".into())
+        }
+    }
+
     /// Becomes the program, which goes on from `state` with the descriptors `kept`; returns only with the reason why not,
     /// and then all is as it was.
     pub(crate) fn become_it(&self, state: &State, kept: &[BorrowedFd<'_>]) -> String {
         let ours = Descriptors::now();
-        if version(&self.path).ok().as_ref() != Some(&self.tried) {
-            return "the file has changed since it was tried".into();
+        if let Err(why) = self.is_as_tried() {
+            return why;
         }
         let attempt = || -> io::Result<()> {
             let file = memfile::sealed(&state.pack())?;

@@ -100,12 +100,7 @@ impl Children {
 
     /// Word of the end of the child `pid`, which may have come.
     fn expect_after(&self, pid: Pid, end: Option<Ended>) -> oneshot::Receiver<Ended> {
-        let Some(end) = end else {
-            return self.expect(pid);
-        };
-        let (ended, told) = oneshot::channel();
-        let _ = ended.send(end);
-        told
+        end.map_or_else(|| self.expect(pid), told)
     }
 
     /// Word of the end of the child `pid`, when it comes.
@@ -179,6 +174,13 @@ impl Children {
     }
 }
 
+/// Word of an end that has come.
+fn told(end: Ended) -> oneshot::Receiver<Ended> {
+    let (ended, told) = oneshot::channel();
+    let _ = ended.send(end);
+    told
+}
+
 impl Child {
     /// How the child ended, when it has.
     pub(crate) async fn gone(&mut self) -> Ended {
@@ -222,11 +224,42 @@ impl Child {
 
     /// How it has ended, if that came when it was let go of already.
     pub(crate) fn has_ended(&mut self) -> Option<Ended> {
-        self.end.try_recv().ok()
+        let end = self.end.try_recv().ok()?;
+        // Who let go of it may have to go on with it.
+        self.end = told(end);
+        Some(end)
     }
 
     /// All that the next version of this program has to know of it.
     pub(super) fn pack(&self, to: &mut Packer) {
         self.tree.pack(to);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Child, told};
+    use crate::service::Stages;
+    use crate::sys::process::Ended;
+    use crate::sys::runtime::Runtime;
+    use crate::ucspi::tree::Tree;
+
+    /// A server whose next version cannot be had goes on with what it has told already.
+    #[test]
+    fn end_that_was_looked_at_is_told_again() {
+        let end = Ended {
+            status: 7,
+            ..Ended::default()
+        };
+        let mut child = Child {
+            pid: 1,
+            end: told(end),
+            tree: Tree::new(1, false, None, None),
+        };
+        assert_eq!(child.has_ended().map(|end| end.status), Some(7));
+        assert_eq!(child.has_ended().map(|end| end.status), Some(7));
+        let runtime = Runtime::new().expect("a runtime");
+        let ended = runtime.wait(child.ended(&Stages::default()));
+        assert_eq!(ended.map(|end| end.status), Some(7));
     }
 }

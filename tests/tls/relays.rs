@@ -99,6 +99,30 @@ fn large_amounts_arrive_whole_in_both_directions_at_once() {
 }
 
 #[test]
+fn side_that_says_all_before_it_reads_is_heard() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("it is bound").to_string();
+    let relay = relay(&["--threads=1"], &address);
+    // More than the buffers of all sockets hold.
+    let bytes = Arc::new(pattern(32 << 20));
+    let both = Arc::clone(&bytes);
+    let remote = std::thread::spawn(move || {
+        let mut remote = accept(&listener);
+        let mut out = remote.try_clone().expect("descriptors");
+        let sent = Arc::clone(&both);
+        let sending = std::thread::spawn(move || out.write_all(&sent).expect("it listens"));
+        assert!(receive_exactly(&mut remote, both.len()) == *both);
+        sending.join().expect("all is sent");
+    });
+    let mut session = relay.session();
+    session.write_all(&bytes).expect("it is heard");
+    let mut got = vec![0; bytes.len()];
+    session.read_exact(&mut got).expect("it says all");
+    assert!(got == *bytes);
+    remote.join().expect("all is well");
+}
+
+#[test]
 fn side_that_does_not_read_stops_the_other_one_and_nobody_else() {
     let relay = relay(&["--threads=1"], &echo());
     let mut stalled = relay.session();
@@ -624,6 +648,11 @@ fn what_a_command_line_leaves_out_is_said() {
             &["--tls", &both, "--client-ca-optional"],
             100,
             "--client-ca-optional needs --client-ca",
+        ),
+        (
+            &["--tls=detect", &both, &ca],
+            100,
+            "--tls=detect takes clients without a certificate: --client-ca-optional",
         ),
         (
             &["--tls=maybe", &both],

@@ -18,8 +18,9 @@ use crate::tls::session::{Gathered, Session, why};
 /// How often a session may read from each side before the others get their turn.
 const ROUNDS_MAX: usize = 2;
 
-/// From a side that leaves so many bytes of answers to itself, as TLS has them, untaken, no more is read.
-const ANSWERS_MAX: usize = 64 << 10;
+/// From a side that leaves more bytes untaken, no more is read: what it says may give answers to itself, as TLS has them.
+/// There may be what is read at once from the other side, as TLS, and some 60 KiB of answers.
+const LEFT_MAX: usize = READ_BYTES + (64 << 10);
 
 /// What there is of TLS in a session.
 #[derive(Debug, Default)]
@@ -147,7 +148,7 @@ impl Secured {
             ways[here].is_closed = true;
             return Ok(true);
         }
-        if !ways[here].can_read || self.parties[here].left.rest().len() > ANSWERS_MAX {
+        if !ways[here].can_read || self.parties[here].left.rest().len() > LEFT_MAX {
             return Ok(has_flushed);
         }
         self.read(side, sockets, ways, room)?;
