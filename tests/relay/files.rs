@@ -17,11 +17,17 @@ pub(crate) fn free_port() -> u16 {
 }
 
 fn checked(text: &str) -> Output {
+    checked_with(text, &[])
+}
+
+/// The same, with variables of the environment.
+fn checked_with(text: &str, variables: &[(&str, &str)]) -> Output {
     let folder = TempDir::new();
     std::fs::write(folder.path().join("relay.conf"), text).expect("a folder of our own");
     let mut command = Command::new(program("tcprelay"));
     command
         .args(["-P", "relay.conf"])
+        .envs(variables.iter().copied())
         .current_dir(folder.path());
     command.output().expect("it runs")
 }
@@ -251,14 +257,7 @@ fn name_in_a_file_that_has_no_address_is_told_with_its_place() {
             "relay.conf:2: no IP address for nobody.invalid\n",
         ),
     ] {
-        let folder = TempDir::new();
-        std::fs::write(folder.path().join("relay.conf"), text).expect("a folder of our own");
-        let mut command = Command::new(program("tcprelay"));
-        command
-            .args(["-P", "relay.conf"])
-            .current_dir(folder.path());
-        command.env("DNSCACHEIP", "127.53.15.1");
-        let output = command.output().expect("it runs");
+        let output = checked_with(text, &[("DNSCACHEIP", "127.53.15.1")]);
         assert_eq!(output.status.code(), Some(78));
         assert!(said(&output).ends_with(line), "{}", said(&output));
     }
