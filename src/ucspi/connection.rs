@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use super::children::{Child, Children};
-use super::environ::Entries;
+use super::environ::Marked;
 use super::facts::Order;
 use super::gate::{Gate, Guest, Refusal};
 use super::layer::{Layer, Met};
@@ -34,7 +34,7 @@ pub(super) struct Server {
     pub(super) gate: Gate,
     pub(super) children: Rc<Children>,
     /// What was inherited.
-    pub(super) environment: Entries,
+    pub(super) environment: Marked,
     /// The program, by the name under which it is looked for.
     pub(super) program: Vec<u8>,
     pub(super) log: Log,

@@ -7,6 +7,20 @@ use std::ffi::{CStr, CString};
 /// Entries of an environment, each as it was given.
 pub(crate) type Entries = Vec<CString>;
 
+/// Entries with their [marks](Entry::mark), for who changes them again and again.
+#[derive(Debug)]
+pub(super) struct Marked(Vec<(CString, u32)>);
+
+impl From<Entries> for Marked {
+    fn from(entries: Entries) -> Self {
+        let marked = entries.into_iter().map(|entry| {
+            let mark = Entry::of(&entry).mark();
+            (entry, mark)
+        });
+        Self(marked.collect())
+    }
+}
+
 /// `inherited` with `name` set to `value`.
 pub fn with(inherited: &[CString], name: &str, value: &[u8]) -> Vec<CString> {
     let mut changes = Changes::default();
@@ -25,6 +39,14 @@ pub(crate) struct Changes {
 }
 
 impl Changes {
+    /// None yet, with room for those of most connections, so that they come to one place.
+    pub(super) fn with_room() -> Self {
+        Self {
+            text: Vec::with_capacity(512),
+            ends: Vec::with_capacity(24),
+        }
+    }
+
     /// Sets the variable of this `name`, which may be in parts, to `value`, which ends at a NUL.
     pub(super) fn set(&mut self, name: &[&str], value: &[u8]) {
         self.name(name);
@@ -77,16 +99,32 @@ impl Changes {
 
     /// `inherited` with the changes made, as entries of their own.
     pub(crate) fn made(&self, inherited: &[CString]) -> Vec<CString> {
-        self.apply(inherited).into_iter().map(Into::into).collect()
+        let marked = inherited
+            .iter()
+            .map(|entry| (entry.as_c_str(), Entry::of(entry).mark()));
+        self.change(marked).into_iter().map(Into::into).collect()
     }
 
-    /// `inherited` with the changes made, in a time that grows with both and hardly faster: a rule may have many settings.
-    pub(super) fn apply<'a>(&'a self, inherited: &'a [CString]) -> Vec<&'a CStr> {
+    /// `inherited` with the changes made.
+    pub(super) fn apply<'a>(&'a self, inherited: &'a Marked) -> Vec<&'a CStr> {
+        let marked = inherited.0.iter();
+        self.change(marked.map(|(entry, mark)| (entry.as_c_str(), *mark)))
+    }
+
+    /// `inherited`, each entry with its mark, with the changes made, in a time that grows with both and hardly faster: a rule
+    /// may have many settings.
+    fn change<'a>(
+        &'a self,
+        inherited: impl ExactSizeIterator<Item = (&'a CStr, u32)>,
+    ) -> Vec<&'a CStr> {
         let changes: Vec<_> = self.entries().map(Entry::of).collect();
         let mut places = Places::of(&changes);
         let mut entries: Vec<&CStr> = Vec::with_capacity(inherited.len() + changes.len());
-        for entry in inherited {
-            if let Some(place) = places.find(&Entry::of(entry)) {
+        for (entry, mark) in inherited {
+            // Most of what is inherited stays, and is not even read.
+            if places.have(mark)
+                && let Some(place) = places.find(&Entry::of(entry))
+            {
                 if place.is_some() {
                     // A program finds the first of two copies, or the last: which one is not ours to say.
                     continue;
@@ -162,28 +200,46 @@ impl<'a> Entry<'a> {
             is_setting: end.is_some(),
         }
     }
+
+    /// A number below 64, by which most names differ.
+    fn mark(&self) -> u32 {
+        let first = self.name.first().map_or(0, |&byte| usize::from(byte));
+        // Less than 64.
+        u32::try_from((8 * first + self.name.len()) % 64).unwrap_or_default()
+    }
 }
 
-/// Where the one entry of each name is that is to be changed, once there is one. In the order of the names' lengths, which
-/// tell most of them apart, and then of their bytes.
-struct Places<'a>(Vec<(&'a [u8], Option<usize>)>);
+/// Where the one entry of each name is that is to be changed, once there is one.
+struct Places<'a> {
+    /// In the order of the names' lengths, which tell most of them apart, and then of their bytes.
+    names: Vec<(&'a [u8], Option<usize>)>,
+    /// A bit for each of their [marks](Entry::mark).
+    marks: u64,
+}
 
 impl<'a> Places<'a> {
     fn of(changes: &[Entry<'a>]) -> Self {
         let names = changes.iter().map(|change| (change.name, None));
-        let mut places: Vec<_> = names.collect();
-        places.sort_unstable_by_key(|&(name, _)| (name.len(), name));
-        places.dedup_by_key(|&mut (name, _)| name);
-        Self(places)
+        let mut names: Vec<_> = names.collect();
+        names.sort_unstable_by_key(|&(name, _)| (name.len(), name));
+        names.dedup_by_key(|&mut (name, _)| name);
+        let marks = changes.iter().map(|change| 1 << change.mark());
+        let marks = marks.fold(0, |all, mark| all | mark);
+        Self { names, marks }
+    }
+
+    /// False when nothing with this mark is to be changed.
+    fn have(&self, mark: u32) -> bool {
+        self.marks >> mark & 1 == 1
     }
 
     /// The place of what has `name`, if that is to be changed.
     fn find_name(&mut self, name: &[u8]) -> Option<&mut Option<usize>> {
         let key = (name.len(), name);
         let at = self
-            .0
+            .names
             .binary_search_by_key(&key, |&(name, _)| (name.len(), name));
-        Some(&mut self.0[at.ok()?].1)
+        Some(&mut self.names[at.ok()?].1)
     }
 
     /// The place of `entry`, if that is to be changed.
@@ -194,21 +250,22 @@ impl<'a> Places<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::Changes;
+    use std::ffi::CStr;
+
+    use super::{Changes, Entries};
     use crate::sys::exec::c_string;
 
     fn changed(inherited: &[&str], make: impl FnOnce(&mut Changes)) -> Vec<String> {
-        let inherited: Vec<_> = inherited
+        let inherited: Entries = inherited
             .iter()
             .map(|entry| c_string(entry.as_bytes()))
             .collect();
         let mut changes = Changes::default();
         make(&mut changes);
-        changes
-            .apply(&inherited)
-            .iter()
-            .map(|entry| entry.to_str().unwrap().to_owned())
-            .collect()
+        let text = |entry: &CStr| entry.to_str().unwrap().to_owned();
+        let marked = inherited.into();
+        let applied = changes.apply(&marked);
+        applied.into_iter().map(text).collect()
     }
 
     #[test]

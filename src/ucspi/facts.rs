@@ -73,7 +73,7 @@ impl Facts {
     /// The changes to the environment that tell a program. What is not known, or not meant for this kind of connection,
     /// is removed: a stale value must not pass for one of ours.
     pub(super) fn changes(&self, order: Order) -> Changes {
-        let mut changes = Changes::default();
+        let mut changes = Changes::with_room();
         changes.set(&["PROTO"], if self.is_ipv6 { b"TCP6" } else { b"TCP" });
         self.end(&mut changes, "LOCAL", &self.local, order);
         changes.set_if_known(&["TCP6INTERFACE"], self.interface.as_deref());

@@ -106,7 +106,7 @@ pub fn run(config: Config, voice: Voice) -> Result<(), Error> {
             log,
             gate,
             children,
-            environment,
+            environment: environment.into(),
             program: config.program[0].clone(),
             layer: layer.clone(),
             moved: RefCell::default(),
