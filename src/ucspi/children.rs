@@ -9,7 +9,7 @@ use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
@@ -33,8 +33,13 @@ pub(crate) struct Children {
 
 /// From how many children on a look at all of them is dearer than to ask for one.
 const MANY: usize = 100;
-/// The pause between two looks, for each child that is looked at: a look at it takes 0.045 us.
-const PAUSE: Duration = Duration::from_micros(1);
+/// A look at all children finds one that has ended. After so many of them that did, it is cheaper to ask for each by itself.
+const LOOKS: usize = 4;
+/// The pause between two looks for children that nothing tells of: so many times what the look took, so that looks take a
+/// twentieth of the time.
+const PAUSE: u32 = 19;
+/// The longest such pause: an end is told of by then.
+const PAUSE_MAX: Duration = Duration::from_millis(100);
 
 /// A child that was made.
 #[derive(Debug)]
@@ -122,25 +127,25 @@ impl Children {
         let children = Rc::clone(self);
         tokio::task::spawn_local(async move {
             loop {
-                children.reap(None);
-                children.is_time_to_look(&ends).await;
+                let start = Instant::now();
+                children.reap_all();
+                let pause = (start.elapsed() * PAUSE).min(PAUSE_MAX);
+                children.is_time_to_look(&ends, pause).await;
             }
         });
         Ok(())
     }
 
-    /// Waits until all children are to be looked at again.
+    /// Waits until all children are to be looked at again, after a look that is worth such a `pause`.
     ///
     /// A signal tells of one child only, whatever others ended while it was pending; and the kernel looks at them one by
-    /// one. So while many run, the one that is told of is reaped at once, and the others' turn comes at intervals of which
-    /// a look takes its twentieth.
-    async fn is_time_to_look(&self, ends: &Signals) {
+    /// one. So while many run, the one that is told of is reaped at once, and the others' turn comes after the pause.
+    async fn is_time_to_look(&self, ends: &Signals, pause: Duration) {
         let mut told = ends.events().await;
-        let running = self.running.borrow().len();
-        if running < MANY {
+        if self.running.borrow().len() < MANY {
             return;
         }
-        let pause = tokio::time::sleep(PAUSE * u32::try_from(running).unwrap_or(u32::MAX));
+        let pause = tokio::time::sleep(pause);
         tokio::pin!(pause);
         loop {
             for event in &told {
@@ -160,17 +165,32 @@ impl Children {
         }
     }
 
-    /// Reaps `child`, or all, where they have ended.
-    fn reap(&self, child: Option<Pid>) {
-        let mut running = self.running.borrow_mut();
-        while let Ok(Some((pid, end))) = process::reap(child) {
-            if let Some(ended) = running.remove(&pid) {
-                let _ = ended.send(end);
+    /// Reaps all children that have ended.
+    fn reap_all(&self) {
+        loop {
+            for _ in 0..LOOKS {
+                if !self.reap(None) {
+                    return;
+                }
             }
-            if child.is_some() {
-                return;
+            let running: Vec<Pid> = self.running.borrow().keys().copied().collect();
+            if running.len() >= MANY {
+                for child in running {
+                    self.reap(Some(child));
+                }
             }
         }
+    }
+
+    /// Reaps `child`, or any, if it has ended; false when not.
+    fn reap(&self, child: Option<Pid>) -> bool {
+        let Ok(Some((pid, end))) = process::reap(child) else {
+            return false;
+        };
+        if let Some(ended) = self.running.borrow_mut().remove(&pid) {
+            let _ = ended.send(end);
+        }
+        true
     }
 }
 
