@@ -15,6 +15,7 @@ mod limits;
 mod load;
 mod pool;
 mod process;
+mod programs;
 mod report;
 mod scale;
 mod tls;
@@ -87,6 +88,7 @@ fn main() {
         };
         print_scale(scale, &scale.sizes.iter().map(both).collect::<Vec<_>>());
     }
+    programs::print(&place, rounds, is_wanted);
     pool::print(&place, rounds, is_wanted);
     tls::print(&place, rounds, is_wanted);
     if let Some(file) = std::env::var_os("BENCH_PLOT").filter(|_| only.is_none()) {

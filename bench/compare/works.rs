@@ -379,7 +379,7 @@ fn with_idle(place: &Place, folder: &Path, options: &[&str], measure: fn(u32) ->
 }
 
 /// The size of a program's file, in kilobytes.
-fn size(folder: &Path, name: &str) -> f64 {
+pub(crate) fn size(folder: &Path, name: &str) -> f64 {
     let metadata = std::fs::metadata(folder.join(name)).expect("it is there");
     #[allow(clippy::cast_precision_loss, reason = "a file of some kilobytes")]
     let bytes = metadata.len() as f64;
@@ -408,7 +408,7 @@ fn memory_of_wrapper(folder: &Path, name: &str) -> f64 {
     memory
 }
 
-fn repeat(times: u32, mut once: impl FnMut() -> f64) -> f64 {
+pub(crate) fn repeat(times: u32, mut once: impl FnMut() -> f64) -> f64 {
     (0..times).map(|_| once()).sum::<f64>() / f64::from(times)
 }
 
