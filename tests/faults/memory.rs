@@ -43,7 +43,7 @@ const BYTES_MAX: u64 = 16 * KIB * KIB;
 const STEP: u64 = 4 * KIB;
 
 /// What is looked up, in vain, for each visitor: nothing, or its name.
-const LOOKUPS: [&[&str]; 2] = [&["-HRl0"], &["-Rl0", "--lookup-timeout=1"]];
+const LOOKUPS: [&[&str]; 2] = [&["-HRl0"], &["-Rl0", "--lookup-timeout=0.2"]];
 
 /// What is tried.
 struct Matrix {
@@ -83,17 +83,22 @@ fn server_with_little_memory_serves_everybody() {
     }
     // Nobody is ever answered.
     let names = network::HeldNames::new();
+    names.hold();
     let matrix = matrix();
-    for lookups in LOOKUPS {
-        for kind in [Kind::Data, Kind::All] {
-            let least = least_limit(&world, kind, lookups);
-            for beyond in &matrix.beyond {
-                let limit = (least + beyond).min(matrix.most);
-                names.hold();
-                crowd_is_served(&world, kind, limit, lookups, matrix.visitors);
+    let (world, matrix) = (&world, &matrix);
+    std::thread::scope(|scope| {
+        for lookups in LOOKUPS {
+            for kind in [Kind::Data, Kind::All] {
+                scope.spawn(move || {
+                    let least = least_limit(world, kind, lookups);
+                    for beyond in &matrix.beyond {
+                        let limit = (least + beyond).min(matrix.most);
+                        crowd_is_served(world, kind, limit, lookups, matrix.visitors);
+                    }
+                });
             }
         }
-    }
+    });
 }
 
 /// An open one takes less than a KiB. With `ulimit -d 293`, which is so much and some more, the server ended at about 90.

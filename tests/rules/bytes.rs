@@ -10,6 +10,8 @@ use crate::support::programs::Programs;
 
 /// Rule sets of each kind.
 const SETS: u64 = 10_000;
+/// How many of them are given to the original at a time.
+const PARTS: u64 = 4;
 
 fn rules(dice: &mut Dice, about: fn(&mut Dice) -> About) -> Vec<Rule> {
     (0..1 + dice.below(12))
@@ -55,16 +57,23 @@ fn rules_of_old_compile_to_the_bytes_of_the_original() {
     let Some(original) = Programs::oracle("ucspi-tcp").expect("the environment is right") else {
         return;
     };
-    let folder = Folder::new();
-    for seed in 0..SETS {
-        let dice = &mut Dice::new(seed);
-        let rules = rules(dice, About::any_old);
-        let text = written::text(&rules, dice);
-        let args = ["original.cdb", "original.tmp"];
-        let launch = Launch::new(original.path("tcprules"), "tcprules", args).input(&text);
-        let outcome = launch.spawn(&folder.0).expect("it is there").outcome();
-        assert!(outcome.status.success(), "{text}");
-        let theirs = fs::read(folder.path("original.cdb")).expect("it was just written");
-        assert!(folder.compiled(&text) == theirs, "{text}");
-    }
+    let original = &original;
+    std::thread::scope(|scope| {
+        for part in 0..PARTS {
+            scope.spawn(move || {
+                let folder = Folder::new();
+                for seed in (0..SETS).filter(|seed| seed % PARTS == part) {
+                    let dice = &mut Dice::new(seed);
+                    let rules = rules(dice, About::any_old);
+                    let text = written::text(&rules, dice);
+                    let args = ["original.cdb", "original.tmp"];
+                    let launch = Launch::new(original.path("tcprules"), "tcprules", args);
+                    let process = launch.input(&text).spawn(&folder.0).expect("it is there");
+                    assert!(process.outcome().status.success(), "{text}");
+                    let theirs = fs::read(folder.path("original.cdb")).expect("it was written");
+                    assert!(folder.compiled(&text) == theirs, "{text}");
+                }
+            });
+        }
+    });
 }
