@@ -4,7 +4,6 @@ use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, TcpStream};
 use std::os::fd::OwnedFd;
-use std::time::{Duration, Instant};
 
 use crate::support::launch::{Input, Output};
 use crate::support::net;
@@ -119,14 +118,9 @@ fn supervised_server_ends_at_once_and_its_running_children_go_on() {
     };
     let service = Service::start(&world);
     let stream = service.connect();
-    let start = Instant::now();
+    // It ends while its child, who waits for this client, goes on.
     service.svc("-d", "service");
     eventually("the server is down", || service.state().starts_with("down"));
-    assert!(
-        start.elapsed() < Duration::from_secs(5),
-        "it took {:?}",
-        start.elapsed()
-    );
     let refused = TcpStream::connect((Ipv4Addr::LOCALHOST, service.port));
     assert!(
         refused.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused),

@@ -5,6 +5,7 @@
 use std::net::{Ipv4Addr, Shutdown, TcpStream};
 use std::path::{Path, PathBuf};
 
+use crate::peers::clocks;
 use crate::support::launch::{self, Launch};
 use crate::support::nameserver::NameServer;
 use crate::support::net;
@@ -63,15 +64,13 @@ fn greeting_server_greets_by_name() {
     let (server, port) = example.serve("perlipc/server", 2345);
     assert_eq!(port, 2345);
     for _ in 0..2 {
-        let before = example.date();
+        let before = clocks::now();
         let greeting = example.hear(port);
-        let after = example.date();
-        let lines =
-            [before, after].map(|date| format!("Hello there, localhost, it's now {date}\r\n"));
-        assert!(
-            lines.contains(&greeting),
-            "{greeting:?} is not in {lines:?}"
-        );
+        let date = greeting
+            .strip_prefix("Hello there, localhost, it's now ")
+            .and_then(|date| date.strip_suffix("\r\n"))
+            .unwrap_or_else(|| panic!("{greeting:?}"));
+        clocks::assert_is_since(before, date, &example.place);
     }
     let log = server.stderr.as_ref().expect("the log is a pipe");
     log.wait_for("tcpserver: ok ", 2);
@@ -167,11 +166,7 @@ fn daytime_is_shown_by_date_at() {
     let example = Example::new();
     let (_server, port) = example.serve("services/daytime", 13);
     assert_eq!(port, 13);
-    let before = example.date();
-    let shown = example.place.shown(&["date@", "127.0.0.1"]);
-    let after = example.date();
-    let lines = [before, after].map(|date| date + "\n");
-    assert!(lines.contains(&shown), "{shown:?} is not in {lines:?}");
+    clocks::tells_the_date(&example.place);
 }
 
 fn daytime_is_one_line() {
@@ -298,12 +293,6 @@ impl Example {
     fn hear(&self, port: u16) -> String {
         let mut client = net::connect_from(HERE, HERE, port, |_| false).expect("it listens");
         text(&net::receive_all(&mut client))
-    }
-
-    fn date(&self) -> String {
-        let words = ["/usr/bin/date", "+%a %b %e %H:%M:%S %Y"];
-        let outcome = self.place.run(&words, |launch| self.with(launch));
-        text(&outcome.stdout).trim_end().to_owned()
     }
 
     fn wait_for_folder(&self, name: &str) {

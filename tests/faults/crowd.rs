@@ -135,9 +135,9 @@ impl Crowd {
         self.wait("all connections have ended", |tally| tally.end >= count);
         self.rest();
         let pid = self.pid();
-        // The rules are opened by the first connection, and stay.
+        // The rules are opened by the first connection, and stay; also when their file has been replaced since the last.
         let without_rules = |mut open: Vec<String>| {
-            open.retain(|name| name != "rules.cdb");
+            open.retain(|name| name != "rules.cdb" && name != "rules.cdb (deleted)");
             open
         };
         let mut at_first = without_rules(at_rest());

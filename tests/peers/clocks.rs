@@ -89,20 +89,23 @@ fn with_inetd(test: fn(&Place)) -> Result<(), String> {
     Ok(())
 }
 
-fn tells_the_date(place: &Place) {
+pub(crate) fn tells_the_date(place: &Place) {
     let before = now();
     let shown = place.shown(&["date@", "127.0.0.1"]);
-    let after = now();
     let line = shown.strip_suffix('\n').expect("a whole line");
     assert!(!line.contains(['\n', '\r', '^']), "{shown:?}");
-    let date = place.run(
-        &["/usr/bin/date", "-u", &format!("--date={line}"), "+%s"],
-        |launch| launch,
-    );
-    let told: i64 = text(&date.stdout).trim().parse().unwrap_or(0);
+    assert_is_since(before, line, place);
+}
+
+/// `date`, as date(1) writes it, is not before that second and not in the future.
+pub(crate) fn assert_is_since(second: i64, date: &str, place: &Place) {
+    let now = now();
+    let words = ["/usr/bin/date", "-u", &format!("--date={date}"), "+%s"];
+    let told = place.run(&words, |launch| launch);
+    let told: i64 = text(&told.stdout).trim().parse().unwrap_or(0);
     assert!(
-        (before..=after).contains(&told),
-        "{shown:?} between {before} and {after}"
+        (second..=now).contains(&told),
+        "{date:?} is not from {second} to {now}"
     );
 }
 
@@ -121,7 +124,8 @@ fn tells_the_time(place: &Place) {
     }
 }
 
-fn now() -> i64 {
+/// Seconds since 1970.
+pub(crate) fn now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     let seconds = since.expect("it is past 1970").as_secs();
     i64::try_from(seconds).expect("the year is a small number")

@@ -4,7 +4,7 @@
 //! they were skipped; with `UCSPI_COMPONENTS_REQUIRED=1` they fail instead. They are looked for in `$PATH`, /usr/sbin and
 //! /usr/bin.
 
-mod clocks;
+pub(crate) mod clocks;
 mod mail;
 mod pages;
 mod policy;

@@ -1,7 +1,6 @@
 //! HUP, TERM, and what they leave.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
-use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
@@ -53,8 +52,9 @@ fn every_accepted_query_is_answered_while_workers_are_replaced_and_at_the_end() 
             });
         }
         for _ in 0..15 {
+            let started = pool.log().count(" start");
             pool.signal(Signal::SIGHUP);
-            std::thread::sleep(Duration::from_millis(100));
+            pool.log().wait_for(" start", started + 1);
         }
         is_ending.store(true, Relaxed);
         pool.signal(Signal::SIGUSR1);
@@ -128,7 +128,7 @@ fn hung_and_deaf_worker_is_killed_before_the_pool_is_gone() {
     let options = ["--workers=2", "--drain=0.2", "--kill=0.3"];
     let pool = Pool::start(&world, &options);
     let mut client = pool.asking("deaf\n");
-    pool.wait_for("daemon S_BUSY", 1.0);
+    pool.log().wait_for("deaf", 1);
     let workers = pool.workers();
     pool.signal(Signal::SIGTERM);
     assert_eq!(net::receive_all(&mut client), b"");

@@ -1,13 +1,14 @@
 //! A new version of the pool: workers go on, and so does whatever they and their clients are in the middle of.
 
+use std::fs::File;
+use std::io::Write as _;
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 use nix::sys::signal::Signal;
-use nix::sys::stat::Mode;
 
 use crate::balancer::upgrade::Upgradable;
-use crate::pool::house::{assert_sums, statistics_of, world};
+use crate::pool::house::{Gate, assert_sums, statistics_of, world};
 use crate::support::net;
 use crate::world::{self, children, eventually, lossy};
 
@@ -18,17 +19,20 @@ fn pool(options: &[&str]) -> Option<Upgradable> {
     Some(Upgradable::start_in(world, "tcppool", options, &program))
 }
 
-/// The same with a shell script, which may read a line from the file `gate` to wait until the test lets it go on.
-fn gated(options: &[&str], script: &str) -> Option<Upgradable> {
+/// The same with a shell script, which may read a line from the file `gate` to wait until the test lets it go on; and
+/// that gate.
+fn gated(options: &[&str], script: &str) -> Option<(Upgradable, File)> {
     let world = world::with(&["sh"])?;
-    nix::unistd::mkfifo(&world.path("gate"), Mode::S_IRWXU).expect("a folder of our own");
+    // Held open for all of the test: a worker that comes early waits for a line, and never finds an end.
+    let gate = Gate::new(&world, "gate").open();
     let program = ["sh", "-c", script];
-    Some(Upgradable::start_in(world, "tcppool", options, &program))
+    let it = Upgradable::start_in(world, "tcppool", options, &program);
+    Some((it, gate))
 }
 
-/// Lets a worker go on that waits at the gate.
-fn open_gate(it: &Upgradable) {
-    std::fs::write(it.world.path("gate"), "go\n").expect("a worker waits");
+/// Lets one worker go on that waits at the gate, or comes there.
+fn let_on(mut gate: &File) {
+    gate.write_all(b"go\n").expect("a pipe has room");
 }
 
 fn asking(it: &Upgradable, query: &[u8]) -> TcpStream {
@@ -61,7 +65,7 @@ fn asked(it: &Upgradable) -> (std::collections::BTreeMap<String, f64>, String) {
 fn query_in_the_middle_of_anything_is_answered_by_its_own_worker() {
     let script = "while read -r line; do read -r go < gate; echo \"answer $line\"; done";
     let options = ["--workers=1", "--queries=0", "--queue=9:60"];
-    let Some(it) = gated(&options, script) else {
+    let Some((it, gate)) = gated(&options, script) else {
         return;
     };
     let mut answered = asking(&it, b"one\n");
@@ -80,17 +84,17 @@ fn query_in_the_middle_of_anything_is_answered_by_its_own_worker() {
     assert_eq!(children(it.server.process.pid()), workers);
     let now = asked(&it).0;
     assert_eq!((now["queue now"], now["clients now"]), (1.0, 4.0));
-    open_gate(&it);
+    let_on(&gate);
     hears(&mut answered, "answer one\n");
-    open_gate(&it);
+    let_on(&gate);
     hears(&mut waiting, "answer three\n");
-    open_gate(&it);
+    let_on(&gate);
     hears(&mut waiting, "answer four\n");
     net::send(&mut half, b"o\n");
-    open_gate(&it);
+    let_on(&gate);
     hears(&mut half, "answer two\n");
     net::send(&mut silent, b"five\n");
-    open_gate(&it);
+    let_on(&gate);
     hears(&mut silent, "answer five\n");
     drop((answered, half, waiting, silent));
     it.server.log().wait_for("tcppool: end ", 4);
@@ -113,7 +117,7 @@ fn answers_of_one_worker_find_their_queries() {
     // The second is answered first.
     let script = "read -r a; read -r b; read -r go < gate; echo \"$b\"; echo \"$a\"; exec cat";
     let options = ["--workers=1", "--channels=2", "--queue=9:60"];
-    let Some(it) = gated(&options, script) else {
+    let Some((it, gate)) = gated(&options, script) else {
         return;
     };
     let mut clients = ["a\n", "b\n"].map(|query| (query, asking(&it, query.as_bytes())));
@@ -121,7 +125,7 @@ fn answers_of_one_worker_find_their_queries() {
         asked(&it).1.contains(" busy queries 2")
     });
     it.upgrade();
-    open_gate(&it);
+    let_on(&gate);
     for (query, client) in &mut clients {
         assert_eq!(lossy(&net::receive_all(client)), *query);
     }
@@ -165,7 +169,7 @@ fn stream_goes_on_in_both_directions() {
 fn query_that_was_sent_behind_a_stream_comes_after_it() {
     let script = "read -r a; : > has-read; read -r go < gate; echo ${#a}; exec cat";
     let options = ["--workers=1", "--max-query=0", "--queries=0"];
-    let Some(it) = gated(&options, script) else {
+    let Some((it, gate)) = gated(&options, script) else {
         return;
     };
     let queries = format!("{}\nbehind\n", "x".repeat(100_000));
@@ -173,7 +177,7 @@ fn query_that_was_sent_behind_a_stream_comes_after_it() {
     let has_read = it.world.path("has-read");
     eventually("its worker has it", || has_read.exists());
     it.upgrade();
-    open_gate(&it);
+    let_on(&gate);
     hears(&mut client, "100000\n");
     hears(&mut client, "behind\n");
     it.server.terminate();
@@ -196,7 +200,7 @@ fn reply_that_is_not_read_yet_is_not_cut() {
 fn what_workers_say_and_how_they_end_is_told_by_the_next_version() {
     let script = "read -r line; printf 'half ' >&2; read -r go < gate; echo line >&2; exit 3";
     let options = ["--workers=1", "--tag-errors", "--error=%r"];
-    let Some(it) = gated(&options, script) else {
+    let Some((it, gate)) = gated(&options, script) else {
         return;
     };
     let mut client = asking(&it, b"?\n");
@@ -205,7 +209,7 @@ fn what_workers_say_and_how_they_end_is_told_by_the_next_version() {
         panic!("one worker");
     };
     it.upgrade();
-    open_gate(&it);
+    let_on(&gate);
     assert_eq!(lossy(&net::receive_all(&mut client)), "died\n");
     let log = it.server.log();
     log.wait_for(&format!("tcppool: worker {pid}: half line"), 1);
@@ -226,9 +230,7 @@ fn worker_that_takes_too_long_is_ended_by_the_next_version() {
     ];
     let Some(it) = pool(&options) else { return };
     let mut client = asking(&it, b"deaf\n");
-    eventually("its worker has it", || {
-        asked(&it).1.contains(" busy queries 1")
-    });
+    it.server.log().wait_for("deaf", 1);
     it.upgrade();
     assert_eq!(lossy(&net::receive_all(&mut client)), "timeout\n");
     it.server.log().wait_for(" end status 9 queries 1", 1);

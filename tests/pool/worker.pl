@@ -38,7 +38,7 @@ while (defined(my $line = <STDIN>)) {
     elsif ($word eq 'last') { print "$rest\n"; exit 0 }
     elsif ($word eq 'hang') { sleep 1000 }
     elsif ($word eq 'stick') { print STDERR "stuck\n"; sleep 1000 }
-    elsif ($word eq 'deaf') { $SIG{TERM} = 'IGNORE'; sleep 1 while 1 }
+    elsif ($word eq 'deaf') { $SIG{TERM} = 'IGNORE'; print STDERR "deaf\n"; sleep 1 while 1 }
     elsif ($word eq 'pid') { print "$$\n" }
     elsif ($word eq 'say') { print STDERR "$rest\n"; print "said\n" }
     elsif ($word eq 'length') { print length($rest), "\n" }

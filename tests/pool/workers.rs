@@ -105,12 +105,15 @@ fn worker_that_ignores_term_is_killed() {
     let Some(world) = world() else { return };
     let options = [
         "--workers=1",
-        "--busy-timeout=0.2",
+        "--ready=ready",
+        "--busy-timeout=1",
         "--kill=0.3",
         "--drain=5",
         "--error=ERR %r",
     ];
-    let pool = Pool::start(&world, &options);
+    let pool = Pool::start_with(&world, &options, &["perl", "worker.pl", "ready"]);
+    // Otherwise SIGTERM might come before its worker can be deaf.
+    pool.wait_for("daemon S_AVAILABLE", 1.0);
     assert_eq!(pool.ask("deaf\n"), "ERR timeout\n");
     pool.log().wait_for(" end status 9 queries 1", 1);
     pool.terminate();

@@ -42,13 +42,13 @@ pub(crate) mod zone;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-/// Nothing that a test waits for takes this long; it only turns a hang into a failure. `$UCSPI_DEADLINE` gives another
-/// number of seconds: fewer while a program is being written, more on a slow machine.
+/// Nothing that a test waits for takes this long, beside whatever else runs on the machine; it only turns a hang into a
+/// failure. `$UCSPI_DEADLINE` gives another number of seconds: fewer while a program is being written.
 pub(crate) fn deadline() -> Duration {
     static SECONDS: OnceLock<u64> = OnceLock::new();
     let seconds = SECONDS.get_or_init(|| {
         let given = std::env::var("UCSPI_DEADLINE").ok();
-        given.map_or(30, |text| {
+        given.map_or(120, |text| {
             text.parse().expect("UCSPI_DEADLINE is a number of seconds")
         })
     });

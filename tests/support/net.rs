@@ -62,7 +62,7 @@ pub(crate) fn listener(ip: Ipv4Addr) -> TcpListener {
 /// still be there for a moment.
 pub(crate) fn listener_at(ip: Ipv4Addr, port: u16) -> TcpListener {
     let limit = std::time::Instant::now() + deadline();
-    let listener = loop {
+    loop {
         match TcpListener::bind((ip, port)) {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
                 assert!(std::time::Instant::now() < limit, "port {port} is in use");
@@ -70,13 +70,11 @@ pub(crate) fn listener_at(ip: Ipv4Addr, port: u16) -> TcpListener {
             }
             listener => break listener.expect("a free port on the loopback interface"),
         }
-    };
-    setsockopt(&listener, sockopt::ReceiveTimeout, &time_limit())
-        .expect("an accept can be bounded");
-    listener
+    }
 }
 
 pub(crate) fn accept(listener: &TcpListener) -> TcpStream {
+    setsockopt(listener, sockopt::ReceiveTimeout, &time_limit()).expect("an accept can be bounded");
     bounded(listener.accept().expect("the program connects in time").0)
 }
 
