@@ -167,8 +167,10 @@ fn typed_in(place: &str, text: &str) -> Vec<Typed> {
         match (fence, line.strip_prefix("```"), indented) {
             (None, Some(kind), _) => fence = Some(kind),
             (Some(kind), Some(_), _) => {
-                if kind == "sh" {
-                    add(&block, Kind::Block);
+                match kind {
+                    "sh" => add(&block, Kind::Block),
+                    "text" => {}
+                    _ => panic!("{place}: a block of {kind:?} is neither sh nor text"),
                 }
                 block.clear();
                 fence = None;
