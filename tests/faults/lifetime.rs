@@ -78,7 +78,8 @@ fn program_that_ends_at_sigterm_leaves_nobody_who_does_not() {
         return;
     };
     let program = format!("{STUBBORN}; trap - TERM; exec cat");
-    let server = serve(&world, &["--max-time=0.1", "--kill=0.1"], &program);
+    // Long enough for it to become cat.
+    let server = serve(&world, &["--max-time=2", "--kill=0.1"], &program);
     let mut stream = connect(&server);
     let started = [pid(&mut stream), pid(&mut stream)];
     server.log().wait_for(" status 15\n", 1);

@@ -157,10 +157,12 @@ fn listener_that_cannot_be_had_is_tried_again() {
             .then_some(())
     });
     drop(busy);
-    let stream = until("it has the port", || {
-        std::net::TcpStream::connect(("127.0.0.1", port)).ok()
+    // A program that another test starts may hold a copy of that one until it is executed.
+    let answer = until("it has the port", || {
+        let stream = std::net::TcpStream::connect(("127.0.0.1", port)).ok()?;
+        crate::world::talk(stream, b"").ok()
     });
-    assert_eq!(crate::world::talk(stream, b"").expect("an answer"), b"A");
+    assert_eq!(answer, b"A");
 }
 
 #[test]
