@@ -26,7 +26,11 @@ impl Fault {
         } else {
             format!("{}..{last}", self.first)
         };
-        format!("--inject={}:{}:when={when}", self.call, self.what)
+        let call = match self.call {
+            "epoll_wait" => "/^epoll_p?wait$",
+            call => call,
+        };
+        format!("--inject={call}:{}:when={when}", self.what)
     }
 
     /// The errno that it makes, if it makes one.
@@ -116,7 +120,9 @@ impl Calls {
                     .next_back()
                     .is_some_and(is_the_end)
         });
-        Self(text.lines().map(|line| call_of(line).to_owned()).collect())
+        // musl's epoll_wait(3) makes the other call.
+        let named = |line| call_of(line).replace("epoll_pwait(", "epoll_wait(");
+        Self(text.lines().map(named).collect())
     }
 
     pub(crate) fn count(&self) -> usize {
