@@ -3,19 +3,12 @@
 //! Each change takes bytes in pieces of any size and appends what becomes of them; it remembers what it must from one
 //! piece to the next. Source: addcr(1), delcr(1), fixcrio(1) of the original, and observed runs.
 
-use memchr::memchr_iter;
-
 use super::pump::Observer;
+use crate::sys::places::places;
 
 /// addcr: a CR before every LF, also where there is one already.
 pub fn add(bytes: &[u8], out: &mut Vec<u8>) {
-    let mut start = 0;
-    for line_feed in memchr_iter(b'\n', bytes) {
-        out.extend_from_slice(&bytes[start..line_feed]);
-        out.extend_from_slice(b"\r\n");
-        start = line_feed + 1;
-    }
-    out.extend_from_slice(&bytes[start..]);
+    rewrite(bytes, out, &Edit::Insert, |block, _| places(block, b'\n'));
 }
 
 /// delcr: one CR directly before an LF is dropped, any other one is kept.
@@ -39,14 +32,13 @@ impl Delete {
             self.holds_cr = true;
             rest = before;
         }
-        let mut start = 0;
-        for cr in memchr_iter(b'\r', rest) {
-            if rest.get(cr + 1) == Some(&b'\n') {
-                out.extend_from_slice(&rest[start..cr]);
-                start = cr + 1;
+        rewrite(rest, out, &Edit::Drop, |block, next| {
+            let crs = places(block, b'\r');
+            if crs == 0 {
+                return 0;
             }
-        }
-        out.extend_from_slice(&rest[start..]);
+            crs & (places(block, b'\n') >> 1 | u64::from(next == b'\n') << LAST)
+        });
     }
 
     /// At the end: what was held back.
@@ -68,19 +60,13 @@ pub struct Fix {
 impl Observer for Fix {
     fn packet(&mut self, way: usize, bytes: &mut Vec<u8>) {
         self.changed.clear();
-        let mut start = 0;
-        for line_feed in memchr_iter(b'\n', bytes) {
-            let has_cr = match line_feed {
-                0 => self.after_cr[way],
-                at => bytes[at - 1] == b'\r',
-            };
-            if !has_cr {
-                self.changed.extend_from_slice(&bytes[start..line_feed]);
-                self.changed.push(b'\r');
-                start = line_feed;
-            }
-        }
-        self.changed.extend_from_slice(&bytes[start..]);
+        let mut after_cr = self.after_cr[way];
+        rewrite(bytes, &mut self.changed, &Edit::Insert, |block, _| {
+            let crs = places(block, b'\r');
+            let after_crs = crs << 1 | u64::from(after_cr);
+            after_cr = crs >> LAST == 1;
+            places(block, b'\n') & !after_crs
+        });
         if let Some(last) = bytes.last() {
             self.after_cr[way] = *last == b'\r';
         }
@@ -88,6 +74,72 @@ impl Observer for Fix {
     }
 
     fn end(&mut self, _: usize) {}
+}
+
+/// How many bytes are looked at, and copied, at a time.
+const BLOCK_BYTES: usize = 64;
+/// The number of a block's last byte.
+const LAST: usize = BLOCK_BYTES - 1;
+
+/// What is done at a place.
+enum Edit {
+    /// A CR is put before the byte.
+    Insert,
+    /// The byte is left out.
+    Drop,
+}
+
+/// Appends `bytes` to `out`, with an edit at the places that `find` gives for each block and the byte behind it: a bit for
+/// each, the lowest for the block's first byte. Behind the last byte there are NULs.
+///
+/// Lines are short. So nothing is copied but whole blocks, which takes no call and no loop: the block as it stands, and
+/// at each place, once more, what follows from there.
+fn rewrite(
+    bytes: &[u8],
+    out: &mut Vec<u8>,
+    edit: &Edit,
+    mut find: impl FnMut(&[u8; BLOCK_BYTES], u8) -> u64,
+) {
+    let mut block = |two: &[u8; 2 * BLOCK_BYTES]| {
+        let from = |at: usize| -> &[u8; BLOCK_BYTES] {
+            two[at..][..BLOCK_BYTES]
+                .try_into()
+                .expect("a block's length")
+        };
+        let mut end = out.len() + BLOCK_BYTES;
+        out.extend_from_slice(from(0));
+        let mut found = find(from(0), two[BLOCK_BYTES]);
+        while found != 0 {
+            let place = found.trailing_zeros() as usize;
+            found &= found - 1;
+            out.truncate(end + place - BLOCK_BYTES);
+            match edit {
+                Edit::Insert => {
+                    out.push(b'\r');
+                    out.extend_from_slice(from(place));
+                    end += 1;
+                }
+                Edit::Drop => {
+                    out.extend_from_slice(from(place + 1));
+                    end -= 1;
+                }
+            }
+        }
+        out.truncate(end);
+    };
+    let mut rest = bytes;
+    while let Some(two) = rest.first_chunk() {
+        block(two);
+        rest = &rest[BLOCK_BYTES..];
+    }
+    let mut last = [0; 3 * BLOCK_BYTES];
+    last[..rest.len()].copy_from_slice(rest);
+    let blocks = rest.len().div_ceil(BLOCK_BYTES);
+    for number in 0..blocks {
+        let two = last[number * BLOCK_BYTES..].first_chunk();
+        block(two.expect("there are three"));
+    }
+    out.truncate(out.len() - (blocks * BLOCK_BYTES - rest.len()));
 }
 
 /// mconnect-io: a CR before every LF on the way to the network, nothing on the way back.
@@ -183,7 +235,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_split_of_reads_changes_the_outcome(
-            bytes in proptest::collection::vec(prop_oneof![Just(b'\r'), Just(b'\n'), any::<u8>()], 0..200),
+            bytes in proptest::collection::vec(prop_oneof![Just(b'\r'), Just(b'\n'), any::<u8>()], 0..400),
             cuts in proptest::collection::vec(any::<usize>(), 0..8),
         ) {
             let outcome = [added(&bytes, &cuts), deleted(&bytes, &cuts), fixed(&bytes, &cuts)];

@@ -26,6 +26,7 @@ pub mod log;
 pub mod memfile;
 pub mod memory;
 pub mod outlet;
+pub mod places;
 pub mod privilege;
 pub mod process;
 pub mod random;
