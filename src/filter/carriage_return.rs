@@ -100,12 +100,21 @@ fn rewrite(
     edit: &Edit,
     mut find: impl FnMut(&[u8; BLOCK_BYTES], u8) -> u64,
 ) {
-    let mut block = |two: &[u8; 2 * BLOCK_BYTES]| {
-        let from = |at: usize| -> &[u8; BLOCK_BYTES] {
-            two[at..][..BLOCK_BYTES]
-                .try_into()
-                .expect("a block's length")
+    let mut last = [0; 2 * BLOCK_BYTES];
+    for at in (0..bytes.len()).step_by(BLOCK_BYTES) {
+        let rest = &bytes[at..];
+        let two = if let Some(two) = rest.first_chunk() {
+            two
+        } else {
+            last[..rest.len()].copy_from_slice(rest);
+            last[rest.len()..].fill(0);
+            &last
         };
+        let from = |place: usize| -> &[u8; BLOCK_BYTES] {
+            let block = two[place..].first_chunk();
+            block.expect("a place in the first of two blocks")
+        };
+        // Where in `out` this block ends.
         let mut end = out.len() + BLOCK_BYTES;
         out.extend_from_slice(from(0));
         let mut found = find(from(0), two[BLOCK_BYTES]);
@@ -126,20 +135,8 @@ fn rewrite(
             }
         }
         out.truncate(end);
-    };
-    let mut rest = bytes;
-    while let Some(two) = rest.first_chunk() {
-        block(two);
-        rest = &rest[BLOCK_BYTES..];
     }
-    let mut last = [0; 3 * BLOCK_BYTES];
-    last[..rest.len()].copy_from_slice(rest);
-    let blocks = rest.len().div_ceil(BLOCK_BYTES);
-    for number in 0..blocks {
-        let two = last[number * BLOCK_BYTES..].first_chunk();
-        block(two.expect("there are three"));
-    }
-    out.truncate(out.len() - (blocks * BLOCK_BYTES - rest.len()));
+    out.truncate(out.len() - (bytes.len().next_multiple_of(BLOCK_BYTES) - bytes.len()));
 }
 
 /// mconnect-io: a CR before every LF on the way to the network, nothing on the way back.

@@ -83,7 +83,7 @@ impl<'fd> Flow<'fd> {
     }
 
     /// Reads or writes once. Gives false when the flow has ended.
-    fn step(&mut self, way: usize, observer: &mut impl Observer, room: &mut [u8]) -> bool {
+    fn step(&mut self, way: usize, observer: &mut impl Observer) -> bool {
         let Some(to) = &self.to else { return false };
         if self.written < self.packet.len() {
             match to.write(&self.packet[self.written..]) {
@@ -95,14 +95,13 @@ impl<'fd> Flow<'fd> {
         }
         self.written = 0;
         self.packet.clear();
-        match fd::read(self.from, room) {
+        match fd::read_behind(self.from, &mut self.packet, READ_BYTES) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => true,
             Ok(0) | Err(_) => {
                 observer.end(way);
                 false
             }
-            Ok(length) => {
-                self.packet.extend_from_slice(&room[..length]);
+            Ok(_) => {
                 observer.packet(way, &mut self.packet);
                 true
             }
@@ -115,7 +114,6 @@ impl<'fd> Flow<'fd> {
 /// # Errors
 /// poll(2) failed.
 pub fn pump(flows: &mut [Flow<'_>; 2], observer: &mut impl Observer) -> io::Result<()> {
-    let mut room = vec![0; READ_BYTES];
     loop {
         let mut ready = [false; 2];
         let mut waiting = Vec::with_capacity(2);
@@ -134,7 +132,7 @@ pub fn pump(flows: &mut [Flow<'_>; 2], observer: &mut impl Observer) -> io::Resu
             ready[*way] = fd.any().unwrap_or(true);
         }
         for (way, flow) in flows.iter_mut().enumerate().filter(|(way, _)| ready[*way]) {
-            if !flow.step(way, observer, &mut room) {
+            if !flow.step(way, observer) {
                 if flow.is_last {
                     return Ok(());
                 }

@@ -15,15 +15,13 @@ pub fn stream(
     mut change: impl FnMut(&[u8], &mut Vec<u8>),
     finish: impl FnOnce(&mut Vec<u8>),
 ) -> Result<(), Error> {
-    let mut room = vec![0; READ_BYTES];
+    let mut bytes = Vec::new();
     let mut out = Vec::with_capacity(2 * READ_BYTES);
-    loop {
-        let length = fd::read(fd::STDIN, &mut room).map_err(|_| Error::silent(FAILED))?;
-        if length == 0 {
-            break;
-        }
-        change(&room[..length], &mut out);
+    while fd::read_behind(fd::STDIN, &mut bytes, READ_BYTES).map_err(|_| Error::silent(FAILED))? > 0
+    {
+        change(&bytes, &mut out);
         write(&mut out)?;
+        bytes.clear();
     }
     finish(&mut out);
     write(&mut out)

@@ -41,6 +41,22 @@ pub fn read(fd: impl AsFd, buffer: &mut [u8]) -> io::Result<usize> {
     retry(|| Ok(nix::unistd::read(&fd, buffer)?))
 }
 
+/// Reads once, at most `max` bytes, to behind those in `bytes`, again when interrupted; 0 is the end. Of the room for them
+/// no more is touched than they take, so there is no harm in asking for much. read(2).
+pub fn read_behind(fd: impl AsFd, bytes: &mut Vec<u8>, max: usize) -> io::Result<usize> {
+    bytes.reserve(max);
+    let room = &mut bytes.spare_capacity_mut()[..max];
+    let length = retry(|| {
+        // SAFETY: the room can be written, all of it: pointer and length are of one slice.
+        let answer =
+            unsafe { libc::read(fd.as_fd().as_raw_fd(), room.as_mut_ptr().cast(), room.len()) };
+        usize::try_from(answer).map_err(|_| io::Error::last_os_error())
+    })?;
+    // SAFETY: no more than the room that there was, and read(2) has written so many bytes to it.
+    unsafe { bytes.set_len(bytes.len() + length) };
+    Ok(length)
+}
+
 /// Writes once from `bytes`, again when interrupted; may take fewer than all. write(2).
 pub fn write(fd: impl AsFd, bytes: &[u8]) -> io::Result<usize> {
     retry(|| Ok(nix::unistd::write(&fd, bytes)?))
