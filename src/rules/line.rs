@@ -105,6 +105,21 @@ const OCTET_MAX: u64 = 255;
 /// # Errors
 /// The first thing that is not as the language wants it.
 pub fn parse(line: &[u8]) -> Result<Option<Rule<'_>>, Fault> {
+    read(line, &mut Vec::new(), |rule| {
+        std::mem::replace(rule, Rule::EMPTY)
+    })
+}
+
+/// The same, for many lines: gives what `take` makes of the rule. Its data are in `room` if it needs any, which is used again
+/// for the next line; and it stays where it was put together, because to move it takes as long as to read it.
+///
+/// # Errors
+/// As [`parse`].
+pub(super) fn read<'line, T>(
+    line: &'line [u8],
+    room: &mut Vec<u8>,
+    take: impl FnOnce(&mut Rule<'line>) -> T,
+) -> Result<Option<T>, Fault> {
     let line = trim(line);
     if line.is_empty() || line[0] == b'#' {
         return Ok(None);
@@ -121,28 +136,35 @@ pub fn parse(line: &[u8]) -> Result<Option<Rule<'_>>, Fault> {
         let expected = "\"allow\" or \"deny\" after the colon";
         return Err(Fault::at(colon + 1, expected));
     };
-    let mut data = Cow::Borrowed(action);
+    let mut rule = Rule::EMPTY;
+    rule.data = Cow::Borrowed(action);
     if !settings.is_empty() {
+        let mut room = std::mem::take(room);
+        room.clear();
         // An instruction is no longer than what it is written as.
-        let mut room = Vec::with_capacity(action.len() + settings.len());
+        room.reserve(action.len() + settings.len());
         room.extend_from_slice(action);
-        data = Cow::Owned(room);
+        rule.data = Cow::Owned(room);
     }
-    let mut remarks = Vec::new();
     while !settings.is_empty() {
         let start = line.len() - settings.len();
-        let taken = setting(settings, data.to_mut());
+        let taken = setting(settings, rule.data.to_mut());
         let (name, rest) = taken.map_err(|fault| fault.after(start))?;
         let limit = LIMITS.iter().find(|limit| limit.as_bytes() == name);
-        remarks.extend(limit.map(|limit| Remark::NoLimit(start + 2, limit)));
+        let remark = limit.map(|limit| Remark::NoLimit(start + 2, limit));
+        rule.remarks.extend(remark);
         settings = rest;
     }
-    let address = address(&line[..colon], &mut remarks)?;
-    Ok(Some(Rule {
-        address,
-        data,
-        remarks,
-    }))
+    let text = &line[..colon];
+    rule.address = match marks(text) {
+        0 => Address::Literal(text),
+        marks => address(text, marks, &mut rule.remarks)?,
+    };
+    let taken = take(&mut rule);
+    if let Cow::Owned(data) = rule.data {
+        *room = data;
+    }
+    Ok(Some(taken))
 }
 
 /// `line` without the line feeds, blanks and tabs at its end.
@@ -218,10 +240,12 @@ fn setting<'line>(
     Ok((&text[1..equals], &text[end + 1..]))
 }
 
-fn address<'line>(text: &'line [u8], remarks: &mut Vec<Remark>) -> Result<Address<'line>, Fault> {
-    let marks = text
-        .iter()
-        .fold(0, |marks, &byte| marks | MARKS[usize::from(byte)]);
+/// The address `text`, which has these marks.
+fn address<'line>(
+    text: &'line [u8],
+    marks: u8,
+    remarks: &mut Vec<Remark>,
+) -> Result<Address<'line>, Fault> {
     let has = |mark| marks & mark != 0;
     if has(NAME) {
         if has(COLON) {
@@ -256,6 +280,12 @@ static MARKS: [u8; 256] = {
     marks[b'-' as usize] = DASH;
     marks
 };
+
+/// The marks of all bytes of `text`.
+fn marks(text: &[u8]) -> u8 {
+    text.iter()
+        .fold(0, |marks, &byte| marks | MARKS[usize::from(byte)])
+}
 
 /// The key of `user@` and an IPv6 address.
 fn user_at_ipv6(text: &[u8]) -> Result<Vec<u8>, Fault> {
@@ -297,6 +327,12 @@ fn number(digits: &[u8]) -> Result<u64, Fault> {
 }
 
 impl Rule<'_> {
+    const EMPTY: Self = Self {
+        address: Address::Literal(b""),
+        data: Cow::Borrowed(b""),
+        remarks: Vec::new(),
+    };
+
     /// The address, where it is stored as it is written.
     pub(super) fn literal(&self) -> Option<&[u8]> {
         match &self.address {

@@ -4,7 +4,7 @@ use std::io::Read;
 
 use memchr::memchr_iter;
 
-use super::line::{Fault, Rule, parse, trim};
+use super::line::{Fault, Rule, read, trim};
 use crate::cli::{During, Error};
 
 /// The size of a read.
@@ -63,10 +63,12 @@ pub(super) fn rules(
     reading: &[u8],
     mut each: impl FnMut(u64, &[u8], &Rule<'_>) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    lines(input, reading, |number, line| match parse(line) {
-        Ok(Some(rule)) => each(number, line, &rule),
-        Ok(None) => Ok(()),
-        Err(fault) => Err(unparsable(line, number, &fault)),
+    let mut room = Vec::new();
+    lines(input, reading, |number, line| {
+        match read(line, &mut room, |rule| each(number, line, rule)) {
+            Ok(outcome) => outcome.unwrap_or(Ok(())),
+            Err(fault) => Err(unparsable(line, number, &fault)),
+        }
     })
 }
 

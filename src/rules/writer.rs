@@ -16,15 +16,20 @@ type Slot = [u8; 8];
 /// A database that is being written.
 pub(super) struct Writer {
     file: File,
-    /// Room for what is to be written next, at the end of the file, of which so much is used.
-    out: Box<[u8]>,
-    used: usize,
+    /// What is to be written next, at the end of the file.
+    out: Vec<u8>,
     /// Where the next record goes, in bytes.
     position: u32,
     /// The size of the file when all tables are written too, in bytes.
     size: u64,
     /// For each table its entries (hash, position), in the order in which they came.
     entries: Box<[Vec<(u32, u32)>]>,
+}
+
+/// Two numbers as they are in the file. They are put together in a register: of two halves just written to memory, no
+/// processor reads the whole without waiting.
+fn slot(first: u32, second: u32) -> Slot {
+    (u64::from(second) << 32 | u64::from(first)).to_le_bytes()
 }
 
 /// How much is gathered for one write, in bytes.
@@ -40,8 +45,7 @@ impl Writer {
     pub(super) fn new(file: File) -> io::Result<Self> {
         let mut writer = Self {
             file,
-            out: vec![0; WRITE_BYTES].into(),
-            used: 0,
+            out: Vec::with_capacity(WRITE_BYTES),
             position: 0,
             size: HEADER_BYTES,
             entries: vec![Vec::new(); TABLES].into(),
@@ -67,10 +71,7 @@ impl Writer {
         };
         let hash = hash(key);
         self.entries[hash as usize % TABLES].push((hash, self.position));
-        let mut lengths = [0; 8];
-        lengths[..4].copy_from_slice(&key_bytes.to_le_bytes());
-        lengths[4..].copy_from_slice(&data_bytes.to_le_bytes());
-        self.put(&lengths)?;
+        self.put(&slot(key_bytes, data_bytes))?;
         self.put(key)?;
         self.put(data)
     }
@@ -81,12 +82,20 @@ impl Writer {
     /// The file cannot be written whole.
     pub(super) fn finish(mut self) -> io::Result<()> {
         let mut header = Vec::with_capacity(TABLES * size_of::<Slot>());
-        let mut table: Vec<Slot> = Vec::new();
         for entries in std::mem::take(&mut self.entries) {
-            fill(&mut table, &entries);
-            header.extend(self.position.to_le_bytes());
-            header.extend(u32::try_from(table.len()).unwrap_or(u32::MAX).to_le_bytes());
-            self.put(table.as_flattened())?;
+            let slots = u32::try_from(2 * entries.len()).unwrap_or(u32::MAX);
+            header.extend(slot(self.position, slots));
+            if self.out.len() >= WRITE_BYTES {
+                self.flush()?;
+            }
+            let start = self.out.len();
+            self.out
+                .resize(start + 2 * size_of::<Slot>() * entries.len(), 0);
+            let table = &mut self.out[start..];
+            fill(table.as_chunks_mut().0, &entries);
+            self.position = self
+                .position
+                .wrapping_add(u32::try_from(table.len()).unwrap_or(0));
         }
         self.flush()?;
         self.file.write_all_at(&header, 0)?;
@@ -100,29 +109,38 @@ impl Writer {
         self.position = self
             .position
             .wrapping_add(u32::try_from(bytes.len()).unwrap_or(0));
-        if bytes.len() > self.out.len() - self.used {
-            self.flush()?;
-            if bytes.len() > self.out.len() {
-                return self.file.write_all(bytes);
+        if bytes.len() <= WRITE_BYTES - self.out.len() {
+            self.out.extend_from_slice(bytes);
+            return Ok(());
+        }
+        self.put_over(bytes)
+    }
+
+    /// Puts `bytes` behind what is there, which leaves too little room for them: each write but the last is of whole pages.
+    #[cold]
+    fn put_over(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let room = WRITE_BYTES - self.out.len();
+            let (now, later) = bytes.split_at(room.min(bytes.len()));
+            self.out.extend_from_slice(now);
+            bytes = later;
+            if self.out.len() == WRITE_BYTES {
+                self.flush()?;
             }
         }
-        let end = self.used + bytes.len();
-        self.out[self.used..end].copy_from_slice(bytes);
-        self.used = end;
         Ok(())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        let used = std::mem::take(&mut self.used);
-        self.file.write_all(&self.out[..used])
+        self.file.write_all(&self.out)?;
+        self.out.clear();
+        Ok(())
     }
 }
 
-/// Makes `table` the hash table of `entries`.
-fn fill(table: &mut Vec<Slot>, entries: &[(u32, u32)]) {
-    let slots = 2 * entries.len();
-    table.clear();
-    table.resize(slots, Slot::default());
+/// Makes the empty slots of `table`, two for each of `entries`, their hash table.
+fn fill(table: &mut [Slot], entries: &[(u32, u32)]) {
+    let slots = table.len();
     for &(hash, position) in entries {
         let mut at = (hash >> 8) as usize % slots;
         // There is one: half of them stay free.
@@ -132,8 +150,7 @@ fn fill(table: &mut Vec<Slot>, entries: &[(u32, u32)]) {
                 at = 0;
             }
         }
-        table[at][..4].copy_from_slice(&hash.to_le_bytes());
-        table[at][4..].copy_from_slice(&position.to_le_bytes());
+        table[at] = slot(hash, position);
     }
 }
 
