@@ -8,11 +8,10 @@
 //!
 //! Source: recordio(1) of the original, and observed runs: a packet is at most 256 bytes and is cut at line feeds.
 
-use memchr::memchr_iter;
-
 use super::pump::Observer;
 use super::wrap::{FROM_PROGRAM, INTO_PROGRAM};
 use crate::sys::fd;
+use crate::sys::places::all_places;
 use crate::sys::process::Pid;
 
 const PACKET_BYTES: usize = 256;
@@ -58,7 +57,7 @@ impl Observer for Recorder {
     fn packet(&mut self, way: usize, bytes: &mut Vec<u8>) {
         for packet in bytes.chunks(PACKET_BYTES) {
             let mut start = 0;
-            for line_feed in memchr_iter(b'\n', packet) {
+            for line_feed in all_places(packet, b'\n') {
                 self.line(way, &packet[start..line_feed], b" \n");
                 start = line_feed + 1;
             }

@@ -15,7 +15,7 @@ use std::borrow::Cow;
 use std::ops::RangeInclusive;
 
 use ipnet::IpNet;
-use memchr::{memchr, memchr_iter, memrchr};
+use memchr::{memchr, memrchr};
 
 use super::prefix::{self, Mistake};
 
@@ -124,7 +124,7 @@ pub(super) fn read<'line, T>(
     if line.is_empty() || line[0] == b'#' {
         return Ok(None);
     }
-    let Some(colon) = separator(line) else {
+    let Some((colon, marks)) = separator(line) else {
         return Ok(None);
     };
     let rest = &line[colon + 1..];
@@ -156,9 +156,9 @@ pub(super) fn read<'line, T>(
         settings = rest;
     }
     let text = &line[..colon];
-    rule.address = match marks(text) {
+    rule.address = match marks {
         0 => Address::Literal(text),
-        marks => address(text, marks, &mut rule.remarks)?,
+        _ => address(text, marks, &mut rule.remarks)?,
     };
     let taken = take(&mut rule);
     if let Cow::Owned(data) = rule.data {
@@ -178,13 +178,13 @@ pub(super) fn trim(mut line: &[u8]) -> &[u8] {
 /// The address of the rule in `line`.
 pub(super) fn address_of(line: &[u8]) -> &[u8] {
     let line = trim(line);
-    &line[..separator(line).unwrap_or(0)]
+    &line[..separator(line).map_or(0, |(colon, _)| colon)]
 }
 
 /// Of each setting of the rule in `line`: the column of its name, the name, and the byte that quotes its value.
 pub(super) fn settings(line: &[u8]) -> impl Iterator<Item = (usize, &[u8], u8)> {
     let line = trim(line);
-    let rest = separator(line).map_or(&[][..], |colon| &line[colon + 1..]);
+    let rest = separator(line).map_or(&[][..], |(colon, _)| &line[colon + 1..]);
     let mut rest = rest
         .strip_prefix(b"allow")
         .or_else(|| rest.strip_prefix(b"deny"))
@@ -202,17 +202,23 @@ pub(super) fn settings(line: &[u8]) -> impl Iterator<Item = (usize, &[u8], u8)> 
 }
 
 /// The colon that ends the address: the first one before `allow` or `deny`. Where there is none, the one at which that
-/// is missing: the last before the settings, because an IPv6 address has colons of its own.
-fn separator(line: &[u8]) -> Option<usize> {
-    let is_before_action = |&at: &usize| {
-        let rest = &line[at + 1..];
-        rest.starts_with(b"allow") || rest.starts_with(b"deny")
-    };
-    let first = memchr_iter(b':', line).find(is_before_action);
-    first.or_else(|| {
-        let settings = memchr(b',', line).unwrap_or(line.len());
-        memrchr(b':', &line[..settings]).or_else(|| memchr(b':', line))
-    })
+/// is missing: the last before the settings, because an IPv6 address has colons of its own. And the marks of the bytes
+/// before it.
+fn separator(line: &[u8]) -> Option<(usize, u8)> {
+    let mut marks = 0;
+    for (at, &byte) in line.iter().enumerate() {
+        if byte == b':' {
+            let rest = &line[at + 1..];
+            if rest.starts_with(b"allow") || rest.starts_with(b"deny") {
+                return Some((at, marks));
+            }
+        }
+        marks |= MARKS[usize::from(byte)];
+    }
+    let settings = memchr(b',', line).unwrap_or(line.len());
+    let colon = memrchr(b':', &line[..settings]).or_else(|| memchr(b':', line))?;
+    // There is no rule, whatever the address.
+    Some((colon, 0))
 }
 
 /// Takes one `,name=QvalueQ` off `text`, appends its instruction to `data`, and gives the name and the rest.
@@ -280,12 +286,6 @@ static MARKS: [u8; 256] = {
     marks[b'-' as usize] = DASH;
     marks
 };
-
-/// The marks of all bytes of `text`.
-fn marks(text: &[u8]) -> u8 {
-    text.iter()
-        .fold(0, |marks, &byte| marks | MARKS[usize::from(byte)])
-}
 
 /// The key of `user@` and an IPv6 address.
 fn user_at_ipv6(text: &[u8]) -> Result<Vec<u8>, Fault> {

@@ -2,10 +2,9 @@
 
 use std::io::Read;
 
-use memchr::memchr_iter;
-
 use super::line::{Fault, Rule, read, trim};
 use crate::cli::{During, Error};
+use crate::sys::places::all_places;
 
 /// The size of a read.
 const READ_BYTES: usize = 64 * 1024;
@@ -40,7 +39,7 @@ pub(super) fn lines(
         }
         let read = end;
         end += length;
-        for line_feed in memchr_iter(b'\n', &text[read..end]) {
+        for line_feed in all_places(&text[read..end], b'\n') {
             let next = read + line_feed + 1;
             number += 1;
             each(number, &text[start..next])?;

@@ -1,7 +1,7 @@
 //! What the rules say about a peer, and the rules file as a server keeps it: open, and looked at again before and after
 //! each use.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -176,7 +176,7 @@ impl Rules {
     pub fn explained(&mut self, peer: Peer<'_>) -> io::Result<(Verdict, Vec<Tried>)> {
         self.ask(|known| {
             let mut tried: Vec<Tried> = Vec::new();
-            let mut places = HashMap::new();
+            let mut places = BTreeMap::new();
             let verdict = known.verdict(peer, |key, is_hit| {
                 let key = key.shown();
                 let place = *places.entry(key.clone()).or_insert(tried.len());
