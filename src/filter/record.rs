@@ -17,6 +17,8 @@ use crate::sys::process::Pid;
 const PACKET_BYTES: usize = 256;
 /// What a pipe takes in one piece: lines are gathered, and never split, up to this. PIPE_BUF, pipe(7).
 const GATHER_BYTES: usize = 4096;
+/// The same of a file, where nothing comes in between however much is written at once.
+const GATHER_BYTES_FOR_FILE: usize = 64 * 1024;
 
 /// Writes both directions to descriptor 2. A log that cannot be written stops nothing.
 #[derive(Debug)]
@@ -24,6 +26,8 @@ pub struct Recorder {
     /// `PID < ` and `PID > `.
     marks: [String; 2],
     lines: Vec<u8>,
+    /// How many bytes of lines are gathered.
+    gathered: usize,
 }
 
 impl Recorder {
@@ -32,14 +36,20 @@ impl Recorder {
         let mut marks = [String::new(), String::new()];
         marks[INTO_PROGRAM] = format!("{pid} < ");
         marks[FROM_PROGRAM] = format!("{pid} > ");
+        let gathered = if fd::is_file(fd::STDERR) {
+            GATHER_BYTES_FOR_FILE
+        } else {
+            GATHER_BYTES
+        };
         Self {
             marks,
-            lines: Vec::with_capacity(GATHER_BYTES),
+            lines: Vec::with_capacity(gathered),
+            gathered,
         }
     }
 
     fn line(&mut self, way: usize, text: &[u8], end: &[u8]) {
-        if self.lines.len() + self.marks[way].len() + text.len() + end.len() > GATHER_BYTES {
+        if self.lines.len() + self.marks[way].len() + text.len() + end.len() > self.gathered {
             self.flush();
         }
         for part in [self.marks[way].as_bytes(), text, end] {

@@ -36,6 +36,12 @@ pub fn inherited(number: RawFd) -> io::Result<BorrowedFd<'static>> {
     Ok(unsafe { BorrowedFd::borrow_raw(number) })
 }
 
+/// True when `fd` is a file in the narrow sense: no pipe, socket or device. fstat(2).
+pub fn is_file(fd: impl AsFd) -> bool {
+    use nix::sys::stat::{SFlag, fstat};
+    fstat(fd).is_ok_and(|status| status.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFREG.bits())
+}
+
 /// Reads once into `buffer`, again when interrupted; 0 is the end. read(2).
 pub fn read(fd: impl AsFd, buffer: &mut [u8]) -> io::Result<usize> {
     retry(|| Ok(nix::unistd::read(&fd, buffer)?))
