@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use rustls::client::Resumption;
-use rustls::crypto::aws_lc_rs::{self, Ticketer, sign};
+use rustls::crypto::aws_lc_rs::{self, sign};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{
@@ -108,8 +108,7 @@ pub(crate) fn print(place: &Place, rounds: usize, is_wanted: impl Fn(&str) -> bo
             let (cost, bare, asking) = (of_ours(place, &WORKS[0]), bare_work(place), asking());
             let Cost { server, keys, .. } = cost;
             eprintln!("server {server:.7} keys {keys:.7} bare {bare:.7} asking {asking:.7}");
-            // A question for the signature, and one for the ticket.
-            let added = keys - bare + 2.0 * asking;
+            let added = keys - bare + asking;
             (added, added / (server + keys))
         };
         let (added, parts): (Vec<f64>, Vec<f64>) = (0..=rounds).map(added).skip(1).unzip();
@@ -282,16 +281,14 @@ fn connect_once(port: u16, config: Arc<ClientConfig>) -> Option<HandshakeKind> {
     stream.conn.handshake_kind()
 }
 
-/// What the key process has to do for a full handshake, done here: a signature and a ticket.
+/// What the key process has to do for a full handshake, done here: a signature.
 fn bare_work(place: &Place) -> f64 {
     let key = PrivateKeyDer::from_pem_file(place.file("ec.key")).expect("it was made");
     let key = sign::any_supported_type(&key).expect("it is one");
     let signer = key.choose_scheme(&[SignatureScheme::ECDSA_NISTP256_SHA256]);
     let signer = signer.expect("it can do that");
-    let tickets = Ticketer::new().expect("there is chance");
     repeat(2000, || {
         signer.sign(&[b'x'; QUESTION]).expect("it signs");
-        tickets.encrypt(&[b'x'; QUESTION]).expect("it seals");
     })
 }
 

@@ -6,13 +6,15 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 use rustls::SignatureScheme;
-use rustls::server::ProducesTickets;
 use rustls::sign::SigningKey;
+use zeroize::Zeroizing;
 
 use super::material::Material;
-use super::message::{DONE, FAILED, LOAD, LOOK, MESSAGE_MAX, OPEN, Pair, Parts, SAME, SEAL, SIGN};
+use super::message::{DONE, FAILED, LOAD, LOOK, MESSAGE_MAX, OPEN, Pair, Parts, SAME, SIGN};
+use super::tickets::Secrets;
 use crate::cli::reason;
 use crate::sys::file::Version;
 use crate::sys::signal::{self, Signal};
@@ -27,7 +29,7 @@ struct Keys {
     numbers: [u32; 2],
     /// The files, when they were last read, of use or not.
     seen: Option<Vec<(PathBuf, Option<Version>)>>,
-    tickets: Option<Arc<dyn ProducesTickets>>,
+    tickets: Secrets,
 }
 
 /// Schemes in the order in which they are preferred.
@@ -74,7 +76,7 @@ pub(super) fn answer_all(channel: &OwnedFd, material: Material, taken: io::Resul
         held: HashMap::new(),
         numbers: [0, 0],
         seen: None,
-        tickets: rustls::crypto::aws_lc_rs::Ticketer::new().ok(),
+        tickets: Secrets::new(),
     };
     let mut room = vec![0; MESSAGE_MAX];
     loop {
@@ -82,6 +84,8 @@ pub(super) fn answer_all(channel: &OwnedFd, material: Material, taken: io::Resul
             Ok(length @ 1..) => &room[..length],
             _ => return,
         };
+        // The server looks every minute, so that no secret is kept for much longer than it is of use.
+        keys.tickets.renew(Instant::now());
         let answered = match (question, &taken) {
             ([LOAD, ..], Err(error)) => {
                 let why = format!("unable to read the passphrase: {}", reason(error));
@@ -93,9 +97,8 @@ pub(super) fn answer_all(channel: &OwnedFd, material: Material, taken: io::Resul
             }
             ([LOOK, ..], _) => keys.load(channel),
             ([SIGN, rest @ ..], _) => answer(channel, keys.sign(rest)),
-            ([SEAL, rest @ ..], _) => answer(channel, keys.ticket(|it| it.encrypt(rest))),
-            ([OPEN, rest @ ..], _) => answer(channel, keys.ticket(|it| it.decrypt(rest))),
-            _ => answer(channel, None),
+            ([OPEN, name @ ..], _) => answer(channel, keys.open(name)),
+            _ => say(channel, &failed("")),
         };
         if answered.is_err() {
             return;
@@ -143,28 +146,41 @@ impl Keys {
     }
 
     /// What `question` asks to be signed, signed.
-    fn sign(&self, question: &[u8]) -> Option<Vec<u8>> {
+    fn sign(&self, question: &[u8]) -> Option<Answer> {
         let mut parts = Parts(question);
         let key = self.held.get(&u32::from_le_bytes(parts.some()?))?;
         let scheme = SignatureScheme::from(u16::from_le_bytes(parts.some()?));
-        key.choose_scheme(&[scheme])?.sign(parts.0).ok()
+        let signature = key.choose_scheme(&[scheme])?.sign(parts.0).ok()?;
+        self.done(&signature)
     }
 
-    fn ticket(
-        &self,
-        work: impl FnOnce(&dyn ProducesTickets) -> Option<Vec<u8>>,
-    ) -> Option<Vec<u8>> {
-        self.tickets.as_deref().and_then(work)
+    /// The key of the ticket called `name`.
+    fn open(&self, name: &[u8]) -> Option<Answer> {
+        let key = self.tickets.again(name.try_into().ok()?)?;
+        self.done(&key[..])
+    }
+
+    /// An answer: the name and the key of another ticket, and what was asked for.
+    fn done(&self, asked: &[u8]) -> Option<Answer> {
+        let (name, key) = self.tickets.fresh()?;
+        Some(Zeroizing::new(
+            [&[DONE], &name[..], &key[..], asked].concat(),
+        ))
     }
 }
+
+/// A message that is wiped.
+type Answer = Zeroizing<Vec<u8>>;
 
 fn failed(why: &str) -> Vec<u8> {
     [&[FAILED], why.as_bytes()].concat()
 }
 
-fn answer(channel: &OwnedFd, done: Option<Vec<u8>>) -> io::Result<()> {
-    let message = done.map_or_else(|| failed(""), |done| [&[DONE], &done[..]].concat());
-    say(channel, &message)
+fn answer(channel: &OwnedFd, done: Option<Answer>) -> io::Result<()> {
+    match done {
+        Some(done) => say(channel, &done),
+        None => say(channel, &failed("")),
+    }
 }
 
 /// Sends one message.

@@ -4,10 +4,11 @@
 //! |---|---|
 //! | [`LOAD`] | one message a pair ([`Pair`]), then [`DONE`]; or [`FAILED`] and a sentence |
 //! | [`LOOK`]: load if files have changed | the same, or [`SAME`] |
-//! | [`SIGN`], the key's number (4 bytes), the scheme (2 bytes), what to sign | [`DONE`] and the signature |
-//! | [`SEAL`], what a ticket is to hold | [`DONE`] and the ticket |
-//! | [`OPEN`], a ticket | [`DONE`] and what it holds |
+//! | [`SIGN`], the key's number (4 bytes), the scheme (2 bytes), what to sign | [`DONE`], a name and its key, the signature |
+//! | [`OPEN`], the name of a ticket | [`DONE`], a name and its key, the key of that ticket |
 //!
+//! A name and its key are for the next ticket (`tickets`): no handshake has more than one question, as each takes two
+//! switches between processes.
 //! [`FAILED`] is the answer of all when it cannot be done. Numbers are little-endian, and what may be of any length has its length before it, in 4 bytes.
 
 /// Read all certificates and keys.
@@ -16,9 +17,7 @@ pub(super) const LOAD: u8 = b'L';
 pub(super) const LOOK: u8 = b'?';
 /// Sign.
 pub(super) const SIGN: u8 = b'S';
-/// Make a ticket.
-pub(super) const SEAL: u8 = b'T';
-/// Open a ticket.
+/// Make the key of a ticket again.
 pub(super) const OPEN: u8 = b'O';
 
 /// It is done, and what follows came of it.

@@ -2,7 +2,7 @@
 //!
 //! Read in this order: `session` is TLS without any input or output; `carry` gives its bytes to a connection and to a
 //! program. `vault` starts the key process, which is `keys`, and asks it (`message`) for certificates and signatures;
-//! `material`, `unlock` and `pem` read the files there. `chooser` finds the certificate for a name. [`server`] is tlsserver,
+//! `material`, `unlock` and `pem` read the files there, and `tickets` are made with it. `chooser` finds the certificate for a name. [`server`] is tlsserver,
 //! [`single`] tlsd, [`client`] tlsclient and tlsc; `between` is for who carries bytes himself. This room alone knows rustls.
 #![forbid(unsafe_code)]
 
@@ -23,6 +23,7 @@ pub(crate) mod session;
 pub mod single;
 #[cfg(test)]
 mod tests;
+mod tickets;
 pub mod unlock;
 mod vault;
 

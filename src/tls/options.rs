@@ -21,7 +21,7 @@ use rustls::{
 
 use super::material::{Material, Passphrase, certificates};
 use super::provider;
-use super::vault::Vault;
+use super::vault::{Tickets, Vault};
 use crate::cli::{Error, Group, Opt, PERMANENT, Value, group};
 use crate::sys::process;
 
@@ -253,7 +253,7 @@ impl Terms {
             }
         };
         let mut config = builder.with_cert_resolver(chooser);
-        config.ticketer = Arc::new(vault);
+        config.ticketer = Arc::new(Tickets::new(vault, Vec::new()));
         // Tickets do it, and need no memory.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         // Each further one costs 8 % of a handshake.

@@ -4,21 +4,25 @@
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
-use rustls::{ClientConnection, ServerConnection, SignatureScheme};
+use rustls::{
+    ClientConfig, ClientConnection, HandshakeKind, ServerConfig, ServerConnection, SignatureScheme,
+};
 use tokio::time::{sleep, timeout};
 
 use super::keys;
 use super::material::Material;
-use super::options::{Manners, Terms, Trust, Whom};
+use super::message::{DONE, FAILED, MESSAGE_MAX, SAME};
+use super::options::{Manners, Terms, Trust, Versions, Whom};
 use super::server::Tls;
 use super::vault::{Certified, Vault};
 use crate::cli::{Verbosity, Voice};
 use crate::sys::runtime::Runtime;
-use crate::sys::socket;
+use crate::sys::{fd, socket};
 
 /// The certificate of `one.example` and its key, good from 2020 to 2120.
 const ONE: &str = include_str!("samples/one.pem");
@@ -132,8 +136,8 @@ fn keys_that_were_replaced_sign_once_more_and_those_before_them_no_more() {
     assert!(!signs(&first) && signs(&second) && signs(&third));
 }
 
-/// The certificate that a client is shown, as PEM has it.
-fn shown(tls: &Tls) -> String {
+/// What a client is told that trusts everybody.
+fn trusting() -> Arc<ClientConfig> {
     let trust = Trust {
         whom: Whom {
             no_verify: true,
@@ -141,10 +145,15 @@ fn shown(tls: &Tls) -> String {
         },
         ..Trust::default()
     };
+    trust.config(None).unwrap()
+}
+
+/// A client after its handshake with `server`, when it has read what the server says then.
+fn met(client: Arc<ClientConfig>, server: &Arc<ServerConfig>) -> ClientConnection {
     let name = ServerName::try_from("some.example").unwrap();
-    let mut client = ClientConnection::new(trust.config(None).unwrap(), name).unwrap();
-    let mut server = ServerConnection::new(Arc::clone(&tls.config)).unwrap();
-    while client.is_handshaking() {
+    let mut client = ClientConnection::new(client, name).unwrap();
+    let mut server = ServerConnection::new(Arc::clone(server)).unwrap();
+    while client.wants_write() || server.wants_write() {
         let mut packet = Vec::new();
         client.write_tls(&mut packet).unwrap();
         server.read_tls(&mut &packet[..]).unwrap();
@@ -154,6 +163,64 @@ fn shown(tls: &Tls) -> String {
         client.read_tls(&mut &packet[..]).unwrap();
         client.process_new_packets().unwrap();
     }
+    client
+}
+
+#[test]
+fn handshake_asks_the_key_process_once_whether_full_or_resumed() {
+    let folder = Folder::new("questions");
+    folder.put(ONE);
+    let (vault, questions) = counted(folder.vault());
+    for versions in [Versions::Only13, Versions::Only12] {
+        let terms = Terms {
+            versions,
+            ..Terms::default()
+        };
+        let tls = Tls::over(vault.clone(), &terms, quiet()).unwrap();
+        let client = trusting();
+        let mut before = questions.load(Ordering::SeqCst);
+        for kind in [
+            HandshakeKind::Full,
+            HandshakeKind::Resumed,
+            HandshakeKind::Resumed,
+        ] {
+            let met = met(Arc::clone(&client), &tls.config);
+            assert_eq!(met.handshake_kind(), Some(kind), "{versions:?}");
+            let after = questions.load(Ordering::SeqCst);
+            assert_eq!(after - before, 1, "{versions:?} {kind:?}");
+            before = after;
+        }
+    }
+}
+
+/// The same way to the key process, by somebody who counts questions.
+fn counted(vault: Vault) -> (Vault, Arc<AtomicUsize>) {
+    let (ours, its) = socket::pair_for_messages().unwrap();
+    let count = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&count);
+    thread::spawn(move || {
+        let mut room = vec![0; MESSAGE_MAX];
+        while let Ok(length @ 1..) = fd::read(&its, &mut room) {
+            counter.fetch_add(1, Ordering::SeqCst);
+            let answered = vault.ask(&[&room[..length]], |message| {
+                let _ = fd::write(&its, message);
+                matches!(message, [DONE | FAILED | SAME, ..])
+            });
+            answered.unwrap();
+        }
+    });
+    (Vault::at(ours), count)
+}
+
+fn quiet() -> Voice {
+    let mut voice = Voice::new("tlsserver");
+    voice.verbosity = Verbosity::Quiet;
+    voice
+}
+
+/// The certificate that a client is shown, as PEM has it.
+fn shown(tls: &Tls) -> String {
+    let client = met(trusting(), &tls.config);
     let chain = client.peer_certificates().unwrap();
     pem::encode(&pem::Pem::new("CERTIFICATE", chain[0].to_vec())).replace("\r\n", "\n")
 }
@@ -168,9 +235,7 @@ async fn until_shown(tls: &Tls, sample: &str) {
 fn certificates_that_have_changed_come_into_force_without_a_signal() {
     let folder = Folder::new("looks");
     folder.put(ONE);
-    let mut voice = Voice::new("tlsserver");
-    voice.verbosity = Verbosity::Quiet;
-    let mut tls = Tls::over(folder.vault(), &Terms::default(), voice).unwrap();
+    let mut tls = Tls::over(folder.vault(), &Terms::default(), quiet()).unwrap();
     assert_eq!(tls.look, Duration::from_secs(60));
     tls.look = Duration::from_millis(1);
     let tls = tls;

@@ -3,16 +3,18 @@
 use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustls::pki_types::CertificateDer;
 use rustls::server::ProducesTickets;
 use rustls::sign::{CertifiedKey, Signer, SigningKey};
 use rustls::{SignatureAlgorithm, SignatureScheme};
+use zeroize::Zeroize;
 
 use super::keys;
 use super::material::{Material, Passphrase};
-use super::message::{DONE, FAILED, LOAD, LOOK, MESSAGE_MAX, OPEN, Pair, SAME, SEAL, SIGN};
+use super::message::{DONE, FAILED, LOAD, LOOK, MESSAGE_MAX, OPEN, Pair, Parts, SAME, SIGN};
+use super::tickets::{self, Key, LIFETIME, Name};
 use crate::cli::{During, Error};
 use crate::sys::process::{self, Fork};
 use crate::sys::{fd, socket, watch};
@@ -24,11 +26,19 @@ pub(super) struct Vault(Arc<Channel>);
 #[derive(Debug)]
 struct Channel {
     socket: OwnedFd,
-    /// Where answers are read into; who holds it asks.
+    /// Who holds it asks.
     room: Mutex<Room>,
 }
 
-struct Room(Vec<u8>);
+struct Room {
+    /// Where answers are read into.
+    answer: Vec<u8>,
+    /// What came with answers for tickets that are not made yet; the last is the newest.
+    spare: Vec<(Name, Key)>,
+}
+
+/// How many keys for tickets are kept at most: handshakes that are not finished leave some. Who finds none makes no ticket.
+const SPARE_MAX: usize = 256;
 
 impl fmt::Debug for Room {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -70,7 +80,10 @@ impl Vault {
 
     /// The way to who answers at the other end of `socket`.
     pub(super) fn at(socket: OwnedFd) -> Self {
-        let room = Mutex::new(Room(vec![0; MESSAGE_MAX]));
+        let room = Mutex::new(Room {
+            answer: vec![0; MESSAGE_MAX],
+            spare: Vec::new(),
+        });
         Self(Arc::new(Channel { socket, room }))
     }
 
@@ -129,30 +142,49 @@ impl Vault {
         }
     }
 
-    /// Asks, and has `take` read each message of the answer until it says that it was the last.
-    fn ask(&self, question: &[&[u8]], mut take: impl FnMut(&[u8]) -> bool) -> io::Result<()> {
+    fn room(&self) -> MutexGuard<'_, Room> {
         // A thread that panicked ended the process.
-        let mut room = self.0.room.lock().unwrap_or_else(PoisonError::into_inner);
+        self.0.room.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks, and has `take` read each message of the answer until it says that it was the last.
+    pub(super) fn ask(
+        &self,
+        question: &[&[u8]],
+        mut take: impl FnMut(&[u8]) -> bool,
+    ) -> io::Result<()> {
+        let answer = &mut self.room().answer;
         fd::write(&self.0.socket, &question.concat())?;
         loop {
-            let length = fd::read(&self.0.socket, &mut room.0)?;
+            let length = fd::read(&self.0.socket, answer)?;
             if length == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
-            if take(&room.0[..length]) {
+            let is_last = take(&answer[..length]);
+            answer[..length].zeroize();
+            if is_last {
                 return Ok(());
             }
         }
     }
 
-    /// Asks for one thing; none when it cannot be had.
-    fn ask_one(&self, question: &[&[u8]]) -> Option<Vec<u8>> {
-        let mut answer = None;
+    /// Asks for one thing, and has `take` read it; keeps the key for a ticket that comes with it. None when it cannot be had.
+    fn ask_one<T>(&self, question: &[&[u8]], take: impl Fn(&[u8]) -> Option<T>) -> Option<T> {
+        let mut found = None;
+        let mut fresh = None;
         let asked = self.ask(question, |message| {
-            answer = message.strip_prefix(&[DONE]).map(<[u8]>::to_vec);
+            let mut parts = Parts(message);
+            if parts.some() == Some([DONE]) {
+                fresh = parts.some().zip(parts.some().map(Key::new));
+                found = take(parts.0);
+            }
             true
         });
-        asked.ok().and(answer)
+        let spare = &mut self.room().spare;
+        if spare.len() < SPARE_MAX {
+            spare.extend(fresh);
+        }
+        asked.ok().and(found)
     }
 
     /// Waits until the key process is gone. Must be called inside the runtime.
@@ -206,7 +238,10 @@ impl Signer for RemoteSigner {
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rustls::Error> {
         let number = self.number.to_le_bytes();
         let scheme = u16::from(self.scheme).to_le_bytes();
-        let signature = self.vault.ask_one(&[&[SIGN], &number, &scheme, message]);
+        let question = [&[SIGN], &number[..], &scheme, message];
+        let signature = self
+            .vault
+            .ask_one(&question, |signature| Some(signature.to_vec()));
         signature.ok_or_else(|| rustls::Error::General("the key process does not sign".to_owned()))
     }
 
@@ -215,24 +250,39 @@ impl Signer for RemoteSigner {
     }
 }
 
-/// Tickets of the key process, so that all who ask the same one know each other's.
-impl ProducesTickets for Vault {
+/// Tickets under keys of the key process, so that all who ask the same one know each other's.
+#[derive(Debug)]
+pub(super) struct Tickets {
+    vault: Vault,
+    /// What a client must come by to use one: where it has changed, a session of before is not believed.
+    scope: Vec<u8>,
+}
+
+impl Tickets {
+    /// Under keys of `vault`, for who comes by `scope`.
+    pub(super) fn new(vault: Vault, scope: Vec<u8>) -> Self {
+        Self { vault, scope }
+    }
+}
+
+impl ProducesTickets for Tickets {
     fn enabled(&self) -> bool {
         true
     }
 
     fn lifetime(&self) -> u32 {
-        TICKET_SECONDS
+        u32::try_from(LIFETIME.as_secs()).unwrap_or(u32::MAX)
     }
 
     fn encrypt(&self, plain: &[u8]) -> Option<Vec<u8>> {
-        self.ask_one(&[&[SEAL], plain])
+        let fresh = self.vault.room().spare.pop()?;
+        tickets::seal(&fresh, &self.scope, plain)
     }
 
-    fn decrypt(&self, cipher: &[u8]) -> Option<Vec<u8>> {
-        self.ask_one(&[&[OPEN], cipher])
+    fn decrypt(&self, ticket: &[u8]) -> Option<Vec<u8>> {
+        let name = tickets::name(ticket)?;
+        let take = |key: &[u8]| Some(Key::new(key.try_into().ok()?));
+        let key = self.vault.ask_one(&[&[OPEN], name], take)?;
+        tickets::open(&key, &self.scope, ticket)
     }
 }
-
-/// For how long a ticket is of use at most; its key is then two generations old.
-const TICKET_SECONDS: u32 = 12 * 60 * 60;

@@ -38,7 +38,7 @@ const ROOMS: [(&str, &[&str]); 15] = [
 ];
 
 /// Crates, each with the rooms that may name it. System calls stand in sys; tokio where somebody waits.
-const CRATES: [(&str, &[&str]); 15] = [
+const CRATES: [(&str, &[&str]); 16] = [
     ("nix", &["sys"]),
     ("libc", &["sys"]),
     (
@@ -54,6 +54,7 @@ const CRATES: [(&str, &[&str]); 15] = [
     ("memchr", &["relay", "filter", "pool", "rules"]),
     ("rustls", &["tls"]),
     ("aes", &["tls"]),
+    ("aws_lc_rs", &["tls"]),
     ("cbc", &["tls"]),
     ("des", &["tls"]),
     ("md5", &["tls"]),
