@@ -1,6 +1,5 @@
 //! Finding out whether remotes live, without a session: each is connected to every so often, and may have to answer.
 
-use std::future::pending;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
@@ -10,10 +9,9 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use super::connection::{Current, Relay};
-use super::remotes::{Remotes, announce, connect};
-use super::targets::{Target, is_ours};
+use super::remotes::{Flaw, Remotes, announce, connect};
+use super::targets::Target;
 use super::written;
-use crate::cli::reason;
 use crate::sys::{errno, socket, watch};
 use crate::ucspi::proxy::Header;
 
@@ -66,45 +64,26 @@ async fn watch_over(relay: &Relay, remotes: &Remotes, index: usize, check: Check
         let current = Rc::clone(&relay.current.borrow());
         let found = timeout(check.timeout, once(target, &current, check.timeout)).await;
         let found = found.unwrap_or_else(|_| Err(timed_out()));
-        // What we lack says nothing of the remote.
-        if !matches!(&found, Err(Flaw::Io(error)) if is_ours(error)) {
+        let verdict = match found {
+            Ok(()) => Some(None),
+            Err(Flaw::Remote(why)) => Some(Some(why)),
+            // It says nothing of the remote.
+            Err(Flaw::Wish(_) | Flaw::Ours(_)) => None,
+        };
+        if let Some(flaw) = verdict {
             let is_taken_for_alive = remotes.takes_for_alive(index);
-            against = if found.is_ok() == is_taken_for_alive {
+            against = if flaw.is_none() == is_taken_for_alive {
                 0
             } else {
                 against + 1
             };
-            match found {
-                Ok(()) if against >= check.rise => remotes.is_alive(index, relay.log),
-                Err(flaw) if against >= check.fall => {
-                    remotes.is_dead(index, flaw.why(), relay.log);
-                }
+            match flaw {
+                None if against >= check.rise => remotes.is_alive(index, relay.log),
+                Some(why) if against >= check.fall => remotes.is_dead(index, &why, relay.log),
                 _ => {}
             }
         }
         sleep(check.every).await;
-    }
-}
-
-/// What a check has found.
-enum Flaw {
-    Io(io::Error),
-    /// In words.
-    Said(String),
-}
-
-impl Flaw {
-    fn why(&self) -> &str {
-        match self {
-            Self::Io(error) => reason(error),
-            Self::Said(why) => why,
-        }
-    }
-}
-
-impl From<io::Error> for Flaw {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
     }
 }
 
@@ -119,24 +98,22 @@ fn timed_out() -> Flaw {
 async fn once(target: &Target, current: &Current, limit: Duration) -> Result<(), Flaw> {
     let connection = connect(target, current.terms.local, limit).await?;
     // "The receiver must accept this connection as valid and must use the real connection endpoints": ours.
-    announce(&connection, target, &Header::default()).map_err(Flaw::Said)?;
+    announce(&connection, target, &Header::default())?;
     let Some(name) = &target.server else {
         talk(target, &connection).await?;
         // Nothing of it stays, here or there.
         socket::reset(connection);
         return Ok(());
     };
-    let opened = Box::pin(current.outward.open(connection, name)).await;
-    let (stream, carry) = opened.map_err(|why| Flaw::Said(format!("tls {why}")))?;
-    let carried = async {
-        carry.await;
-        // What has come until the end is still there.
-        pending().await
+    let (stream, carry) = Box::pin(current.outward.open(connection, name)).await?;
+    let talk = async {
+        let talked = talk(target, &stream).await;
+        // The carrying ends then, when what was said is sent.
+        drop(stream);
+        talked
     };
-    tokio::select! {
-        talked = talk(target, &stream) => Ok(talked?),
-        flaw = carried => Err(flaw),
-    }
+    let (talked, ()) = tokio::join!(talk, carry);
+    Ok(talked?)
 }
 
 /// What a check says and waits for.

@@ -16,7 +16,7 @@ use super::config::{Access, permits};
 use super::log::Log;
 use super::remotes::{self, Caller, Greeting, Remotes, Unreached};
 use super::written::Written;
-use crate::cli::{number, reason};
+use crate::cli::number;
 use crate::dns::Resolver;
 use crate::service::{Allowance, Arrival, Overload, Place, Service};
 use crate::sys::socket;
@@ -280,7 +280,7 @@ impl Unreached {
         match self {
             Self::NoRemote => b"no remote".to_vec(),
             Self::Full => b"all remotes are full".to_vec(),
-            Self::Unable(error) => [b"unable to connect: ", reason(error).as_bytes()].concat(),
+            Self::Unable(why) => [b"unable to connect: ", why.as_bytes()].concat(),
         }
     }
 }

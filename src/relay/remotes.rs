@@ -19,7 +19,7 @@ use crate::cli::{Error, reason};
 use crate::dns::Resolver;
 use crate::service::Overload;
 use crate::sys::{errno, socket, watch};
-use crate::tls::between::Outward;
+use crate::tls::between::{Outward, Unmet};
 use crate::ucspi::proxy::{Header, Version};
 
 /// Some remotes, and what is known of them.
@@ -75,8 +75,45 @@ pub(super) enum Unreached {
     NoRemote,
     /// All have as many sessions as they may have.
     Full,
-    /// Nothing that says anything of the remotes.
-    Unable(io::Error),
+    /// Nothing that says anything of the remotes, in words.
+    Unable(String),
+}
+
+/// What was wrong when a remote was to be had, in words.
+#[derive(Debug)]
+pub(super) enum Flaw {
+    /// The remote.
+    Remote(String),
+    /// What this client wants of it: it may be of use for others.
+    Wish(String),
+    /// We lack something, which says nothing of the remote.
+    Ours(String),
+}
+
+impl From<io::Error> for Flaw {
+    fn from(error: io::Error) -> Self {
+        let why = reason(&error).to_owned();
+        if is_ours(&error) {
+            Self::Ours(why)
+        } else {
+            Self::Remote(why)
+        }
+    }
+}
+
+impl From<Unmet> for Flaw {
+    fn from(unmet: Unmet) -> Self {
+        let said = |why| format!("tls {why}");
+        match unmet {
+            Unmet::Io(error) => match Self::from(error) {
+                Self::Remote(why) => Self::Remote(said(why)),
+                flaw => flaw,
+            },
+            Unmet::Server(why) => Self::Remote(said(why)),
+            Unmet::Offer(why) => Self::Wish(said(why)),
+            Unmet::Ours(why) => Self::Ours(said(why)),
+        }
+    }
 }
 
 impl Remotes {
@@ -169,8 +206,7 @@ impl Remotes {
             let took = began.elapsed();
             let met = match connection {
                 Ok(connection) => greet(connection, &lease.0, caller.greeting).await,
-                Err(error) if is_ours(&error) => return Err(Unreached::Unable(error)),
-                Err(error) => Err(reason(&error).to_owned()),
+                Err(error) => Err(error.into()),
             };
             drop(probe);
             match met {
@@ -182,7 +218,12 @@ impl Remotes {
                     self.is_alive(index, log);
                     return Ok((wire, lease));
                 }
-                Err(why) => {
+                Err(Flaw::Ours(why)) => return Err(Unreached::Unable(why)),
+                Err(Flaw::Wish(why)) => {
+                    log.retried(caller.session, &lease.0, &why);
+                    tried.push(index);
+                }
+                Err(Flaw::Remote(why)) => {
                     log.retried(caller.session, &lease.0, &why);
                     self.is_dead(index, &why, log);
                     tried.push(index);
@@ -236,31 +277,27 @@ impl Drop for Probe<'_> {
 /// log.
 ///
 /// # Errors
-/// Why it is of no use, in words.
+/// Why it is of no use.
 async fn greet(
     connection: OwnedFd,
     target: &Target,
     greeting: Greeting<'_>,
-) -> Result<(Wire, Option<String>), String> {
+) -> Result<(Wire, Option<String>), Flaw> {
     announce(&connection, target, greeting.header)?;
     let Some(name) = &target.server else {
         return Ok((Wire::Plain(connection), None));
     };
     // In a box: a session without it does not pay for its room.
     let met = Box::pin(greeting.outward.meet(connection, name, greeting.protocol)).await;
-    let (shaken, facts) = met.map_err(|why| format!("tls {why}"))?;
+    let (shaken, facts) = met?;
     Ok((Wire::Tls(shaken), Some(facts.words())))
 }
 
 /// Sends the PROXY header that `target` wants, if it wants one.
 ///
 /// # Errors
-/// It cannot be sent, in words.
-pub(super) fn announce(
-    connection: &OwnedFd,
-    target: &Target,
-    header: &Header,
-) -> Result<(), String> {
+/// It cannot be sent.
+pub(super) fn announce(connection: &OwnedFd, target: &Target, header: &Header) -> Result<(), Flaw> {
     let Some(version) = target.written.proxy else {
         return Ok(());
     };
@@ -268,10 +305,13 @@ pub(super) fn announce(
     // Nothing has been sent before: there is room for it.
     let why = match socket::send_now(connection, &header) {
         Ok(sent) if sent == header.len() => return Ok(()),
-        Ok(_) => "no room",
-        Err(error) => reason(&error),
+        Ok(_) => "no room".to_owned(),
+        Err(error) => match Flaw::from(error) {
+            Flaw::Remote(why) => why,
+            flaw => return Err(flaw),
+        },
     };
-    Err(format!("unable to send PROXY header: {why}"))
+    Err(Flaw::Remote(format!("unable to send PROXY header: {why}")))
 }
 
 /// Connects to `target`, within `limit`.
@@ -294,4 +334,32 @@ pub(super) async fn connect(
         socket::connected(&socket)?;
     }
     Ok(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::Flaw;
+    use crate::sys::errno;
+    use crate::tls::between::Unmet;
+
+    #[test]
+    fn what_we_lack_is_not_a_remotes_flaw_with_or_without_tls() {
+        for (number, is_ours) in [
+            (errno::EMFILE, true),
+            (errno::ENFILE, true),
+            (errno::ENOMEM, true),
+            (errno::ENOBUFS, true),
+            (errno::EADDRNOTAVAIL, true),
+            (errno::ETIMEDOUT, false),
+            (errno::EPROTO, false),
+        ] {
+            let error = || io::Error::from_raw_os_error(number);
+            for flaw in [Flaw::from(error()), Flaw::from(Unmet::Io(error()))] {
+                assert_eq!(matches!(flaw, Flaw::Ours(_)), is_ours, "{flaw:?}");
+                assert_eq!(matches!(flaw, Flaw::Remote(_)), !is_ours, "{flaw:?}");
+            }
+        }
+    }
 }

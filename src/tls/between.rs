@@ -7,16 +7,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ServerConfig};
+use rustls::{AlertDescription, ClientConfig, Error, ServerConfig};
 use tokio::time::timeout;
 
-use super::carry::{Peer, Shaken};
+use super::carry::{Failure, Peer, Shaken};
 use super::facts::Facts;
 use super::material::{Material, Passphrase};
 use super::options::{Terms, Trust, Versions, server_name};
 use super::server::{APPETITE, Tls, meet, words};
 use super::session::{HANDSHAKE, Session};
-use crate::cli::{Error, Voice};
+use crate::cli::{self, Voice};
 use crate::sys::{socket, watch};
 
 /// How a listener takes clients.
@@ -55,7 +55,7 @@ impl Inward {
     ///
     /// # Errors
     /// 100 for terms that say too little, 111 for files that are of no use.
-    pub(crate) fn start(terms: &Terms, voice: Voice) -> Result<Self, Error> {
+    pub(crate) fn start(terms: &Terms, voice: Voice) -> Result<Self, cli::Error> {
         let tls = Tls::new(terms, voice)?;
         let config = |versions| tls.config_for(terms, versions);
         Ok(Self {
@@ -85,7 +85,7 @@ impl Inward {
     }
 
     /// Looks whether certificates have changed when it is time; returns when the key process is gone.
-    pub(crate) async fn keep(&self) -> Error {
+    pub(crate) async fn keep(&self) -> cli::Error {
         self.tls.keep().await
     }
 
@@ -146,6 +146,31 @@ impl Name {
     }
 }
 
+/// Why there is no session with a server.
+#[derive(Debug)]
+pub(crate) enum Unmet {
+    /// The connection to it.
+    Io(io::Error),
+    /// It does not take the protocol that it was offered, in words. It may well take another.
+    Offer(String),
+    /// It is not who it should be, or does not speak TLS as it should, in words.
+    Server(String),
+    /// It was not asked, in words.
+    Ours(String),
+}
+
+impl From<Failure> for Unmet {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Io(error) => Self::Io(error),
+            Failure::Tls(Error::AlertReceived(AlertDescription::NoApplicationProtocol)) => {
+                Self::Offer(failure.why())
+            }
+            _ => Self::Server(failure.why()),
+        }
+    }
+}
+
 /// The side of servers.
 #[derive(Debug)]
 pub(crate) struct Outward {
@@ -169,7 +194,7 @@ impl Outward {
     ///
     /// # Errors
     /// 111: a file is of no use.
-    pub(crate) fn prepare(&self) -> Result<&Arc<ClientConfig>, Error> {
+    pub(crate) fn prepare(&self) -> Result<&Arc<ClientConfig>, cli::Error> {
         if let Some(config) = self.config.get() {
             return Ok(config);
         }
@@ -180,13 +205,13 @@ impl Outward {
     /// Meets the server called `name` at the other end of `connection`, and offers it `protocol`, if any.
     ///
     /// # Errors
-    /// Why there is no session with it, in words.
+    /// Why there is no session with it.
     pub(crate) async fn meet(
         &self,
         connection: OwnedFd,
         name: &Name,
         protocol: Option<&[u8]>,
-    ) -> Result<(Box<Shaken>, Facts), String> {
+    ) -> Result<(Box<Shaken>, Facts), Unmet> {
         let peer = self.peer(connection, name, protocol).await?;
         let facts = peer.facts();
         Ok((Box::new(peer.shaken()), facts))
@@ -201,9 +226,9 @@ impl Outward {
         &self,
         connection: OwnedFd,
         name: &Name,
-    ) -> Result<(OwnedFd, impl Future<Output = ()> + use<>), String> {
+    ) -> Result<(OwnedFd, impl Future<Output = ()> + use<>), Unmet> {
         let peer = self.peer(connection, name, None).await?;
-        let (ours, theirs) = socket::pair().map_err(words)?;
+        let (ours, theirs) = socket::pair().map_err(Unmet::Io)?;
         let patience = self.patience;
         let carry = async move {
             peer.carry(ours, patience).await;
@@ -216,8 +241,9 @@ impl Outward {
         connection: OwnedFd,
         name: &Name,
         protocol: Option<&[u8]>,
-    ) -> Result<Peer, String> {
-        let unusable = |error: Error| String::from_utf8_lossy(error.text()).into_owned();
+    ) -> Result<Peer, Unmet> {
+        let unusable =
+            |error: cli::Error| Unmet::Ours(String::from_utf8_lossy(error.text()).into_owned());
         let mut config = Arc::clone(self.prepare().map_err(unusable)?);
         if let Some(protocol) = protocol {
             let mut offering = ClientConfig::clone(&config);
@@ -225,8 +251,8 @@ impl Outward {
             config = Arc::new(offering);
         }
         let session = Session::client(config, name.0.clone());
-        let session = session.map_err(|error| error.to_string())?;
-        let peer = Peer::new(session, connection).map_err(words)?;
+        let session = session.map_err(|error| Unmet::Ours(error.to_string()))?;
+        let peer = Peer::new(session, connection).map_err(Unmet::Io)?;
         let mut peer = peer.with_name(name.0.to_str().into_owned());
         peer.shake(self.patience).await?;
         Ok(peer)

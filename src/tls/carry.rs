@@ -191,18 +191,22 @@ pub(super) struct Peer {
 }
 
 /// Why nothing more comes of a peer.
-enum Failure {
+#[derive(Debug)]
+pub(super) enum Failure {
     /// It has left.
     End,
+    /// It has taken too long.
+    Late,
     Io(io::Error),
     Tls(Error),
 }
 
 impl Failure {
     /// In words, of which none is the peer's, or they are cleaned.
-    fn why(&self) -> String {
+    pub(super) fn why(&self) -> String {
         match self {
             Self::End => "the peer has closed".to_owned(),
+            Self::Late => "timed out".to_owned(),
             Self::Io(error) => reason(error).to_owned(),
             Self::Tls(error) => why(error),
         }
@@ -250,14 +254,11 @@ impl Peer {
     /// The handshake, at most for `limit`.
     ///
     /// # Errors
-    /// Why there is no session, in words. The peer was told, if it listens.
-    pub(super) async fn shake(&mut self, limit: Duration) -> Result<(), String> {
-        self.begin().map_err(|failure| failure.why())?;
+    /// Why there is no session. The peer was told, if it listens.
+    pub(super) async fn shake(&mut self, limit: Duration) -> Result<(), Failure> {
+        self.begin()?;
         let shaken = timeout(limit, poll_fn(|context| self.poll_shake(context))).await;
-        match shaken {
-            Err(_) => Err("timed out".to_owned()),
-            Ok(shaken) => shaken.map_err(|failure| failure.why()),
-        }
+        shaken.unwrap_or(Err(Failure::Late))
     }
 
     /// Lets go of it, after the handshake.
@@ -438,7 +439,7 @@ impl Carrying {
         };
         self.program.send(room.plain.bytes());
         match received {
-            Err(Failure::End | Failure::Io(_)) => {
+            Err(Failure::End | Failure::Late | Failure::Io(_)) => {
                 // It was reset: nothing can be sent any more either.
                 self.peer.end = Some(End::Cut);
                 self.peer.network.is_deaf = true;

@@ -142,7 +142,8 @@ impl Trusted {
         let session = session.map_err(|error| unable(error.to_string()))?;
         let peer = Peer::new(session, connection).during("watch the connection")?;
         let mut peer = peer.with_name(name.clone());
-        peer.shake(PATIENCE).await.map_err(unable)?;
+        let shaken = peer.shake(PATIENCE).await;
+        shaken.map_err(|failure| unable(failure.why()))?;
         Ok(peer)
     }
 

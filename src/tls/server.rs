@@ -256,7 +256,7 @@ pub(super) async fn meet(
 ) -> Result<Peer, String> {
     let session = Session::server(Arc::clone(config)).map_err(|e| e.to_string())?;
     let mut peer = Peer::new(session, connection).map_err(words)?;
-    peer.shake(patience).await?;
+    peer.shake(patience).await.map_err(|it| it.why())?;
     Ok(peer)
 }
 

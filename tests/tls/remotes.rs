@@ -5,10 +5,11 @@ use std::net::{Shutdown, TcpListener};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use rustls::{ClientConfig, ServerConfig, ServerConnection, StreamOwned};
 
 use crate::relays::pattern;
 use crate::support::net::{accept, receive_all};
+use crate::support::place::{Place, ours, text};
 use crate::world::{Server, certificate, echo, line, pki, say};
 
 /// A server with TLS that gives back what it gets, and shows this certificate.
@@ -167,8 +168,8 @@ fn server_of_openssl_is_a_remote() {
     child.wait().expect("it is ours");
 }
 
-#[test]
-fn tls_on_both_sides_carries_much_and_the_protocol_that_was_agreed_on() {
+/// The terms of a server that shows the certificate of a.example and agrees on one of these protocols.
+fn agreeing(protocols: &[&str]) -> Arc<ServerConfig> {
     let key = pem::parse(pki().read("a.key"))
         .expect("PEM")
         .into_contents();
@@ -180,10 +181,22 @@ fn tls_on_both_sides_carries_much_and_the_protocol_that_was_agreed_on() {
         .with_no_client_auth()
         .with_single_cert(vec![certificate("a.pem")], key)
         .expect("they fit");
-    config.alpn_protocols = vec![b"imap".to_vec(), b"h2".to_vec()];
+    config.alpn_protocols = protocols.iter().map(|it| it.as_bytes().to_vec()).collect();
+    Arc::new(config)
+}
+
+/// Those of a client that offers these protocols.
+fn offering(protocols: &[&str]) -> Arc<ClientConfig> {
+    let mut config = ClientConfig::clone(&crate::world::trusting());
+    config.alpn_protocols = protocols.iter().map(|it| it.as_bytes().to_vec()).collect();
+    Arc::new(config)
+}
+
+#[test]
+fn tls_on_both_sides_carries_much_and_the_protocol_that_was_agreed_on() {
+    let config = agreeing(&["imap", "h2"]);
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("it is bound").port();
-    let config = Arc::new(config);
     let server = std::thread::spawn(move || {
         let stream = accept(&listener);
         let connection = ServerConnection::new(config).expect("a server");
@@ -207,14 +220,52 @@ fn tls_on_both_sides_carries_much_and_the_protocol_that_was_agreed_on() {
         "--alpn=h2",
     ];
     let relay = Server::relay(&options, &[&format!("tls:127.0.0.1:{port}/name=a.example")]);
-    let mut client = rustls::ClientConfig::clone(&crate::world::trusting());
-    client.alpn_protocols = vec![b"imap".to_vec(), b"h2".to_vec()];
-    let session = crate::world::session(relay.connect(), "a.example", Arc::new(client));
+    let client = offering(&["imap", "h2"]);
+    let session = crate::world::session(relay.connect(), "a.example", client);
     let bytes = pattern(6_000_000);
     assert!(say(session, &bytes) == bytes);
     let (agreed, length) = server.join().expect("all is well");
     assert_eq!((agreed.as_deref(), length), (Some(&b"h2"[..]), bytes.len()));
     relay.wait_for("end 1 status 0 in 6000000 out 6000000 ", 1);
+}
+
+#[test]
+fn remote_that_does_not_take_a_clients_protocol_is_not_dead_for_others() {
+    let config = agreeing(&["imap"]);
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("it is bound").port();
+    let server = std::thread::spawn(move || {
+        for is_taken in [false, true] {
+            let stream = accept(&listener);
+            let connection = ServerConnection::new(Arc::clone(&config)).expect("a server");
+            let mut session = StreamOwned::new(connection, stream);
+            let answered = session.write_all(b"taken");
+            assert_eq!(answered.is_ok(), is_taken);
+            session.conn.send_close_notify();
+            let _ = session.flush();
+        }
+    });
+    let options = [
+        "--tls",
+        &pki().option("cert", "a.both"),
+        &pki().option("ca", "ca.pem"),
+        "--alpn=h2,imap",
+    ];
+    let relay = Server::relay(&options, &[&format!("tls:127.0.0.1:{port}/name=a.example")]);
+    let answer_to = |protocol: &str| {
+        let stream = relay.connect();
+        let mut session = crate::world::session(stream, "a.example", offering(&[protocol]));
+        let mut answer = Vec::new();
+        let _ = session.read_to_end(&mut answer);
+        answer
+    };
+    assert_eq!(answer_to("h2"), b"");
+    relay.wait_for("fail 1 no remote", 1);
+    let retry = relay.said(" retry ");
+    assert!(retry[0].contains("NoApplicationProtocol"), "{retry:?}");
+    assert_eq!(answer_to("imap"), b"taken", "{}", relay.log());
+    server.join().expect("all is well");
+    assert_eq!(relay.said(" dead "), [""; 0]);
 }
 
 #[test]
@@ -289,14 +340,25 @@ fn checks_go_through_tls() {
 }
 
 #[test]
-fn rule_may_lead_to_a_remote_with_tls() {
-    let a = remote("a");
-    let place = crate::support::place::Place::new();
-    place.write(
-        "rules",
-        format!("127.0.0.1:allow,RELAYTO=\"tls:127.0.0.1:{}\"\n", a.port),
-    );
-    let tcprules = crate::support::place::ours("tcprules");
+fn check_that_only_sends_has_sent_it_over_tls() {
+    let place = Place::new();
+    let heard = place.path().join("heard");
+    let program = format!("cat >>{}", heard.display());
+    let a = Server::start(&[], &["sh", "-c", &program]);
+    let operand = format!("tls:127.0.0.1:{}/check=send:ping!", a.port);
+    let options = [pki().option("ca", "ca.pem"), "--check=0.05:20".to_owned()];
+    let relay = Server::relay(&[&options[0], &options[1]], &[&operand]);
+    a.wait_for("end ", 3);
+    assert!(place.read("heard").starts_with("ping!ping!ping!"));
+    assert_eq!(a.said("truncated"), [""; 0]);
+    assert_eq!(relay.said(" dead "), [""; 0]);
+}
+
+/// A relay whose rules lead everybody to `remote`.
+fn led_to(remote: &str, options: &[&str]) -> Server {
+    let place = Place::new();
+    place.write("rules", format!("127.0.0.1:allow,RELAYTO=\"{remote}\"\n"));
+    let tcprules = ours("tcprules");
     let rules = std::fs::File::open(place.path().join("rules")).expect("our folder");
     let made = Command::new(tcprules)
         .args(["rules.cdb", "rules.tmp"])
@@ -304,14 +366,31 @@ fn rule_may_lead_to_a_remote_with_tls() {
         .stdin(rules)
         .status();
     assert!(made.expect("it runs").success());
-    let ca = pki().option("ca", "ca.pem");
-    let relay = Server::relay_in(place, &["-xrules.cdb", &ca], &["127.0.0.1:1"]);
+    let options = [&["-xrules.cdb"], options].concat();
+    Server::relay_in(place, &options, &["127.0.0.1:1"])
+}
+
+#[test]
+fn rule_may_lead_to_a_remote_with_tls() {
+    let a = remote("a");
+    let remote = format!("tls:127.0.0.1:{}", a.port);
+    let relay = led_to(&remote, &[&pki().option("ca", "ca.pem")]);
     assert_eq!(ask(&relay, b"hello"), b"hello", "{}", relay.log());
 }
 
 #[test]
+fn what_a_relay_lacks_is_not_a_remotes_fault() {
+    let a = remote("a");
+    let remote = format!("tls:127.0.0.1:{}", a.port);
+    let relay = led_to(&remote, &["--ca=nothing"]);
+    assert_eq!(ask(&relay, b"hello"), b"");
+    relay.wait_for("fail 1 unable to connect: tls unable to read nothing: ", 1);
+    assert_eq!(relay.said(" dead "), [""; 0]);
+}
+
+#[test]
 fn remote_without_a_name_is_refused_at_the_start() {
-    let tcprelay = crate::support::place::ours("tcprelay");
+    let tcprelay = ours("tcprelay");
     let words = [
         &tcprelay[..],
         "--no-verify",
@@ -319,9 +398,9 @@ fn remote_without_a_name_is_refused_at_the_start() {
         "0",
         "tls:unix:/nowhere",
     ];
-    let outcome = crate::support::place::Place::new().run(&words, |launch| launch);
+    let outcome = Place::new().run(&words, |launch| launch);
     assert_eq!(outcome.status.code(), Some(100));
-    let said = crate::support::place::text(&outcome.stderr);
+    let said = text(&outcome.stderr);
     assert!(
         said.contains("a server cannot be called \"/nowhere\": use /name="),
         "{said}"
