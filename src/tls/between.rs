@@ -7,14 +7,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustls::pki_types::ServerName;
-use rustls::{AlertDescription, ClientConfig, Error, ServerConfig};
+use rustls::{AlertDescription, ClientConfig, Error};
 use tokio::time::timeout;
 
 use super::carry::{Failure, Peer, Shaken};
 use super::facts::Facts;
 use super::material::{Material, Passphrase};
 use super::options::{Terms, Trust, Versions, server_name};
-use super::server::{APPETITE, Tls, meet, words};
+use super::server::{APPETITE, Tls, words};
 use super::session::{HANDSHAKE, Session};
 use crate::cli::{self, Voice};
 use crate::sys::{socket, watch};
@@ -34,8 +34,6 @@ pub(crate) enum Entry {
 /// The side of clients.
 pub(crate) struct Inward {
     tls: Tls,
-    /// What rustls is told, for each of [`Versions`].
-    configs: [Arc<ServerConfig>; 3],
     patience: Duration,
     /// Of which files all that is.
     material: Material,
@@ -57,13 +55,7 @@ impl Inward {
     /// 100 for terms that say too little, 111 for files that are of no use.
     pub(crate) fn start(terms: &Terms, voice: Voice) -> Result<Self, cli::Error> {
         let tls = Tls::new(terms, voice)?;
-        let config = |versions| tls.config_for(terms, versions);
         Ok(Self {
-            configs: [
-                config(Versions::From12)?,
-                config(Versions::Only13)?,
-                config(Versions::Only12)?,
-            ],
             patience: terms.manners.patience,
             material: Material {
                 passphrase: Passphrase::None,
@@ -107,9 +99,8 @@ impl Inward {
                 versions
             }
         };
-        let config = &self.configs[versions as usize];
         let patience = self.patience.saturating_sub(began.elapsed());
-        let peer = meet(config, connection, patience).await?;
+        let peer = self.tls.peer(connection, versions, patience).await?;
         let facts = peer.facts();
         Ok(Met::Tls(Box::new(peer.shaken()), facts))
     }

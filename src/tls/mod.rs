@@ -2,10 +2,12 @@
 //!
 //! Read in this order: `session` is TLS without any input or output; `carry` gives its bytes to a connection and to a
 //! program. `vault` starts the key process, which is `keys`, and asks it (`message`) for certificates and signatures;
-//! `material`, `unlock` and `pem` read the files there, and `tickets` are made with it. `chooser` finds the certificate for a name. [`server`] is tlsserver,
+//! `material`, `unlock` and `pem` read the files there, and `tickets` are made with it. `chooser` finds the certificate for a name, and `admission` says
+//! on what terms clients are met. [`server`] is tlsserver,
 //! [`single`] tlsd, [`client`] tlsclient and tlsc; `between` is for who carries bytes himself. This room alone knows rustls.
 #![forbid(unsafe_code)]
 
+mod admission;
 mod beside;
 pub(crate) mod between;
 pub(crate) mod carry;

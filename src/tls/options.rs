@@ -11,17 +11,14 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::client::{ResolvesClientCert, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::server::{NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
 use rustls::{
-    ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme,
-    SupportedProtocolVersion,
+    ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme, SupportedProtocolVersion,
 };
 
 use super::material::{Material, Passphrase, certificates};
 use super::provider;
-use super::vault::{Tickets, Vault};
 use crate::cli::{Error, Group, Opt, PERMANENT, Value, group};
 use crate::sys::process;
 
@@ -53,7 +50,10 @@ impl Versions {
         },
     )];
 
-    fn all(self) -> &'static [&'static SupportedProtocolVersion] {
+    /// All of these.
+    pub(super) const ALL: [Self; 3] = [Self::From12, Self::Only13, Self::Only12];
+
+    pub(super) fn all(self) -> &'static [&'static SupportedProtocolVersion] {
         static BOTH: [&SupportedProtocolVersion; 2] = [&TLS13, &TLS12];
         match self {
             Self::From12 => &BOTH,
@@ -226,49 +226,17 @@ impl Terms {
         }
         Ok(())
     }
-
-    /// What rustls is told, to speak these versions.
-    ///
-    /// # Errors
-    /// 111: a file is of no use.
-    pub(super) fn config(
-        &self,
-        versions: Versions,
-        chooser: Arc<dyn ResolvesServerCert>,
-        vault: Vault,
-    ) -> Result<Arc<ServerConfig>, Error> {
-        let provider = provider();
-        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
-            .with_protocol_versions(versions.all())
-            .map_err(useless)?;
-        let builder = match &self.manners.client_ca {
-            None => builder.with_no_client_auth(),
-            Some(file) => {
-                let roots = Arc::new(roots(file)?);
-                let mut verifier = WebPkiClientVerifier::builder_with_provider(roots, provider);
-                if self.manners.client_ca_optional {
-                    verifier = verifier.allow_unauthenticated();
-                }
-                builder.with_client_cert_verifier(verifier.build().map_err(useless)?)
-            }
-        };
-        let mut config = builder.with_cert_resolver(chooser);
-        config.ticketer = Arc::new(Tickets::new(vault, Vec::new()));
-        // Tickets do it, and need no memory.
-        config.session_storage = Arc::new(NoServerSessionStorage {});
-        // Each further one costs 8 % of a handshake.
-        config.send_tls13_tickets = 1;
-        config.alpn_protocols.clone_from(&self.manners.protocols);
-        Ok(Arc::new(config))
-    }
 }
 
-fn useless(error: impl std::fmt::Display) -> Error {
+pub(super) fn useless(error: impl std::fmt::Display) -> Error {
     Error::fatal(format!("unable to use TLS: {error}"))
 }
 
 /// The certificates in `file`, as roots.
-fn roots(file: &Path) -> Result<RootCertStore, Error> {
+///
+/// # Errors
+/// 111: it is of no use.
+pub(super) fn roots(file: &Path) -> Result<RootCertStore, Error> {
     let certificates = certificates(file).map_err(Error::fatal)?;
     let mut roots = RootCertStore::empty();
     let (usable, _) = roots.add_parsable_certificates(certificates);

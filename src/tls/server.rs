@@ -7,9 +7,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::ServerConfig;
 use tokio::time::sleep;
 
+use super::admission::Admission;
 use super::carry::Peer;
 use super::chooser::Chooser;
 use super::options::{Terms, Versions};
@@ -36,11 +36,12 @@ pub(super) struct Tls {
     voice: Voice,
     vault: Vault,
     chooser: Arc<Chooser>,
-    pub(super) config: Arc<ServerConfig>,
+    pub(super) admission: Rc<Admission>,
+    versions: Versions,
     patience: Duration,
     is_delayed: bool,
     /// How often to look whether certificates have changed.
-    pub(super) look: Duration,
+    pub(super) every: Duration,
 }
 
 /// How lines of the log begin that are about TLS.
@@ -71,37 +72,44 @@ impl Tls {
             voice.warn(&[b"warning: ", remark]);
         }
         let chooser = Arc::new(Chooser::new(certificates));
-        let config = terms.config(terms.versions, Arc::clone(&chooser) as _, vault.clone())?;
+        let manners = terms.manners.clone();
+        let admission = Admission::new(manners, Arc::clone(&chooser), vault.clone())?;
         Ok(Self {
             voice,
             vault,
             chooser,
-            config,
+            admission: Rc::new(admission),
+            versions: terms.versions,
             patience: terms.manners.patience,
             is_delayed: terms.manners.is_delayed,
-            look: LOOK,
+            every: LOOK,
         })
     }
 
-    /// What rustls is told to speak other versions.
+    /// The client at the other end of `connection`, after a handshake with one of `versions` within `patience`.
     ///
     /// # Errors
-    /// 111: a file is of no use.
-    pub(super) fn config_for(
+    /// Why there is no session, in words.
+    pub(super) async fn peer(
         &self,
-        terms: &Terms,
+        connection: OwnedFd,
         versions: Versions,
-    ) -> Result<Arc<ServerConfig>, Error> {
-        terms.config(versions, Arc::clone(&self.chooser) as _, self.vault.clone())
+        patience: Duration,
+    ) -> Result<Peer, String> {
+        let session = Session::server(self.admission.config(versions));
+        let session = session.map_err(|error| error.to_string())?;
+        let mut peer = Peer::new(session, connection).map_err(words)?;
+        peer.shake(patience).await.map_err(|it| it.why())?;
+        Ok(peer)
     }
 
-    /// The peer at the other end of `connection`, after the handshake.
-    async fn peer(&self, connection: OwnedFd) -> Result<Peer, String> {
-        meet(&self.config, connection, self.patience).await
+    /// The same on the terms of the command line.
+    async fn client(&self, connection: OwnedFd) -> Result<Peer, String> {
+        self.peer(connection, self.versions, self.patience).await
     }
 
     async fn meet_now(&self, connection: OwnedFd) -> Result<(OwnedFd, Met), String> {
-        let peer = self.peer(connection).await?;
+        let peer = self.client(connection).await?;
         let (ours, theirs) = socket::pair().map_err(words)?;
         let facts = peer.facts();
         let patience = self.patience;
@@ -174,7 +182,7 @@ impl Tls {
         }
         // What was sent in the clear must not pass for something that came under TLS.
         socket::discard_until(&connection, HANDSHAKE);
-        let peer = match self.peer(connection).await {
+        let peer = match self.client(connection).await {
             Ok(peer) => peer,
             Err(why) => return Some(format!("failed {why}")),
         };
@@ -202,17 +210,39 @@ impl Tls {
                     Json::event("certificates").value("number", number)
                 });
             }
-            Err(why) => self.voice.warn(&[
-                b"warning: ",
-                why.as_bytes(),
-                b"; the certificates before stay in force",
-            ]),
+            Err(why) => self.keep_old(why.as_bytes()),
         }
     }
 
-    /// Reads certificates again.
+    /// Says what came of reading again who signs clients' certificates.
+    fn renewed(&self, read: Result<Option<usize>, Error>) {
+        match read {
+            Ok(None) => {}
+            Ok(Some(number)) => {
+                let line = format!("{NAME} client-ca {number}");
+                self.voice.tell_as(&[line.as_bytes()], || {
+                    Json::event("client-ca").value("number", number)
+                });
+            }
+            Err(error) => self.keep_old(error.text()),
+        }
+    }
+
+    fn keep_old(&self, why: &[u8]) {
+        let kept = b"; the certificates before stay in force";
+        self.voice.warn(&[b"warning: ", why, kept]);
+    }
+
+    /// Reads certificates again, and those that sign clients'.
     pub(super) fn reload(&self) {
         self.renew(self.vault.load().map(Some));
+        self.renewed(self.admission.read());
+    }
+
+    /// The same with those that have changed.
+    fn look(&self) {
+        self.renew(self.vault.look());
+        self.renewed(self.admission.look());
     }
 
     /// Looks whether certificates have changed when it is time; returns when the server cannot go on.
@@ -221,7 +251,7 @@ impl Tls {
         loop {
             tokio::select! {
                 error = &mut ends => return error,
-                () = sleep(self.look) => self.renew(self.vault.look()),
+                () = sleep(self.every) => self.look(),
             }
         }
     }
@@ -246,18 +276,6 @@ impl Tls {
             }
         }
     }
-}
-
-/// The client at the other end of `connection`, after the handshake.
-pub(super) async fn meet(
-    config: &Arc<ServerConfig>,
-    connection: OwnedFd,
-    patience: Duration,
-) -> Result<Peer, String> {
-    let session = Session::server(Arc::clone(config)).map_err(|e| e.to_string())?;
-    let mut peer = Peer::new(session, connection).map_err(words)?;
-    peer.shake(patience).await.map_err(|it| it.why())?;
-    Ok(peer)
 }
 
 pub(super) fn words(error: io::Error) -> String {

@@ -9,11 +9,11 @@ use std::thread;
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
-use rustls::{
-    ClientConfig, ClientConnection, HandshakeKind, ServerConfig, ServerConnection, SignatureScheme,
-};
+use rustls::{ClientConfig, ClientConnection, HandshakeKind, ServerConnection, SignatureScheme};
 use tokio::time::{sleep, timeout};
 
+use super::admission::Admission;
+use super::chooser::Chooser;
 use super::keys;
 use super::material::Material;
 use super::message::{DONE, FAILED, MESSAGE_MAX, SAME};
@@ -136,23 +136,28 @@ fn keys_that_were_replaced_sign_once_more_and_those_before_them_no_more() {
     assert!(!signs(&first) && signs(&second) && signs(&third));
 }
 
-/// What a client is told that trusts everybody.
-fn trusting() -> Arc<ClientConfig> {
-    let trust = Trust {
+/// What is said of a client that trusts everybody.
+fn everybody() -> Trust {
+    Trust {
         whom: Whom {
             no_verify: true,
             ..Whom::default()
         },
         ..Trust::default()
-    };
-    trust.config(None).unwrap()
+    }
+}
+
+/// What such a client is told.
+fn trusting() -> Arc<ClientConfig> {
+    everybody().config(None).unwrap()
 }
 
 /// A client after its handshake with `server`, when it has read what the server says then.
-fn met(client: Arc<ClientConfig>, server: &Arc<ServerConfig>) -> ClientConnection {
+fn met(client: Arc<ClientConfig>, tls: &Tls) -> ClientConnection {
     let name = ServerName::try_from("some.example").unwrap();
     let mut client = ClientConnection::new(client, name).unwrap();
-    let mut server = ServerConnection::new(Arc::clone(server)).unwrap();
+    let config = tls.admission.config(Versions::From12);
+    let mut server = ServerConnection::new(config).unwrap();
     while client.wants_write() || server.wants_write() {
         let mut packet = Vec::new();
         client.write_tls(&mut packet).unwrap();
@@ -171,20 +176,20 @@ fn handshake_asks_the_key_process_once_whether_full_or_resumed() {
     let folder = Folder::new("questions");
     folder.put(ONE);
     let (vault, questions) = counted(folder.vault());
+    let tls = Tls::over(vault, &Terms::default(), quiet()).unwrap();
     for versions in [Versions::Only13, Versions::Only12] {
-        let terms = Terms {
+        let client = Trust {
             versions,
-            ..Terms::default()
+            ..everybody()
         };
-        let tls = Tls::over(vault.clone(), &terms, quiet()).unwrap();
-        let client = trusting();
+        let client = client.config(None).unwrap();
         let mut before = questions.load(Ordering::SeqCst);
         for kind in [
             HandshakeKind::Full,
             HandshakeKind::Resumed,
             HandshakeKind::Resumed,
         ] {
-            let met = met(Arc::clone(&client), &tls.config);
+            let met = met(Arc::clone(&client), &tls);
             assert_eq!(met.handshake_kind(), Some(kind), "{versions:?}");
             let after = questions.load(Ordering::SeqCst);
             assert_eq!(after - before, 1, "{versions:?} {kind:?}");
@@ -220,7 +225,7 @@ fn quiet() -> Voice {
 
 /// The certificate that a client is shown, as PEM has it.
 fn shown(tls: &Tls) -> String {
-    let client = met(trusting(), &tls.config);
+    let client = met(trusting(), tls);
     let chain = client.peer_certificates().unwrap();
     pem::encode(&pem::Pem::new("CERTIFICATE", chain[0].to_vec())).replace("\r\n", "\n")
 }
@@ -235,9 +240,20 @@ async fn until_shown(tls: &Tls, sample: &str) {
 fn certificates_that_have_changed_come_into_force_without_a_signal() {
     let folder = Folder::new("looks");
     folder.put(ONE);
-    let mut tls = Tls::over(folder.vault(), &Terms::default(), quiet()).unwrap();
-    assert_eq!(tls.look, Duration::from_secs(60));
-    tls.look = Duration::from_millis(1);
+    let signers = Folder::new("signers");
+    signers.put(ONE);
+    let manners = Manners {
+        client_ca: Some(signers.file()),
+        client_ca_optional: true,
+        ..Manners::default()
+    };
+    let terms = Terms {
+        manners,
+        ..Terms::default()
+    };
+    let mut tls = Tls::over(folder.vault(), &terms, quiet()).unwrap();
+    assert_eq!(tls.every, Duration::from_secs(60));
+    tls.every = Duration::from_millis(1);
     let tls = tls;
     let changes = async {
         until_shown(&tls, ONE).await;
@@ -245,11 +261,17 @@ fn certificates_that_have_changed_come_into_force_without_a_signal() {
         until_shown(&tls, TWO).await;
         folder.put("of no use");
         for _ in 0..5 {
-            sleep(tls.look).await;
+            sleep(tls.every).await;
             assert!(TWO.starts_with(&shown(&tls)));
         }
         folder.put(ONE);
         until_shown(&tls, ONE).await;
+        let config = || tls.admission.config(Versions::From12);
+        let before = config();
+        signers.put(TWO);
+        while Arc::ptr_eq(&before, &config()) {
+            sleep(tls.every).await;
+        }
     };
     Runtime::new().unwrap().wait(async {
         tokio::select! {
@@ -257,6 +279,36 @@ fn certificates_that_have_changed_come_into_force_without_a_signal() {
             done = timeout(Duration::from_secs(30), changes) => done.unwrap(),
         }
     });
+}
+
+#[test]
+fn each_change_of_who_signs_clients_certificates_is_found_once() {
+    let [folder, signers] = ["admission", "ca"].map(Folder::new);
+    folder.put(ONE);
+    signers.put(ONE);
+    let vault = folder.vault();
+    let chooser = Arc::new(Chooser::new(vault.load().unwrap()));
+    let manners = Manners {
+        client_ca: Some(signers.file()),
+        ..Manners::default()
+    };
+    let admission = Admission::new(manners, chooser, vault).unwrap();
+    let look = || admission.look().map_err(|error| error.text().to_vec());
+    assert_eq!(look(), Ok(None));
+    signers.put(&[ONE, TWO].concat());
+    assert_eq!(look(), Ok(Some(2)));
+    assert_eq!(look(), Ok(None));
+    let before = admission.config(Versions::From12);
+    signers.put("of no use");
+    look().unwrap_err();
+    signers.remove();
+    look().unwrap_err();
+    assert_eq!(look(), Ok(None));
+    assert!(Arc::ptr_eq(&before, &admission.config(Versions::From12)));
+    // A signal reads them in any case.
+    signers.put(TWO);
+    assert_eq!(admission.read().unwrap(), Some(1));
+    assert_eq!(look(), Ok(None));
 }
 
 #[test]

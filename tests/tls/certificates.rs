@@ -1,13 +1,17 @@
 //! Which certificate a client gets, and how certificates change.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use nix::sys::signal::Signal;
+use rustls::client::Resumption;
+use rustls::{ClientConfig, HandshakeKind};
 
+use crate::relays::showing;
 use crate::support::place::{Place, text};
-use crate::world::{Server, Tls, certificate, line, open, pki, say, trusting};
+use crate::world::{Server, Tls, certificate, echo, line, open, pki, say, trusting};
 
 /// Which certificate the server shows to who asks for `name`.
 fn shown(server: &Server, name: &[&str]) -> String {
@@ -121,6 +125,59 @@ fn new_certificates_that_are_of_no_use_leave_the_old_in_force_with_a_warning() {
     server.process.signal(Signal::SIGHUP);
     server.wait_for("tls certificates 1", 1);
     assert_eq!(shown(&server, &[]), "a2.example");
+}
+
+/// A server and a relay that take clients whose certificates are signed by who is in the file `signers`.
+fn asking() -> [Server; 2] {
+    let both = pki().option("cert", "a.both");
+    let place = || {
+        let place = Place::new();
+        fs::copy(pki().file("ca.pem"), place.path().join("signers")).expect("our folder");
+        place
+    };
+    let options = [&both[..], "--client-ca=signers"];
+    let relay = [&options[..], &["--tls"]].concat();
+    [
+        Server::launch(place(), &options, &["cat"], |launch| launch),
+        Server::relay_in(place(), &relay, &[&echo()]),
+    ]
+}
+
+#[test]
+fn who_signs_clients_certificates_is_read_again_at_hup_and_who_was_let_in_shows_his_anew() {
+    for server in asking() {
+        let signers = server.place.path().join("signers");
+        // It keeps its ticket from one session to the next.
+        let known = |name| {
+            let mut config = ClientConfig::clone(&showing(Some(name)));
+            config.resumption = Resumption::default();
+            Arc::new(config)
+        };
+        let [ours, strange] = ["client", "false"].map(known);
+        let kind = |client: &Arc<ClientConfig>| {
+            let mut session = open(server.connect(), "a.example", Arc::clone(client));
+            session.write_all(b"x\n")?;
+            session.read_exact(&mut [0; 2])?;
+            Ok::<_, std::io::Error>(session.conn.handshake_kind().expect("it is done"))
+        };
+        assert_eq!(kind(&ours).expect("good"), HandshakeKind::Full);
+        assert_eq!(kind(&ours).expect("good"), HandshakeKind::Resumed);
+        kind(&strange).expect_err("signed by a stranger");
+        fs::copy(pki().file("stranger.pem"), &signers).expect("our folder");
+        server.process.signal(Signal::SIGHUP);
+        server.wait_for("tls client-ca 1", 1);
+        kind(&ours).expect_err("not signed by the stranger");
+        assert_eq!(kind(&strange).expect("good"), HandshakeKind::Full);
+        fs::write(&signers, "of no use").expect("our folder");
+        server.process.signal(Signal::SIGHUP);
+        server.wait_for("the certificates before stay in force", 1);
+        let said = server.said("stay in force");
+        assert!(
+            said[0].contains(": warning: unable to use signers: it has no certificate; "),
+            "{said:?}"
+        );
+        assert_eq!(kind(&strange).expect("good"), HandshakeKind::Resumed);
+    }
 }
 
 #[test]

@@ -298,7 +298,7 @@ fn first_byte_says_who_speaks_tls_where_that_is_found_out() {
 }
 
 /// A client that shows this certificate, or none.
-fn showing(name: Option<&str>) -> Arc<ClientConfig> {
+pub(crate) fn showing(name: Option<&str>) -> Arc<ClientConfig> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut roots = RootCertStore::empty();
     roots.add(certificate("ca.pem")).expect("it is one");
