@@ -19,6 +19,7 @@ use super::material::Material;
 use super::message::{DONE, FAILED, MESSAGE_MAX, SAME};
 use super::options::{Manners, Terms, Trust, Versions, Whom};
 use super::server::Tls;
+use super::session::{Gathered, HELD_MAX, Session};
 use super::vault::{Certified, Vault};
 use crate::cli::{Verbosity, Voice};
 use crate::sys::runtime::Runtime;
@@ -197,6 +198,80 @@ fn handshake_asks_the_key_process_once_whether_full_or_resumed() {
         }
     }
 }
+
+/// Bytes on their way, of which one in some is another.
+fn bent(bytes: &[u8], dice: &mut impl FnMut(usize) -> usize) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    if !bytes.is_empty() && dice(3) == 0 {
+        let place = dice(bytes.len());
+        match dice(4) {
+            0 => bytes[place] ^= 1 << dice(8),
+            1 => bytes.truncate(place),
+            2 => bytes.insert(place, u8::try_from(dice(256)).unwrap()),
+            _ => drop(bytes.drain(place..(place + dice(40)).min(bytes.len()))),
+        }
+    }
+    bytes
+}
+
+#[test]
+fn no_mutation_of_either_sides_bytes_crashes_a_session_or_lets_wrong_bytes_through() {
+    let folder = Folder::new("mutations");
+    folder.put(ONE);
+    let tls = Tls::over(folder.vault(), &Terms::default(), quiet()).unwrap();
+    let client = trusting();
+    // xorshift, so that each run does the same.
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut dice = |sides: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        usize::try_from(state % sides as u64).unwrap()
+    };
+    let [mut whole, mut failed] = [0, 0];
+    for round in 0..ROUNDS {
+        let name = ServerName::try_from("some.example").unwrap();
+        let versions = Versions::ALL[round % 3];
+        let mut sides = [
+            Session::client(Arc::clone(&client), name).unwrap(),
+            Session::server(tls.admission.config(versions)).unwrap(),
+        ];
+        let mut out = Gathered::default();
+        sides[0].begin(&mut out).unwrap();
+        let mut here = 0;
+        let mut heard = [Vec::new(), Vec::new()];
+        let mut has_spoken = [false; 2];
+        // Each says something when it can, and a handshake has three turns of each at most.
+        for _ in 0..8 {
+            let bytes = bent(out.bytes(), &mut dice);
+            here = 1 - here;
+            out.clear();
+            let mut plain = Gathered::default();
+            let mut room = vec![0; HELD_MAX + bytes.len()];
+            let held = sides[here].put_held(&mut room);
+            room[held..held + bytes.len()].copy_from_slice(&bytes);
+            let input = &mut room[..held + bytes.len()];
+            if sides[here].receive(input, &mut plain, &mut out).is_err() {
+                failed += 1;
+                assert!(sides[here].send(b"x", &mut out).is_err(), "{round}");
+                break;
+            }
+            heard[here].extend_from_slice(plain.bytes());
+            if !sides[here].is_young() && !has_spoken[here] {
+                has_spoken[here] = true;
+                sides[here].send(b"what I say", &mut out).unwrap();
+            }
+        }
+        for heard in &heard {
+            assert!(b"what I say".starts_with(heard), "{round}: {heard:?}");
+        }
+        whole += usize::from(heard.iter().all(|heard| heard == b"what I say"));
+    }
+    assert!(whole > 0 && failed > ROUNDS / 4, "{whole} {failed}");
+}
+
+/// How many handshakes.
+const ROUNDS: usize = 300;
 
 /// The same way to the key process, by somebody who counts questions.
 fn counted(vault: Vault) -> (Vault, Arc<AtomicUsize>) {

@@ -7,7 +7,7 @@ use rustls::ClientConnection;
 use rustls::pki_types::ServerName;
 
 use crate::support::net::receive_all;
-use crate::world::{Server, open, pki, say, trusting};
+use crate::world::{Server, echo, open, pki, say, trusting};
 
 /// What a client sends first.
 pub(crate) fn hello() -> Vec<u8> {
@@ -162,26 +162,39 @@ impl std::io::Write for Recorder<'_> {
 }
 
 /// How many; `$UCSPI_TLS_MUTATIONS` gives another number.
-const MUTATIONS: u32 = 2000;
+const MUTATIONS: u32 = 1500;
 
 #[test]
 fn mutations_of_a_handshake_crash_nothing_and_hold_nothing() {
+    let server = Server::start(&["-c100", "--tls-timeout=5"], &["cat"]);
+    no_mutation_harms(&server);
+}
+
+#[test]
+fn mutations_of_a_handshake_crash_no_relay_and_hold_nothing() {
+    let both = pki().option("cert", "a.both");
+    let options = ["-c100", "--tls-timeout=5", "--tls", &both, "--threads=2"];
+    no_mutation_harms(&Server::relay(&options, &[&echo()]));
+}
+
+/// What a client sends for a handshake with `server` and an end.
+fn recorded(server: &Server) -> Vec<u8> {
+    let mut session = open(server.connect(), "a.example", trusting());
+    let mut stream = Recorder(&mut session.sock, Vec::new());
+    while session.conn.is_handshaking() {
+        session.conn.complete_io(&mut stream).expect("a handshake");
+    }
+    session.conn.send_close_notify();
+    session.conn.write_tls(&mut stream).expect("it listens");
+    stream.1
+}
+
+/// Sends `server`, which has 100 slots, many mutations of a handshake.
+fn no_mutation_harms(server: &Server) {
     let given = std::env::var("UCSPI_TLS_MUTATIONS").ok();
     let count = given.map_or(MUTATIONS, |text| text.parse().expect("a number"));
-    let both = pki().option("cert", "a.both");
-    let options = ["-c100", "--tls-timeout=5", &both];
-    let server = Server::with(&options, &["cat"]);
-    let mut recorded = {
-        let mut session = open(server.connect(), "a.example", trusting());
-        let mut stream = Recorder(&mut session.sock, Vec::new());
-        while session.conn.is_handshaking() {
-            session.conn.complete_io(&mut stream).expect("a handshake");
-        }
-        session.conn.send_close_notify();
-        session.conn.write_tls(&mut stream).expect("it listens");
-        stream.1
-    };
-    assert!(recorded.len() > 200);
+    let whole = recorded(server);
+    assert!(whole.len() > 200);
     // xorshift, so that each run does the same.
     let mut state = 0x2545_f491_4f6c_dd1d_u64;
     let mut dice = |sides: usize| {
@@ -190,33 +203,32 @@ fn mutations_of_a_handshake_crash_nothing_and_hold_nothing() {
         state ^= state << 17;
         usize::try_from(state % u64::try_from(sides).expect("small")).expect("small")
     };
-    let whole = recorded.clone();
     for number in 0..count {
-        recorded.clone_from(&whole);
+        let mut mutated = whole.clone();
         for _ in 0..=dice(3) {
-            let place = dice(recorded.len());
+            let place = dice(mutated.len());
             match dice(4) {
-                0 => recorded[place] ^= 1 << dice(8),
-                1 => recorded[place] = u8::try_from(dice(256)).expect("small"),
-                2 => drop(recorded.drain(place..(place + dice(20)).min(recorded.len()))),
-                _ => recorded.truncate(place.max(1)),
+                0 => mutated[place] ^= 1 << dice(8),
+                1 => mutated[place] = u8::try_from(dice(256)).expect("small"),
+                2 => drop(mutated.drain(place..(place + dice(20)).min(mutated.len()))),
+                _ => mutated.truncate(place.max(1)),
             }
-            if recorded.is_empty() {
-                recorded.push(22);
+            if mutated.is_empty() {
+                mutated.push(22);
             }
         }
         let mut stream = server.connect();
-        let _ = stream.write_all(&recorded);
+        let _ = stream.write_all(&mutated);
         let _ = stream.shutdown(Shutdown::Write);
         let mut answer = Vec::new();
         // A reset is an answer too; silence is none, and the deadline ends it.
         if let Err(error) = stream.read_to_end(&mut answer) {
             let is_reset = error.kind() == std::io::ErrorKind::ConnectionReset;
-            assert!(is_reset, "mutation {number}: {error}\n{recorded:x?}");
+            assert!(is_reset, "mutation {number}: {error}\n{mutated:x?}");
         }
     }
     // Each has its end, and the first one too: no slot is lost.
-    server.wait_for(" end ", usize::try_from(count).expect("small") + 1);
+    server.wait_for(": end ", usize::try_from(count).expect("small") + 1);
     assert_eq!(say(server.session(), b"alive"), b"alive");
     assert!(!server.log().contains("internal error"), "{}", server.log());
 }

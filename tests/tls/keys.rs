@@ -8,7 +8,7 @@ use nix::unistd::Pid;
 
 use crate::support::place::{Place, find, ours, text};
 use crate::support::{is_root, is_set, proc};
-use crate::world::{Server, line, pki, say, session, trusting};
+use crate::world::{Server, echo, line, pki, say, session, trusting};
 
 /// True when `bytes` stand in the memory of a process, in this order or the other.
 pub(crate) fn has(pid: u32, bytes: &[u8]) -> bool {
@@ -69,32 +69,53 @@ fn secret_is_in_the_key_process_only() {
     }
 }
 
+/// The children of a process.
+fn children(pid: u32) -> impl Iterator<Item = u32> {
+    let pids = proc::children(pid).into_iter();
+    pids.map(|pid| u32::try_from(pid).expect("a pid"))
+}
+
 #[test]
 fn secret_of_a_client_is_in_its_key_process_only() {
     if !is_root() {
         return;
     }
-    let options = [pki().option("client-ca", "ca.pem")];
-    let server = Server::start(&[&options[0]], &["cat"]);
-    let (place, tlsclient) = (Place::new(), ours("tlsclient"));
-    let (ca, own) = (
-        pki().option("ca", "ca.pem"),
-        pki().option("cert", "client.both"),
-    );
+    let server = Server::start(&[&pki().option("client-ca", "ca.pem")], &["cat"]);
     let port = server.port.to_string();
-    let words = [
-        &tlsclient[..],
-        "-vRHl0",
-        &ca,
-        &own,
-        "127.0.0.1",
-        &port,
-        "sleep",
-        "100",
+    let [tlsclient, tcpclient, tlsc] = ["tlsclient", "tcpclient", "tlsc"].map(ours);
+    let options = [
+        pki().option("ca", "ca.pem"),
+        pki().option("cert", "client.pem"),
+        pki().option("key", "client.key"),
+        "--name=a.example".to_owned(),
     ];
-    let client = place.start(&words, |launch| launch);
-    client.stderr.as_ref().expect("a pipe").wait_for("tls ", 1);
-    assert!(!has(client.pid(), &pki().secret("client.key")));
+    let options = options.each_ref().map(String::as_str);
+    let to = ["-RHl0", "127.0.0.1", &port];
+    let program = ["sleep", "100"];
+    for words in [
+        [&[&tlsclient, "-v"], &options[..], &to, &program].concat(),
+        [
+            &[&tcpclient[..]],
+            &to[..],
+            &[&tlsc, "-v"],
+            &options,
+            &program,
+        ]
+        .concat(),
+    ] {
+        let client = Place::new().start(&words, |launch| launch);
+        client.stderr.as_ref().expect("a pipe").wait_for("tls ", 1);
+        let secret = pki().secret("client.key");
+        assert!(!has(client.pid(), &secret), "{words:?}");
+        // The key process, and the program.
+        crate::support::wait::eventually("the program runs", || {
+            children(client.pid()).count() == 2
+        });
+        let having: Vec<bool> = children(client.pid())
+            .map(|pid| has(pid, &secret))
+            .collect();
+        assert_eq!(having, [true, false], "{words:?}");
+    }
 }
 
 #[test]
@@ -108,15 +129,10 @@ fn secret_of_a_single_server_is_in_its_key_process_only() {
     let mut session = session(crate::world::connect(port), "a.example", trusting());
     session.write_all(b"x\n").expect("it listens");
     assert_eq!(line(&mut session), "x\n");
-    let one = |pid: u32| {
-        proc::children(pid)
-            .into_iter()
-            .map(|pid| u32::try_from(pid).expect("a pid"))
-    };
-    let tlsd = one(process.pid()).next().expect("it serves one");
+    let tlsd = children(process.pid()).next().expect("it serves one");
     let secret = pki().secret("a.key");
     // The key process, and the program.
-    let having: Vec<bool> = one(tlsd).map(|pid| has(pid, &secret)).collect();
+    let having: Vec<bool> = children(tlsd).map(|pid| has(pid, &secret)).collect();
     assert_eq!(having, [true, false]);
     assert!(!has(tlsd, &secret) && !has(process.pid(), &secret));
 }
@@ -149,28 +165,27 @@ fn key_process_keeps_nothing_that_it_read_but_the_key() {
 
 #[test]
 fn key_process_has_no_network_and_makes_none() {
+    key_process_of("tlsserver", &[], "cat");
+}
+
+#[test]
+fn key_process_of_a_relay_has_no_network_and_makes_none() {
+    key_process_of("tcprelay", &["--tls"], &echo());
+}
+
+/// Looks what the key process of `program` does.
+fn key_process_of(program: &str, options: &[&str], last: &str) {
     let Ok(strace) = find("strace") else {
         assert!(!is_set("UCSPI_COMPONENTS_REQUIRED"), "there is no strace");
         return;
     };
     let place = Place::new();
     let both = pki().option("cert", "a.both");
-    let tlsserver = ours("tlsserver");
-    let words = [
-        &strace[..],
-        "-f",
-        "-qq",
-        "-e",
-        "trace=%network,clone,clone3,fork,vfork",
-        "-o",
-        "trace",
-        &tlsserver,
-        "-1RHl0",
-        &both,
-        "127.0.0.1",
-        "0",
-        "cat",
-    ];
+    let program = ours(program);
+    let calls = "trace=%network,clone,clone3,fork,vfork";
+    let tracing = [&strace[..], "-f", "-qq", "-e", calls, "-o", "trace"];
+    let server = [&program[..], "-1RHl0", &both, "127.0.0.1", "0", last];
+    let words = [&tracing, &server[..3], options, &server[3..]].concat();
     let process = place.start(&words, |launch| launch);
     let port = process.port();
     for _ in 0..3 {
