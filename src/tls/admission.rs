@@ -7,13 +7,14 @@ use std::sync::Arc;
 
 use aws_lc_rs::digest::{Context, SHA256};
 use rustls::server::danger::ClientCertVerifier;
-use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::server::{NoServerSessionStorage, ProducesTickets, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig};
 
-use super::chooser::Chooser;
+use super::chooser::{self, Chooser};
 use super::options::{Manners, Versions, roots, useless};
 use super::provider;
-use super::vault::{Tickets, Vault};
+use super::tickets::{self, LIFETIME};
+use super::vault::Vault;
 use crate::cli::Error;
 use crate::sys::file;
 
@@ -114,7 +115,10 @@ impl Terms {
                 verifier.build().map_err(useless)?
             }
         };
-        let tickets = Arc::new(Tickets::new(self.vault.clone(), scope));
+        let tickets = Arc::new(Tickets {
+            vault: self.vault.clone(),
+            scope,
+        });
         let make = |versions| self.make(versions, Arc::clone(&verifier), Arc::clone(&tickets));
         let [from12, only13, only12] = Versions::ALL.map(make);
         Ok(([from12?, only13?, only12?], number))
@@ -151,4 +155,34 @@ fn scope(roots: &RootCertStore) -> Vec<u8> {
         }
     }
     hash.finish().as_ref().to_vec()
+}
+
+/// Tickets under keys of the key process, so that all who ask the same one know each other's.
+#[derive(Debug)]
+struct Tickets {
+    vault: Vault,
+    /// What a client must come by to use one: where it has changed, a session of before is not believed.
+    scope: Vec<u8>,
+}
+
+impl ProducesTickets for Tickets {
+    fn enabled(&self) -> bool {
+        true
+    }
+
+    fn lifetime(&self) -> u32 {
+        u32::try_from(LIFETIME.as_secs()).unwrap_or(u32::MAX)
+    }
+
+    fn encrypt(&self, plain: &[u8]) -> Option<Vec<u8>> {
+        tickets::seal(&self.vault.spare()?, &self.scope, plain)
+    }
+
+    fn decrypt(&self, ticket: &[u8]) -> Option<Vec<u8>> {
+        let name = tickets::name(ticket)?;
+        if !chooser::may_try_ticket() {
+            return None;
+        }
+        tickets::open(&self.vault.key_of(name)?, &self.scope, ticket)
+    }
 }

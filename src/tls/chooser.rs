@@ -1,6 +1,6 @@
 //! Which certificate a client is shown: the one for the name that it asks for.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use rustls::client::verify_server_name;
@@ -17,11 +17,24 @@ pub(super) struct Chooser(RwLock<Vec<Certified>>);
 thread_local! {
     /// The name that the last client of this thread asked for. rustls tells it to the chooser only.
     static ASKED: RefCell<Option<String>> = const { RefCell::new(None) };
+    /// How many tickets the last client of this thread may still try.
+    static TRIES: Cell<u32> = const { Cell::new(0) };
 }
+
+/// How many tickets a client may try. There is room for a thousand in its first message, each of which is a question to the
+/// key process; clients have one or two.
+pub(super) const TRIES_MAX: u32 = 4;
 
 /// Takes the name that a client has asked for in what was just processed.
 pub(super) fn take_asked() -> Option<String> {
     ASKED.take()
+}
+
+/// True when the client whose first message is being processed may try one more ticket.
+pub(super) fn may_try_ticket() -> bool {
+    let left = TRIES.get().checked_sub(1);
+    TRIES.set(left.unwrap_or(0));
+    left.is_some()
 }
 
 impl Chooser {
@@ -56,6 +69,7 @@ impl ResolvesServerCert for Chooser {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let name = hello.server_name().map(str::to_ascii_lowercase);
         let chosen = self.choose(name.as_deref(), &hello);
+        TRIES.set(TRIES_MAX);
         ASKED.set(name);
         chosen
     }

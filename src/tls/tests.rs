@@ -13,7 +13,7 @@ use rustls::{ClientConfig, ClientConnection, HandshakeKind, ServerConnection, Si
 use tokio::time::{sleep, timeout};
 
 use super::admission::Admission;
-use super::chooser::Chooser;
+use super::chooser::{Chooser, TRIES_MAX};
 use super::keys;
 use super::material::Material;
 use super::message::{DONE, FAILED, MESSAGE_MAX, SAME};
@@ -197,6 +197,84 @@ fn handshake_asks_the_key_process_once_whether_full_or_resumed() {
             before = after;
         }
     }
+}
+
+/// The first message of a client that comes back with a ticket, with `count` forged ones in its place. RFC 8446 section 4.2.11
+fn forged(hello: &[u8], ticket_bytes: usize, count: usize) -> Vec<u8> {
+    let big = |length: usize| u16::try_from(length).unwrap().to_be_bytes();
+    // The ticket, its age, and the binder are the last extension.
+    let own = 4 + 2 + 2 + ticket_bytes + 4 + 2 + 1 + BINDER_BYTES;
+    let before = hello.len() - own;
+    let identity = &hello[before + 6..][..2 + ticket_bytes + 4];
+    assert_eq!(
+        hello[before..before + 2],
+        [0, 41],
+        "pre_shared_key is the last"
+    );
+    let name = &identity[2..22];
+    let identities: Vec<u8> = (0..count)
+        .flat_map(|number| {
+            let mut forged = [&big(36)[..], name, &[0; 16], &[0; 4]].concat();
+            forged[2 + 19] = forged[2 + 19].wrapping_add(u8::try_from(number).unwrap());
+            forged
+        })
+        .collect();
+    let binder_bytes = u8::try_from(BINDER_BYTES).unwrap();
+    let binder = [&[binder_bytes][..], &[0; BINDER_BYTES]].concat();
+    let binders = binder.repeat(count);
+    let offers = [
+        &big(identities.len())[..],
+        &identities,
+        &big(binders.len()),
+        &binders,
+    ]
+    .concat();
+    let mut made = [&hello[..before], &[0, 41], &big(offers.len()), &offers].concat();
+    let grown = made.len() - hello.len();
+    let mut grow = |place: usize| {
+        let length = usize::from(u16::from_be_bytes([made[place], made[place + 1]]));
+        made[place..place + 2].copy_from_slice(&big(length + grown));
+    };
+    // The record's length, the message's, and that of all extensions: after versions, chance, session and suites.
+    grow(3);
+    grow(7);
+    let mut place = 9 + 2 + 32;
+    place += 1 + usize::from(hello[place]);
+    place += 2 + usize::from(u16::from_be_bytes([hello[place], hello[place + 1]]));
+    place += 1 + usize::from(hello[place]);
+    grow(place);
+    made
+}
+
+/// What proves that a client has the key of a ticket, with SHA-384.
+const BINDER_BYTES: usize = 48;
+
+#[test]
+fn client_with_a_hundred_tickets_asks_the_key_process_for_four() {
+    let folder = Folder::new("forged");
+    folder.put(ONE);
+    let (vault, questions) = counted(folder.vault());
+    let tls = Tls::over(vault, &Terms::default(), quiet()).unwrap();
+    let client = trusting();
+    met(Arc::clone(&client), &tls);
+    let name = ServerName::try_from("some.example").unwrap();
+    let mut again = ClientConnection::new(client, name).unwrap();
+    let mut hello = Vec::new();
+    again.write_tls(&mut hello).unwrap();
+    let offered = hello.windows(2).rposition(|two| two == [0, 41]).unwrap();
+    let ticket_bytes = usize::from(u16::from_be_bytes([hello[offered + 6], hello[offered + 7]]));
+    let forged = forged(&hello, ticket_bytes, 100);
+    let before = questions.load(Ordering::SeqCst);
+    let config = tls.admission.config(Versions::From12);
+    let mut server = ServerConnection::new(config).unwrap();
+    let mut left = &forged[..];
+    while !left.is_empty() {
+        server.read_tls(&mut left).unwrap();
+        server.process_new_packets().unwrap();
+    }
+    let asked = questions.load(Ordering::SeqCst) - before;
+    // And for the signature.
+    assert_eq!(asked, usize::try_from(TRIES_MAX).unwrap() + 1);
 }
 
 /// Bytes on their way, of which one in some is another.

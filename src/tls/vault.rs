@@ -6,7 +6,6 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustls::pki_types::CertificateDer;
-use rustls::server::ProducesTickets;
 use rustls::sign::{CertifiedKey, Signer, SigningKey};
 use rustls::{SignatureAlgorithm, SignatureScheme};
 use zeroize::Zeroize;
@@ -14,7 +13,7 @@ use zeroize::Zeroize;
 use super::keys;
 use super::material::{Material, Passphrase};
 use super::message::{DONE, FAILED, LOAD, LOOK, MESSAGE_MAX, OPEN, Pair, Parts, SAME, SIGN};
-use super::tickets::{self, Key, LIFETIME, Name};
+use super::tickets::{Key, Name};
 use crate::cli::{During, Error};
 use crate::sys::process::{self, Fork};
 use crate::sys::{fd, socket, watch};
@@ -187,6 +186,17 @@ impl Vault {
         asked.ok().and(found)
     }
 
+    /// The name and the key of a ticket that is to be made; none when there are too many who make one.
+    pub(super) fn spare(&self) -> Option<(Name, Key)> {
+        self.room().spare.pop()
+    }
+
+    /// Asks for the key of the ticket called `name`; none when it is too old, or not from here.
+    pub(super) fn key_of(&self, name: &Name) -> Option<Key> {
+        let take = |key: &[u8]| Some(Key::new(key.try_into().ok()?));
+        self.ask_one(&[&[OPEN], name], take)
+    }
+
     /// Waits until the key process is gone. Must be called inside the runtime.
     pub(super) async fn ends(&self) -> Error {
         let socket = self.0.socket.try_clone().and_then(watch::end);
@@ -247,42 +257,5 @@ impl Signer for RemoteSigner {
 
     fn scheme(&self) -> SignatureScheme {
         self.scheme
-    }
-}
-
-/// Tickets under keys of the key process, so that all who ask the same one know each other's.
-#[derive(Debug)]
-pub(super) struct Tickets {
-    vault: Vault,
-    /// What a client must come by to use one: where it has changed, a session of before is not believed.
-    scope: Vec<u8>,
-}
-
-impl Tickets {
-    /// Under keys of `vault`, for who comes by `scope`.
-    pub(super) fn new(vault: Vault, scope: Vec<u8>) -> Self {
-        Self { vault, scope }
-    }
-}
-
-impl ProducesTickets for Tickets {
-    fn enabled(&self) -> bool {
-        true
-    }
-
-    fn lifetime(&self) -> u32 {
-        u32::try_from(LIFETIME.as_secs()).unwrap_or(u32::MAX)
-    }
-
-    fn encrypt(&self, plain: &[u8]) -> Option<Vec<u8>> {
-        let fresh = self.vault.room().spare.pop()?;
-        tickets::seal(&fresh, &self.scope, plain)
-    }
-
-    fn decrypt(&self, ticket: &[u8]) -> Option<Vec<u8>> {
-        let name = tickets::name(ticket)?;
-        let take = |key: &[u8]| Some(Key::new(key.try_into().ok()?));
-        let key = self.vault.ask_one(&[&[OPEN], name], take)?;
-        tickets::open(&key, &self.scope, ticket)
     }
 }
