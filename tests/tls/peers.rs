@@ -106,7 +106,7 @@ fn dovecot_serves_mail_to_who_has_a_certificate() {
 fn each_version_and_suite_that_is_spoken_is_spoken_with_openssl() {
     let options = ["a.both", "b.both"].map(|name| pki().option("cert", name));
     let server = Server::with(&[&options[0], &options[1]], &["echo", "served"]);
-    for (name, words) in [
+    for (number, (name, words)) in [
         ("a.example", "-tls1_3 -ciphersuites TLS_AES_128_GCM_SHA256"),
         ("a.example", "-tls1_3 -ciphersuites TLS_AES_256_GCM_SHA384"),
         (
@@ -121,7 +121,10 @@ fn each_version_and_suite_that_is_spoken_is_spoken_with_openssl() {
         ("b.example", "-tls1_2 -cipher ECDHE-RSA-CHACHA20-POLY1305"),
         ("a.example", "-tls1_3 -groups P-256"),
         ("a.example", "-tls1_3 -groups X25519"),
-    ] {
+    ]
+    .into_iter()
+    .enumerate()
+    {
         let mut options: Vec<&str> = words.split(' ').collect();
         options.extend(["-quiet", "-servername", name, "-verify_return_error"]);
         options.extend(["-verify_hostname", name]);
@@ -132,12 +135,10 @@ fn each_version_and_suite_that_is_spoken_is_spoken_with_openssl() {
         let version = version.replace("-tls1_", "TLSv1.");
         let suite = suite.split(' ').nth(1).filter(|_| suite.contains("cipher"));
         let expected = format!("tlsserver: tls {version} {}", suite.unwrap_or("TLS_"));
-        server.wait_for(&format!("sni {name}"), 1);
-        let lines = server.said(" tls ");
-        assert!(
-            lines.iter().any(|line| line.starts_with(&expected)),
-            "{expected}: {lines:?}"
-        );
+        server.wait_for(" tls ", number + 1);
+        let line = &server.said(" tls ")[number];
+        assert!(line.starts_with(&expected), "{expected}: {line}");
+        assert!(line.ends_with(&format!("sni {name}")), "{name}: {line}");
     }
 }
 
