@@ -1,5 +1,6 @@
 //! Behind a balancer, and across an upgrade: the true client, whatever stands between.
 
+pub(crate) mod crowd;
 mod examples;
 mod given;
 mod haproxy;

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use nix::sys::signal::Signal;
 
+use crate::support::launch::Launch;
 use crate::support::net;
 use crate::world::{self, Server, World, count, eventually, find, lossy};
 
@@ -33,11 +34,22 @@ impl Upgradable {
         options: &[&str],
         program: &[&str],
     ) -> Self {
+        Self::start_with(world, name, options, program, |launch| launch)
+    }
+
+    /// The same, started as `with` changes that.
+    pub(crate) fn start_with(
+        world: World,
+        name: &'static str,
+        options: &[&str],
+        program: &[&str],
+        with: impl FnOnce(Launch) -> Launch,
+    ) -> Self {
         let link = world.name("current");
         symlink(world.our(name), &link).expect("a folder of our own");
         let fixed = ["-1vRHl0", "--upgrade"];
         let words = [&fixed[..], options, &["127.0.0.1", "0"], program].concat();
-        let launch = world.program(name, words).called(&link);
+        let launch = with(world.program(name, words)).called(&link);
         let server = Server::on(world.start(launch.relocated(PathBuf::from(&link))));
         Self {
             world,
@@ -74,8 +86,7 @@ impl Upgradable {
     }
 
     pub(crate) fn connect(&self) -> TcpStream {
-        let at = Ipv4Addr::LOCALHOST;
-        net::connect_from(at, at, self.server.port, |_| false).expect("it listens")
+        net::connect_to(self.server.port).expect("it listens")
     }
 }
 
@@ -407,88 +418,4 @@ fn sources_limits_bans_and_counters_go_on() {
     ends(next);
     it.server.log().wait_for("tcpserver: end ", 4);
     it.server.terminate();
-}
-
-/// How many connections and upgrades a run has; `ci/upgrade` asks for more.
-fn asked(name: &str, default: usize) -> usize {
-    let given = std::env::var(name).ok();
-    given.map_or(default, |text| text.parse().expect("a number"))
-}
-
-#[test]
-fn crowd_notices_nothing_of_upgrades() {
-    let connections = asked("UCSPI_UPGRADE_CONNECTIONS", 600);
-    let upgrades = asked("UCSPI_UPGRADES", 10);
-    // As many wait at the gate as are served, and some programs run for longer.
-    let options = ["-c60", "-b200", "--proxy=127.0.0.1"];
-    let program = ["sh", "-c", "read -r line; echo \"$TCPREMOTEIP $line\""];
-    let Some(it) = Upgradable::start(&options, &program) else {
-        return;
-    };
-    let header = b"PROXY TCP4 192.0.2.1 198.51.100.2 1 2\r\n";
-    let begun = AtomicUsize::new(0);
-    let visit = |number: usize| {
-        let mut stream = it.connect();
-        let cut = number % header.len();
-        net::send(&mut stream, &header[..cut]);
-        std::thread::yield_now();
-        net::send(
-            &mut stream,
-            &[&header[cut..], format!("{number}\n").as_bytes()].concat(),
-        );
-        let answer = lossy(&net::receive_all(&mut stream));
-        assert_eq!(answer, format!("192.0.2.1 {number}\n"));
-    };
-    let crowd = || loop {
-        let number = begun.fetch_add(1, Ordering::Relaxed);
-        if number >= connections {
-            return;
-        }
-        visit(number);
-    };
-    std::thread::scope(|scope| {
-        let visitors: Vec<_> = (0..8).map(|_| scope.spawn(crowd)).collect();
-        let replacing = scope.spawn(|| {
-            let mut failures = 0;
-            for number in 0..upgrades {
-                // Spread over the run; one in ten by a file that is none.
-                eventually("the crowd goes on", || {
-                    begun.load(Ordering::Relaxed) >= number * connections / upgrades
-                });
-                if number % 10 == 5 {
-                    failures += 1;
-                    it.fail_to_upgrade("/bin/true");
-                } else {
-                    it.upgrade();
-                }
-            }
-            failures
-        });
-        for visitor in visitors {
-            visitor.join().expect("every visitor is served");
-        }
-        let failures = replacing.join().expect("it is replaced");
-        let broken = (0..upgrades).filter(|number| number % 10 == 5).count();
-        assert_eq!(failures, broken);
-    });
-    it.server.log().wait_for("tcpserver: end ", connections);
-    eventually("the slots are free", || {
-        lossy(&it.server.log().so_far())
-            .trim_end()
-            .ends_with("status: 0/60")
-    });
-    let log = it.server.terminate();
-    for start in ["tcpserver: pid ", "tcpserver: ok ", "tcpserver: end "] {
-        assert_eq!(count(&log, start), connections, "{start}");
-    }
-    assert_eq!(
-        numbers(&log, "tcpserver: ok "),
-        numbers(&log, "tcpserver: end ")
-    );
-    let mut ends = log
-        .lines()
-        .filter(|line| line.starts_with("tcpserver: end "));
-    let bad = ends.find(|line| !line.ends_with(" status 0"));
-    assert_eq!(bad, None);
-    assert_eq!(count(&log, "tcpserver: warning: dropping"), 0);
 }

@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use super::deadline;
 
-/// The bytes read from a pipe so far; a thread of its own reads on until the last writer has closed it.
+/// The bytes read from a pipe so far; a thread of its own reads on until the last writer has closed it. Of an output that is
+/// too long for that, those lines of it that are kept.
 #[derive(Clone)]
 pub(crate) struct Capture {
     shared: Arc<(Mutex<Seen>, Condvar)>,
@@ -16,6 +17,31 @@ pub(crate) struct Capture {
 struct Seen {
     bytes: Vec<u8>,
     ended: bool,
+    keeps: Option<Keeps>,
+    /// With `keeps`, a line that has not ended.
+    begun: Vec<u8>,
+}
+
+/// Looks at a line, and says whether it is kept.
+type Keeps = Box<dyn FnMut(&str) -> bool + Send>;
+
+impl Seen {
+    fn take(&mut self, more: &[u8]) {
+        let Some(keeps) = &mut self.keeps else {
+            self.bytes.extend_from_slice(more);
+            return;
+        };
+        self.begun.extend_from_slice(more);
+        let mut from = 0;
+        while let Some(length) = memchr::memchr(b'\n', &self.begun[from..]) {
+            let line = &self.begun[from..=from + length];
+            if keeps(String::from_utf8_lossy(line).trim_end()) {
+                self.bytes.extend_from_slice(line);
+            }
+            from += line.len();
+        }
+        self.begun.drain(..from);
+    }
 }
 
 impl Capture {
@@ -29,7 +55,7 @@ impl Capture {
             loop {
                 let count = pipe.read(&mut buffer).unwrap_or(0);
                 let mut seen = writer.lock();
-                seen.bytes.extend_from_slice(&buffer[..count]);
+                seen.take(&buffer[..count]);
                 seen.ended = count == 0;
                 writer.shared.1.notify_all();
                 if count == 0 {
@@ -38,6 +64,14 @@ impl Capture {
             }
         });
         capture
+    }
+
+    /// From now on `keeps` looks at each line, once, and says whether it is kept.
+    pub(crate) fn keep_only(&self, keeps: impl FnMut(&str) -> bool + Send + 'static) {
+        let mut seen = self.lock();
+        let end = memchr::memrchr(b'\n', &seen.bytes).map_or(0, |at| at + 1);
+        seen.begun = seen.bytes.split_off(end);
+        seen.keeps = Some(Box::new(keeps));
     }
 
     /// All bytes up to the end of the pipe.

@@ -12,6 +12,16 @@ use nix::sys::time::{TimeVal, TimeValLike as _};
 
 use super::{deadline, pidfd};
 
+/// Connects to `port` of this machine from whichever port the kernel gives, also one that was used just now: so that
+/// as many as one likes may come one after the other.
+///
+/// # Errors
+///
+/// Where nobody listens.
+pub(crate) fn connect_to(port: u16) -> io::Result<TcpStream> {
+    TcpStream::connect((Ipv4Addr::LOCALHOST, port)).map(bounded)
+}
+
 /// Connects from `source` to `port` on `target`, from any free port that is not `taken`.
 ///
 /// The kernel soon gives the port of a closed connection away again, and then one number would have two names.
