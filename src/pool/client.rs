@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::time::error::Elapsed;
-use tokio::time::{timeout, timeout_at};
+use tokio::time::timeout_at;
 
 use super::frame::{Fault, Found, Frame, Scanner};
 use super::queue::Reason;
@@ -46,6 +46,14 @@ pub(super) enum Asked {
     Wrong(Reason),
 }
 
+/// A query that comes in parts.
+pub(super) struct Parts {
+    /// Looks for its end.
+    pub(super) scanner: Scanner,
+    /// Since when the next part is waited for.
+    pub(super) since: Instant,
+}
+
 /// Room for one read, used in turn and never over a wait.
 pub(super) type Room = RefCell<Vec<u8>>;
 
@@ -64,6 +72,8 @@ pub(super) struct Client {
     query: Vec<u8>,
     /// What is still to be sent to it.
     unsent: RefCell<Vec<u8>>,
+    /// Since when it does not take that.
+    slow: Cell<Option<Instant>>,
     /// Nothing was read yet.
     is_new: Cell<bool>,
     /// Bytes that were sent since it has asked.
@@ -91,6 +101,7 @@ impl Client {
             at: 0,
             query: Vec::new(),
             unsent: RefCell::default(),
+            slow: Cell::default(),
             is_new: Cell::new(true),
             sent: Cell::new(0),
         })
@@ -102,6 +113,7 @@ impl Client {
         to.maybe(self.address.as_ref(), |to, address| to.bytes(address));
         to.bytes(&[&self.query, &self.rest[self.at..]].concat());
         to.bytes(&self.unsent.borrow());
+        to.maybe(self.slow.get(), Packer::past);
         to.number(self.is_new.get());
         to.number(self.sent.get());
     }
@@ -113,6 +125,7 @@ impl Client {
         let mut client = Self::new(connection, number, from.maybe(bytes)?).ok()?;
         client.rest = bytes(from)?;
         client.unsent = RefCell::new(bytes(from)?);
+        client.slow = Cell::new(from.maybe(Unpacker::past)?);
         client.is_new = Cell::new(from.flag()?);
         client.sent = Cell::new(from.number()?);
         Some(client)
@@ -263,15 +276,16 @@ impl Client {
     pub(super) async fn pass_query(
         &self,
         talk: &Talk,
-        scanner: &mut Scanner,
+        parts: &mut Parts,
         room: &Room,
         idle: Duration,
         length: &mut u64,
     ) -> Result<Vec<u8>, Reason> {
-        let mut since = 0;
-        let mut deadline = Instant::now() + idle;
+        let Parts { scanner, since } = parts;
+        let whole = |length: u64| length / PART as u64;
         loop {
             talk.has_room().await;
+            let deadline = *since + idle;
             let read = timeout_at(deadline.into(), self.read(room)).await;
             let Ok(Ok(piece)) = read else {
                 return Err(Reason::Bad);
@@ -292,11 +306,10 @@ impl Client {
                     return Ok(piece[end..].to_vec());
                 }
             }
+            let before = *length;
             *length += piece.len() as u64;
-            since += piece.len();
-            if since >= PART {
-                since = 0;
-                deadline = Instant::now() + idle;
+            if whole(*length) > whole(before) {
+                *since = Instant::now();
             }
         }
     }
@@ -343,19 +356,23 @@ impl Client {
     /// The client has left, or does not read in time.
     pub(super) async fn send(&self, idle: Duration) -> io::Result<()> {
         if self.send_now()? {
+            self.slow.set(None);
             return Ok(());
         }
+        let since = self.slow.get().unwrap_or_else(Instant::now);
+        self.slow.set(Some(since));
         // Few are so slow that they need a second descriptor, to be waited for when they can be written.
         let slow = Box::pin(async {
             let writable = watch::writable(self.socket.get_ref().try_clone()?)?;
             loop {
                 writable.writable().await?.clear_ready();
                 if self.send_now()? {
+                    self.slow.set(None);
                     return Ok(());
                 }
             }
         });
-        timeout(idle, slow).await?
+        timeout_at((since + idle).into(), slow).await?
     }
 
     /// Sends what goes at once; true when that is all.
@@ -378,23 +395,35 @@ impl Client {
         Ok(true)
     }
 
+    /// True when it has got nothing since it has asked. Then it will not get what it was to get.
+    pub(super) fn takes_back(&self) -> bool {
+        let is_new = self.sent.get() == 0;
+        if is_new {
+            self.unsent.take();
+        }
+        is_new
+    }
+
     /// Closing breaks the connection, so that the client sees that it has not got all.
     pub(super) fn reset(&self) {
         let _ = socket::reset_on_close(self.socket.get_ref());
     }
 
     /// Lets go of a client that has got all. Closing while it still sends would break the connection, and could take its
-    /// last answer from it.
-    pub(super) async fn part(&mut self, room: &Room) {
-        let has_more = match self.read_now(room) {
-            Ok(piece) => !piece.is_empty(),
-            Err(_) => false,
-        };
-        if !has_more && self.rest.is_empty() {
-            return;
+    /// last answer from it: so it is listened to for a while, from `since` on.
+    pub(super) async fn part(&mut self, room: &Room, since: &mut Option<Instant>) {
+        if since.is_none() {
+            let has_more = match self.read_now(room) {
+                Ok(piece) => !piece.is_empty(),
+                Err(_) => false,
+            };
+            if !has_more && self.rest.is_empty() {
+                return;
+            }
+            let _ = socket::send_no_more(self.socket.get_ref());
         }
-        let _ = socket::send_no_more(self.socket.get_ref());
-        let _ = timeout(LINGER, async {
+        let since = *since.get_or_insert_with(Instant::now);
+        let _ = timeout_at((since + LINGER).into(), async {
             let mut heard = 0;
             while heard < LINGER_MAX
                 && let Ok(piece) = self.read(room).await

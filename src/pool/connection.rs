@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use super::client::{Asked, Client, Manners, Room};
+use super::client::{Asked, Client, Manners, Parts, Room};
 use super::crew::Crew;
 use super::frame::Scanner;
 use super::queue::Reason;
@@ -206,17 +206,17 @@ async fn converse(server: &Rc<Server>, session: &mut Session) {
                 // One that has not asked yet was accepted, and its query may be on the way.
                 let stages = (*asked > 0).then(|| server.service.stages());
                 match client.query(manners, &server.room, *since, stages).await {
-                    Asked::Nothing => Turn::Parting,
+                    Asked::Nothing => Turn::Parting(None),
                     Asked::Wrong(reason) => {
                         server.crew.statistics.borrow_mut().asked();
                         server.fail(client, reason, None, false)
                     }
                     Asked::Query(query) => server.ask(client, query, None),
-                    Asked::Part(part, scanner) => server.ask(client, part, Some(scanner)),
+                    Asked::Part(part, scanner) => server.ask(client, part, Some(*scanner)),
                 }
             }
             Turn::Waiting(pending) => {
-                let answered = match pending.scanner {
+                let answered = match pending.parts {
                     None => answer(server, client, &pending.talk).await,
                     // In a box: a connection that needs none does not pay for its room.
                     Some(_) => Box::pin(stream(server, client, pending)).await,
@@ -230,12 +230,13 @@ async fn converse(server: &Rc<Server>, session: &mut Session) {
             Turn::Over(goes_on) => {
                 *asked = asked.saturating_add(1);
                 if *goes_on && *asked != manners.queries {
+                    client.sent.set(0);
                     Turn::Asking(Instant::now())
                 } else {
-                    Turn::Parting
+                    Turn::Parting(None)
                 }
             }
-            Turn::Parting => return client.part(&server.room).await,
+            Turn::Parting(since) => return client.part(&server.room, since).await,
         };
     }
 }
@@ -261,11 +262,11 @@ async fn answer(server: &Server, client: &Client, talk: &Talk) -> Answered {
 /// Passes on a query as it comes, and its reply.
 async fn stream(server: &Server, client: &mut Client, pending: &mut Pending) -> Answered {
     let talk = Rc::clone(&pending.talk);
-    if let (false, Some(scanner)) = (talk.is_whole(), &mut pending.scanner) {
+    if let (false, Some(parts)) = (talk.is_whole(), &mut pending.parts) {
         let (idle, length) = (server.manners.idle, &mut pending.length);
         let passed = tokio::select! {
             answered = answer(server, client, &talk) => return answered,
-            passed = client.pass_query(&talk, scanner, &server.room, idle, length) => passed,
+            passed = client.pass_query(&talk, parts, &server.room, idle, length) => passed,
         };
         match passed {
             Ok(behind) => client.put_back(behind),
@@ -309,9 +310,8 @@ impl Server {
     }
 
     /// Asks a query of which this is all, or the beginning.
-    fn ask(&self, client: &Client, query: Vec<u8>, scanner: Option<Box<Scanner>>) -> Turn {
+    fn ask(&self, client: &Client, query: Vec<u8>, scanner: Option<Scanner>) -> Turn {
         self.crew.statistics.borrow_mut().asked();
-        client.sent.set(0);
         let length = query.len() as u64;
         let Some(query) = self.addressed(client, query) else {
             return self.fail(client, Reason::Bad, None, false);
@@ -320,11 +320,15 @@ impl Server {
             None => Talk::whole(query),
             Some(_) => Talk::streamed(query),
         };
+        let parts = scanner.map(|scanner| {
+            let since = Instant::now();
+            Box::new(Parts { scanner, since })
+        });
         Turn::Waiting(Pending {
             id: self.crew.ask(&talk),
             talk,
             length,
-            scanner,
+            parts,
         })
     }
 
@@ -337,13 +341,6 @@ impl Server {
                 self.crew.statistics.borrow_mut().replied(after);
                 self.tell_reply(client, talk, pending.length, after);
                 Turn::Over(talk.is_whole())
-            }
-            (Answered::Told, Some(Err(reason))) if client.sent.get() > 0 => {
-                self.tell_failure(client, reason, talk.pid());
-                self.crew.statistics.borrow_mut().failed();
-                // What it has got is not all.
-                client.reset();
-                Turn::Over(false)
             }
             (Answered::Told, Some(Err(reason))) => {
                 self.fail(client, reason, talk.pid(), talk.is_whole())
@@ -365,10 +362,15 @@ impl Server {
         self.crew.statistics.borrow_mut().failed();
     }
 
-    /// A query has failed, of which the client has heard nothing: it is told so. With `goes_on` it may ask another.
+    /// A query has failed: the client is told so, if it has heard nothing yet. With `goes_on` it may then ask another.
     fn fail(&self, client: &Client, reason: Reason, pid: Option<Pid>, goes_on: bool) -> Turn {
         self.tell_failure(client, reason, pid);
         self.crew.statistics.borrow_mut().failed();
+        if !client.takes_back() {
+            // What it has got is not all.
+            client.reset();
+            return Turn::Over(false);
+        }
         let manners = &self.manners;
         if manners.error.is_empty() {
             return Turn::Over(false);

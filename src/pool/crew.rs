@@ -132,7 +132,7 @@ impl Crew {
         to.list(sources.iter(), |to, source| source.pack(to));
     }
 
-    /// Goes on with what was packed, in place of [`Self::begin`].
+    /// Goes on with what was packed, in place of [`Self::begin`]; if that cannot be read, nothing has begun.
     pub(super) fn take_over(
         self: &Rc<Self>,
         from: &mut Unpacker<'_>,
@@ -150,8 +150,8 @@ impl Crew {
             Some(worker)
         };
         let queue = Queue::unpack(from, self.terms.clone(), now, query, worker)?;
-        self.queue.replace(queue);
         self.errors.go_on(from)?;
+        self.queue.replace(queue);
         workers.into_iter().for_each(|worker| self.live(worker));
         self.go_on();
         Some(())

@@ -118,7 +118,7 @@ pub fn run(config: Config, voice: Voice) -> Result<(), Error> {
             tasks: Tasks::default(),
         });
         if let Some(connections) = connections {
-            upgrade::go_on(&server, &connections);
+            upgrade::go_on(&server, &connections, &config.program[0])?;
         }
         let mut told = signals.to_vec();
         if let (Some(file), Some(kept)) = (file, kept) {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Instant;
 
-use super::client::{Client, Manners};
+use super::client::{Client, Manners, Parts};
 use super::frame::Scanner;
 use super::queue::QueryId;
 use super::talk::Talk;
@@ -29,8 +29,8 @@ pub(super) enum Turn {
     Told(bool),
     /// The query is over. It may ask another one, or not.
     Over(bool),
-    /// It has got all.
-    Parting,
+    /// It has got all. It may go on to say what nobody wants to hear, since then.
+    Parting(Option<Instant>),
 }
 
 /// A query that is being answered.
@@ -40,8 +40,8 @@ pub(super) struct Pending {
     pub(super) talk: Rc<Talk>,
     /// How long it is, so far.
     pub(super) length: u64,
-    /// Of one that comes in parts: looks for its end.
-    pub(super) scanner: Option<Box<Scanner>>,
+    /// Of one that comes in parts.
+    pub(super) parts: Option<Box<Parts>>,
 }
 
 impl Session {
@@ -71,7 +71,7 @@ impl Session {
             Turn::Waiting(_) => 1,
             Turn::Told(_) => 2,
             Turn::Over(_) => 3,
-            Turn::Parting => 4,
+            Turn::Parting(_) => 4,
         };
         to.number(kind);
         match &self.turn {
@@ -79,10 +79,13 @@ impl Session {
             Turn::Waiting(pending) => {
                 to.number(pending.id);
                 to.number(pending.length);
-                to.maybe(pending.scanner.as_ref(), |to, scanner| scanner.pack(to));
+                to.maybe(pending.parts.as_ref(), |to, parts| {
+                    parts.scanner.pack(to);
+                    to.past(parts.since);
+                });
             }
             Turn::Told(goes_on) | Turn::Over(goes_on) => to.number(*goes_on),
-            Turn::Parting => {}
+            Turn::Parting(since) => to.maybe(*since, Packer::past),
         }
     }
 
@@ -103,14 +106,16 @@ impl Session {
                     id,
                     talk: Rc::clone(talks.get(&id)?),
                     length: from.number()?,
-                    scanner: from
-                        .maybe(|from| Scanner::unpack(from, manners.query, manners.max_query))?
-                        .map(Box::new),
+                    parts: from.maybe(|from| {
+                        let scanner = Scanner::unpack(from, manners.query, manners.max_query)?;
+                        let since = from.past()?;
+                        Some(Box::new(Parts { scanner, since }))
+                    })?,
                 })
             }
             2 => Turn::Told(from.flag()?),
             3 => Turn::Over(from.flag()?),
-            _ => Turn::Parting,
+            _ => Turn::Parting(from.maybe(Unpacker::past)?),
         };
         Some(Self {
             client,

@@ -12,6 +12,7 @@ use super::queue::QueryId;
 use super::session::Session;
 use super::talk::Talk;
 use super::worker::Pipes;
+use crate::cli::Error;
 use crate::service::{Packer, Service, Tasks, Unpacker};
 use crate::sys::fd;
 use crate::ucspi::children::Children;
@@ -131,20 +132,31 @@ impl Moved {
     }
 }
 
-/// Goes on with what the version before has let go of, `packed`, of which this has read the beginning: the talks.
-pub(super) fn go_on(server: &Rc<Server>, packed: &[u8]) {
+/// Goes on with what the version before has let go of, `packed`; where workers cannot be taken over from there, with new ones
+/// of the program called `name`.
+///
+/// # Errors
+/// 111: the program cannot be run at all.
+pub(super) fn go_on(server: &Rc<Server>, packed: &[u8], name: &[u8]) -> Result<(), Error> {
     let mut from = Unpacker::new(packed);
-    let connections = (|| {
+    let queries = (|| {
         let talks = from.list(|from| Some((from.number()?, Talk::unpack(from)?)))?;
         let talks = BTreeMap::from_iter(talks);
         server.crew.take_over(&mut from, &talks)?;
+        Some(talks)
+    })();
+    if queries.is_none() {
+        server.crew.begin(name)?;
+    }
+    let connections = queries.and_then(|talks| {
         server.has_warned.set(from.flag()?);
         from.list(|from| Moved::unpack(from, server, &talks))
-    })();
+    });
     let count = connections.as_ref().map(Vec::len);
     let moved = connections.map(|connections| LetGo {
         connections,
         ..LetGo::default()
     });
     upgrade::go_on(server, moved, count);
+    Ok(())
 }

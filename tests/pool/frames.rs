@@ -259,6 +259,26 @@ fn without_limits_long_queries_and_replies_pass_through_in_bounded_memory() {
 }
 
 #[test]
+fn error_never_stands_behind_a_part_of_a_reply() {
+    let Some(world) = world() else { return };
+    let options = ["--workers=1", "--max-query=0", "--max-reply=0"];
+    let pool = Pool::start_with(&world, &options, &["cat"]);
+    let mut client = pool.asking("x".repeat(200_000));
+    assert_eq!(net::receive_exactly(&mut client, 1), b"x");
+    // Its query never ends, of which it has an answer already.
+    net::half_close(&client);
+    let rest = net::receive_all(&mut client);
+    let strange = rest.iter().position(|&byte| byte != b'x');
+    assert_eq!(strange.map(|at| lossy(&rest[at..])), None);
+    pool.log().wait_for("tcppool: fail 4194305 bad", 1);
+    // Who has got nothing is told.
+    let client = pool.asking("half");
+    net::half_close(&client);
+    assert_eq!(lossy(&net::receive_all(&mut { client })), "ERR\n");
+    pool.terminate();
+}
+
+#[test]
 fn without_limits_short_queries_are_answered_as_with_them() {
     let Some(world) = world() else { return };
     let options = [

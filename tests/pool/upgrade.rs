@@ -1,12 +1,16 @@
 //! A new version of the pool: workers go on, and so does whatever they and their clients are in the middle of.
 
+use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
+use crate::balancer::crowd::{replace, report, size};
 use crate::balancer::upgrade::Upgradable;
 use crate::pool::house::{Gate, assert_sums, statistics_of, world};
 use crate::support::net;
@@ -46,7 +50,7 @@ fn hears(client: &mut TcpStream, line: &str) {
 }
 
 /// The statistics, and the lines about workers behind them.
-fn asked(it: &Upgradable) -> (std::collections::BTreeMap<String, f64>, String) {
+fn asked(it: &Upgradable) -> (BTreeMap<String, f64>, String) {
     const END: &str = " --- statistics ---- 8< -------\n";
     let log = it.server.log();
     let before = lossy(&log.so_far()).len();
@@ -238,6 +242,110 @@ fn worker_that_takes_too_long_is_ended_by_the_next_version() {
 }
 
 #[test]
+fn client_that_says_more_than_is_heard_still_gets_its_answer() {
+    let script = "while read -r line; do read -r go < gate; echo \"answer $line\"; done";
+    let Some((it, gate)) = gated(&["--workers=1"], script) else {
+        return;
+    };
+    // Who lingers is listened to for two seconds: a turn that has taken as long shows nothing.
+    for turn in 1..=20 {
+        let mut client = asking(&it, b"hello\n");
+        eventually("its worker has it", || {
+            asked(&it).1.contains(" busy queries 1")
+        });
+        net::send(&mut client, b"and more");
+        let began = Instant::now();
+        let_on(&gate);
+        it.server.log().wait_for("tcppool: query ", turn);
+        it.upgrade();
+        // To who has closed, the first one brings a reset, and the next one finds it.
+        for _ in 0..2 {
+            net::send(&mut client, b"and more");
+        }
+        let is_quick = began.elapsed() < Duration::from_secs(1);
+        let mut answer = Vec::new();
+        let read = client.read_to_end(&mut answer);
+        if is_quick {
+            assert!(read.is_ok(), "{read:?}");
+            assert_eq!(lossy(&answer), "answer hello\n");
+            break;
+        }
+    }
+    it.server.terminate();
+}
+
+#[test]
+fn client_has_no_more_time_in_the_next_version() {
+    let options = [
+        "--workers=1",
+        "--max-query=0",
+        "--max-reply=64M",
+        "--idle-timeout=0.7",
+    ];
+    for (query, says) in [
+        // It does not read.
+        (b"long 30000000\n".to_vec(), " end "),
+        // It does not ask to the end.
+        (vec![b'x'; 100_000], " fail "),
+    ] {
+        let Some(it) = pool(&options) else { return };
+        let _client = asking(&it, &query);
+        // Each of them would give it as long again.
+        let log = it.server.log();
+        let mut upgrades = 0;
+        while log.count(says) == 0 {
+            upgrades += 1;
+            assert!(upgrades < 100, "{says:?}");
+            it.upgrade();
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        it.server.terminate();
+    }
+}
+
+/// A version that loses the pipes of workers on the way.
+const LOSES: &str = r#"#!/usr/bin/env perl
+use POSIX;
+if ($ENV{UCSPI_UPGRADE} eq 'go') {
+    for (glob '/proc/self/fd/*') {
+        my ($number) = m{(\d+)$};
+        my $what = readlink or next;
+        POSIX::close($number) if $number > 2 && $what =~ /^pipe:/;
+    }
+}
+exec { shift } 'tcppool', @ARGV;
+"#;
+
+#[test]
+fn pool_that_cannot_read_what_it_is_given_begins_anew() {
+    let options = [
+        "--workers=1",
+        "--queries=0",
+        "--busy-timeout=1",
+        "--kill=0.1",
+        "--error=%r",
+    ];
+    let Some(it) = pool(&options) else { return };
+    let mut client = asking(&it, b"first\n");
+    hears(&mut client, "answer first\n");
+    it.world.write("loses.pl", LOSES);
+    let script = format!(
+        "#!/bin/sh\nexec perl {} {} \"$@\"\n",
+        it.world.name("loses.pl"),
+        it.world.our("tcppool")
+    );
+    it.world.script("loses", &script);
+    it.replace(&it.world.name("loses"));
+    it.server.process.signal(Signal::SIGUSR2);
+    let log = it.server.log();
+    log.wait_for("warning: the state of connections cannot be read", 1);
+    // It has workers, and a clock.
+    hears(&mut asking(&it, b"hang\n"), "timeout\n");
+    hears(&mut asking(&it, b"second\n"), "answer second\n");
+    it.server.terminate();
+}
+
+#[test]
 fn header_of_a_balancer_may_come_in_two_versions() {
     let Some(it) = pool(&["--proxy=127.0.0.1", "--tell-address"]) else {
         return;
@@ -255,10 +363,34 @@ fn header_of_a_balancer_may_come_in_two_versions() {
     assert_eq!(world::count(&log, "tcppool: end "), 1, "{log}");
 }
 
-/// How many connections and upgrades a run has; `ci/upgrade` asks for more.
-fn size(name: &str, default: usize) -> usize {
-    let given = std::env::var(name).ok();
-    given.map_or(default, |text| text.parse().expect("a number"))
+/// How often the log has said what, of lines that come again and again.
+#[derive(Default)]
+struct Tally {
+    counts: BTreeMap<String, usize>,
+    /// The last line about slots.
+    status: String,
+}
+
+impl Tally {
+    /// True when the line is to be kept.
+    fn line(&mut self, line: &str) -> bool {
+        let words: Vec<&str> = line.splitn(5, ' ').skip(1).collect();
+        let kind = match words[..] {
+            ["status:", status] => {
+                status.clone_into(&mut self.status);
+                return false;
+            }
+            [kind @ ("pid" | "ok" | "query" | "fail" | "end"), ..] => kind.to_owned(),
+            ["worker", _, kind @ ("start" | "end"), ..] => format!("worker {kind}"),
+            _ => return true,
+        };
+        *self.counts.entry(kind).or_default() += 1;
+        false
+    }
+
+    fn of(&self, kind: &str) -> usize {
+        self.counts.get(kind).copied().unwrap_or_default()
+    }
 }
 
 #[test]
@@ -273,6 +405,12 @@ fn crowd_of_clients_notices_nothing_of_upgrades() {
         "-b200",
     ];
     let Some(it) = pool(&options) else { return };
+    let tally = Arc::new(Mutex::new(Tally::default()));
+    let told = {
+        let tally = Arc::clone(&tally);
+        move |line: &str| tally.lock().expect("nobody panics").line(line)
+    };
+    it.server.log().keep_only(told);
     let (begun, is_over) = (AtomicUsize::new(0), AtomicBool::new(false));
     let ask = |client: &mut TcpStream, number: usize| match number % 10 {
         // Its worker says nothing and ends.
@@ -308,16 +446,9 @@ fn crowd_of_clients_notices_nothing_of_upgrades() {
             .map(|kind| scope.spawn(move || visit(kind)))
             .collect();
         let replacing = scope.spawn(|| {
-            for number in 0..upgrades {
-                eventually("the crowd goes on", || {
-                    begun.load(Relaxed) >= number * queries / upgrades || is_over.load(Relaxed)
-                });
-                if number % 10 == 5 {
-                    it.fail_to_upgrade("/bin/true");
-                } else {
-                    it.upgrade();
-                }
-            }
+            replace(&it, upgrades, |number| {
+                begun.load(Relaxed) >= number * queries / upgrades || is_over.load(Relaxed)
+            });
         });
         let visits: Vec<_> = visitors
             .into_iter()
@@ -331,31 +462,29 @@ fn crowd_of_clients_notices_nothing_of_upgrades() {
         );
     });
     eventually("the slots are free", || {
-        lossy(&it.server.log().so_far())
-            .trim_end()
-            .ends_with("status: 0/100")
+        tally.lock().expect("nobody panics").status == "0/100"
     });
     let (statistics, _) = asked(&it);
     assert_sums(&statistics);
-    let failed = queries.div_ceil(10) as f64;
+    let failed = queries.div_ceil(10);
     assert_eq!(
         (statistics["queries total"], statistics["queries failed"]),
-        (queries as f64, failed)
+        (queries as f64, failed as f64)
     );
     let log = it.server.terminate();
-    for (begin, end) in [
-        (" start\n", " end status 0 queries "),
-        ("tcppool: ok ", "tcppool: end "),
-    ] {
-        assert_eq!(
-            log.matches(begin).count(),
-            log.matches(end).count(),
-            "{begin:?}"
-        );
-    }
+    let tally = tally.lock().expect("nobody panics");
+    report(&format!(
+        "tcppool: {queries} queries, replaced {upgrades} times, one in ten by a file that cannot serve: each has its own \
+         answer; {:?}",
+        tally.counts
+    ));
+    // The first ones were told before.
+    let starts = tally.of("worker start") + log.matches(" start\n").count();
+    assert_eq!(starts, tally.of("worker end"));
+    assert_eq!(tally.of("ok"), tally.of("end"));
     assert_eq!(
-        log.matches("tcppool: query ").count(),
-        queries - queries.div_ceil(10)
+        (tally.of("query"), tally.of("fail")),
+        (queries - failed, failed)
     );
     let others = log
         .lines()
