@@ -105,9 +105,14 @@ impl Cgroups {
         }
     }
 
+    /// Removes the groups that nobody is in. A later version of this process would not know of them.
+    pub fn sweep(&self) {
+        self.0.free.borrow_mut().clear();
+    }
+
     /// Removes what nobody is in, before this process ends.
     pub fn tidy(&self) {
-        self.0.free.borrow_mut().clear();
+        self.sweep();
         // Programs that go on keep it.
         let _ = fs::remove_dir(&self.0.folder);
     }

@@ -158,6 +158,13 @@ impl Children {
         }
     }
 
+    /// Leaves nothing behind that the next version of this program does not know of.
+    pub(super) fn sweep(&self) {
+        if let Some(cgroups) = &self.cgroups {
+            cgroups.sweep();
+        }
+    }
+
     /// Leaves nothing behind that nobody needs, before this process ends.
     pub(super) fn tidy(&self) {
         if let Some(cgroups) = &self.cgroups {

@@ -241,6 +241,7 @@ impl<S: Upgradable> Upgrading<S> {
 
     fn become_it(&mut self, successor: &Successor, moved: &mut S::Moved) -> String {
         self.server.log().end_all();
+        self.server.children().sweep();
         self.settle(Some(&mut *moved));
         let mut kept: Vec<BorrowedFd<'_>> = self.kept.iter().map(AsFd::as_fd).collect();
         kept.extend(S::descriptors(moved));

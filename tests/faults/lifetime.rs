@@ -3,6 +3,8 @@
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::Path;
 
+use nix::sys::signal::Signal;
+
 use crate::service::FRIEND;
 use crate::support::net;
 use crate::world::{self, Server, World, eventually, lossy};
@@ -132,6 +134,47 @@ fn who_leaves_the_process_group_is_ended_where_control_groups_are_ours() {
     });
     drop(stream);
     server.log().wait_for("status: 0/40", 2);
+    server.terminate();
+    assert!(!folder.exists(), "nothing is left of its groups");
+}
+
+#[test]
+fn next_version_knows_the_control_groups_of_the_one_before() {
+    let Some(world) = world::with_root_and(&["sh", "cat", "setsid", "sleep"]) else {
+        return;
+    };
+    let Some(group) = own_group() else {
+        world::skip("control groups are not ours to divide");
+        return;
+    };
+    let program = "read -r line; test \"$line\" || exit 0; trap '' TERM\n\
+        setsid sh -c 'echo $$; sleep 100000 & echo $!; wait' & exec cat";
+    let options = ["--upgrade", "--max-time=1", "--kill=0.1"];
+    let server = serve(&world, &options, program);
+    // One group is free by then, which nobody is told of.
+    let (mut brief, mut stream) = (connect(&server), connect(&server));
+    server.log().wait_for("tcpserver: ok ", 2);
+    net::send(&mut brief, b"\n");
+    assert_eq!(net::receive_all(&mut brief), b"");
+    server.log().wait_for("tcpserver: end ", 1);
+    net::send(&mut stream, b"go\n");
+    let started = [pid(&mut stream), pid(&mut stream)];
+    let folder = group.join(format!("ucspi-{}", server.process.pid()));
+    for upgrades in 1..=2 {
+        server.process.signal(Signal::SIGUSR2);
+        server.log().wait_for("tcpserver: upgraded, ", upgrades);
+        assert!(folder.exists(), "{}", folder.display());
+    }
+    server.log().wait_for(" status 9\n", 1);
+    eventually("all that it started has ended", || {
+        !started.iter().any(|pid| is_there(pid))
+    });
+    server.log().wait_for("status: 0/40", 2);
+    // And goes on with them.
+    let mut other = connect(&server);
+    net::send(&mut other, b"\n");
+    assert_eq!(net::receive_all(&mut other), b"");
+    server.log().wait_for("tcpserver: end ", 3);
     server.terminate();
     assert!(!folder.exists(), "nothing is left of its groups");
 }
