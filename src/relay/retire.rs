@@ -2,7 +2,8 @@
 //! lost.
 //!
 //! The process doubles itself. The copy closes the listeners, carries the sessions to their end and is gone; the
-//! supervisor's process executes the program anew, which finds the listeners open, with whoever waits in their queues.
+//! supervisor's process executes the program anew, which finds the listeners open, with whoever waits in their queues. A
+//! `trial` has shown before that it can serve.
 
 use std::ffi::CString;
 use std::io::{self, Read};

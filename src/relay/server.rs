@@ -67,6 +67,8 @@ pub fn run_file(
 /// # Errors
 /// Whatever keeps the relay from starting: 100 for a wrong operand, 78 for a wrong file, 111 otherwise.
 pub fn run(source: Source, voice: Voice) -> Result<(), Error> {
+    // First: its folder may be another soon, and its name lead elsewhere.
+    let file = own_file();
     let plan = source.plan()?;
     let entrance = &plan.entrance;
     let mut inherited = retire::inherited();
@@ -90,7 +92,8 @@ pub fn run(source: Source, voice: Voice) -> Result<(), Error> {
     // While it may read what others may not, and before there is a runtime.
     let inward = plan.inward(voice)?.map(Rc::new);
     let outward = plan.outward()?;
-    if plan.tls.trusts_everybody() {
+    // Once: who only tries does not serve.
+    if plan.tls.trusts_everybody() && !given.is_trial() {
         voice.warn(&[b"warning: --no-verify: remotes may be anybody"]);
     }
     let start = Start::new(&NEWS, &given, voice)?;
@@ -113,7 +116,6 @@ pub fn run(source: Source, voice: Voice) -> Result<(), Error> {
     appetite.undecided += handshakes * CLIENT_BYTES;
     let room = Room::new(appetite, move || memory.forget())?;
     given.end_trial()?;
-    let file = own_file();
     let mut listeners = Vec::new();
     let mut waiting = Vec::new();
     let mut failures = Vec::new();
@@ -362,7 +364,16 @@ impl Server {
                     self.try_again()?;
                     false
                 }
-                () = self.relay.retire.notified(), if !self.trials.are_on() => true,
+                () = self.relay.retire.notified(), if !self.trials.are_on() => {
+                    // If it cannot be replaced, it is tried again after as many.
+                    self.relay.carried.set(0);
+                    // A trial has something else on descriptor 0.
+                    let has_trial = self.given.is_none();
+                    if has_trial {
+                        self.trials.begin();
+                    }
+                    !has_trial
+                }
                 tried = self.trials.over() => match tried {
                     Ok(()) => true,
                     Err(why) => {

@@ -8,7 +8,7 @@
 use std::ffi::{CString, OsStr};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::pin::Pin;
@@ -119,30 +119,24 @@ pub(super) fn say_ready() {
     let _ = fd::write_all(fd::STDOUT, READY);
 }
 
-/// The file that this process runs, under the name by which it was started: a link may lead elsewhere by the time it is
-/// executed again. Where that name leads to another file, its own.
+/// The file that this process runs, under the name by which it was executed: a link may lead elsewhere by the time it is
+/// executed again. With its folder, since ours may change. Where that name does not lead to it, its own.
 pub(crate) fn own_file() -> Vec<u8> {
     let own = Path::new("/proc/self/exe");
     let is_own = |name: &Path| match (std::fs::metadata(name), std::fs::metadata(own)) {
         (Ok(named), Ok(own)) => (named.dev(), named.ino()) == (own.dev(), own.ino()),
         _ => false,
     };
-    let name = process::invoked_as().unwrap_or_default();
-    let candidates = if name.contains(&b'/') {
-        vec![name]
-    } else {
-        let path = process::variable("PATH").unwrap_or_default();
-        let folders = path.split(|&byte| byte == b':').filter(|it| !it.is_empty());
-        folders
-            .map(|folder| [folder, b"/", &name].concat())
-            .collect()
-    };
-    let named = candidates.into_iter();
-    let mut named = named.filter(|name| is_own(Path::new(OsStr::from_bytes(name))));
-    named.next().unwrap_or_else(|| {
-        let path = std::fs::read_link(own).unwrap_or_default();
-        path.as_os_str().as_bytes().to_vec()
-    })
+    // The interpreter of a script has its own name in argv[0], as that writes it.
+    let names = [process::executed_as(), process::invoked_as()];
+    let mut names = names.into_iter().flatten();
+    let named = names.find_map(|name| {
+        let name = std::path::absolute(OsStr::from_bytes(&name)).ok()?;
+        // Who was executed by a descriptor has no name.
+        (!name.starts_with("/dev/fd") && is_own(&name)).then_some(name)
+    });
+    let file = named.unwrap_or_else(|| std::fs::read_link(own).unwrap_or_default());
+    file.into_os_string().into_vec()
 }
 
 /// The program that this process runs, as it is in its place by now.

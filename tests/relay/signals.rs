@@ -58,11 +58,13 @@ impl Load {
         });
     }
 
-    pub(crate) fn stop(self) {
+    /// Gives how many were served.
+    pub(crate) fn stop(self) -> usize {
         self.stop.store(true, Ordering::SeqCst);
         for thread in self.threads {
             thread.join().expect("every client was served");
         }
+        self.served.load(Ordering::SeqCst)
     }
 }
 

@@ -7,9 +7,10 @@ use std::process::Command;
 
 use nix::sys::signal::Signal;
 
+use crate::files::{Running, free_port};
 use crate::signals::Load;
 use crate::temp::TempDir;
-use crate::world::{Relay, Remote, program, until};
+use crate::world::{Relay, Remote, program, size, until};
 
 /// A relay that was started by a link, which may lead elsewhere later.
 struct Upgradable {
@@ -74,16 +75,19 @@ fn upgrades_under_load_lose_nothing() {
     let mut lasting = it.relay.connect();
     lasting.read_exact(&mut [0]).expect("a remote has it");
     let load = Load::start(&it.relay);
-    for number in 0..10 {
-        load.pass(3);
-        if number % 5 == 3 {
+    let upgrades = size("UCSPI_UPGRADES", 10);
+    let each = size("UCSPI_UPGRADE_SESSIONS", 30) / upgrades;
+    let broken = |number: &usize| number % 10 == 5;
+    for number in 0..upgrades {
+        load.pass(each);
+        if broken(&number) {
             it.fail_to_upgrade(Path::new("/bin/true"));
         } else {
             it.upgrade();
         }
     }
-    load.pass(3);
-    load.stop();
+    load.pass(each);
+    let sessions = load.stop();
     // The first one has gone on in another process all the time.
     lasting.write_all(b"?").expect("it is still there");
     lasting.read_exact(&mut [0]).expect("it is still there");
@@ -91,12 +95,77 @@ fn upgrades_under_load_lose_nothing() {
     assert_eq!(it.relay.pid(), pid);
     assert_eq!(it.relay.ask(b"!"), b"A!");
     let log = it.relay.log();
-    assert_eq!(it.relay.said("warning"), 2, "{log}");
+    let failed = (0..upgrades).filter(broken).count();
+    assert_eq!(it.relay.said("warning"), failed, "{log}");
     assert_eq!(
         it.relay.said("tcprelay: open "),
         it.relay.said("tcprelay: ok "),
         "{log}"
     );
+    let text = format!(
+        "tcprelay: {sessions} sessions, replaced {upgrades} times, {failed} of them by a file that cannot serve: each whole\n"
+    );
+    let _ = std::io::stderr().write_all(text.as_bytes());
+}
+
+#[test]
+fn retirement_is_tried_before_and_the_old_one_serves_on() {
+    let a = Remote::new("A");
+    let it = Upgradable::start(&["--retire=3"], &a);
+    it.replace(Path::new("/bin/true"));
+    let why = "warning: not upgraded: it does not say that it is ready";
+    for failures in 1..=2 {
+        until("it is tried", || {
+            assert_eq!(it.relay.ask(b"!"), b"A!");
+            (it.relay.said(why) >= failures).then_some(())
+        });
+    }
+    assert_eq!(it.relay.said("draining"), 0);
+    it.replace(&program("tcprelay"));
+    until("it is replaced", || {
+        assert_eq!(it.relay.ask(b"!"), b"A!");
+        (it.relay.said("draining") > 0).then_some(())
+    });
+}
+
+#[test]
+fn file_is_found_where_it_was_after_a_change_of_folder() {
+    let a = Remote::new("A");
+    let (folder, port) = (TempDir::new(), free_port());
+    let path = folder.path().to_owned();
+    let lead = |file: &Path| {
+        symlink(file, path.join("next")).expect("a folder of our own");
+        std::fs::rename(path.join("next"), path.join("current")).expect("a folder of our own");
+    };
+    lead(&program("spawnd"));
+    let config = format!(
+        "id = spawnd {{ listen {{ address = 127.0.0.1 port = {port} }} spawn {{ working directory = / }} }}\n\
+         id = tcprelay {{ retire limit = 2 remote = {{ address = 127.0.0.1 port = {} }} }}\n",
+        a.address.port()
+    );
+    std::fs::write(path.join("config"), config).expect("a folder of our own");
+    let log = std::fs::File::create(path.join("log")).expect("a folder of our own");
+    let mut command = Command::new("./current");
+    command
+        .arg("-D")
+        .arg(path.join("config"))
+        .current_dir(&path)
+        .stderr(log);
+    let relay = Running {
+        child: command.spawn().expect("it starts"),
+        folder,
+        port,
+    };
+    let said = |text: &str, count: usize| {
+        until(text, || {
+            assert_eq!(relay.ask(b"!"), b"A!");
+            (relay.log().matches(text).count() >= count).then_some(())
+        });
+    };
+    // The next one is executed where the first one has gone.
+    said("draining", 2);
+    lead(Path::new("/bin/true"));
+    said("warning: not upgraded: ", 1);
 }
 
 #[test]

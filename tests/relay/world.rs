@@ -1,5 +1,6 @@
 //! A relay that runs, clients of it, and remotes.
 
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -166,7 +167,8 @@ pub(crate) struct Remote {
     pub(crate) address: SocketAddr,
     name: &'static str,
     taken: Arc<AtomicUsize>,
-    open: Arc<Mutex<Vec<TcpStream>>>,
+    /// By their numbers.
+    open: Arc<Mutex<BTreeMap<usize, TcpStream>>>,
     is_closing: Arc<AtomicBool>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
@@ -219,13 +221,17 @@ impl Remote {
                     return;
                 }
                 let Ok(stream) = stream else { continue };
-                taken.fetch_add(1, Ordering::SeqCst);
+                let number = taken.fetch_add(1, Ordering::SeqCst);
                 if name.is_empty() {
                     continue;
                 }
                 let copy = stream.try_clone().expect("descriptors");
-                open.lock().expect("no panic").push(copy);
-                std::thread::spawn(move || give_back(stream, name));
+                open.lock().expect("no panic").insert(number, copy);
+                let open = Arc::clone(&open);
+                std::thread::spawn(move || {
+                    give_back(stream, name);
+                    open.lock().expect("no panic").remove(&number);
+                });
             }
         }));
     }
@@ -262,7 +268,8 @@ impl Remote {
 impl Drop for Remote {
     fn drop(&mut self) {
         self.leave();
-        for stream in self.open.lock().expect("no panic").drain(..) {
+        let open = std::mem::take(&mut *self.open.lock().expect("no panic"));
+        for stream in open.values() {
             let _ = stream.shutdown(Shutdown::Both);
         }
     }

@@ -3,10 +3,12 @@
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::fd::AsRawFd as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::sys::signal::Signal;
+use nix::sys::socket::{MsgFlags, send};
 use rustls::{ClientConfig, RootCertStore};
 use ucspi_tcp::ucspi::proxy::{Header, read};
 
@@ -96,6 +98,29 @@ fn large_amounts_arrive_whole_in_both_directions_at_once() {
         session.join().expect("all is well");
     }
     relay.wait_for(" status 0 in 5000003 out 5000003 ms ", 6);
+}
+
+#[test]
+fn urgent_bytes_of_a_record_keep_their_place() {
+    let relay = relay(&["--threads=1"], &echo());
+    let mut session = relay.session();
+    // All of it is there before any of it is read.
+    relay.process.signal(Signal::SIGSTOP);
+    for text in [&b"one "[..], b"two ", b"three"] {
+        session.conn.writer().write_all(text).expect("a buffer");
+        let mut record = Vec::new();
+        session.conn.write_tls(&mut record).expect("a buffer");
+        // Of what is sent so, the last byte is urgent: one in the middle of a record, and its last one.
+        let (half, rest) = record.split_at(record.len() / 2);
+        for part in [half, rest] {
+            let sent = send(session.sock.as_raw_fd(), part, MsgFlags::MSG_OOB);
+            assert_eq!(sent, Ok(part.len()));
+        }
+    }
+    relay.process.signal(Signal::SIGCONT);
+    let mut back = [0; 13];
+    session.read_exact(&mut back).expect("it comes back");
+    assert_eq!(&back, b"one two three");
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::net::{Shutdown, TcpListener};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
+use nix::sys::signal::Signal;
 use rustls::{ClientConfig, ServerConfig, ServerConnection, StreamOwned};
 
 use crate::relays::pattern;
@@ -121,9 +122,16 @@ fn next_remote_is_tried_when_one_is_somebody_else_or_speaks_no_tls() {
 fn everybody_is_trusted_where_that_was_said_and_it_is_said_at_each_start() {
     let server = remote("false");
     let operand = format!("tls:127.0.0.1:{}/name=whoever.example", server.port);
-    let relay = Server::relay(&["--no-verify"], &[&operand]);
-    relay.wait_for("tcprelay: warning: --no-verify: remotes may be anybody", 1);
+    let relay = Server::relay(&["--no-verify", "--upgrade"], &[&operand]);
+    let warning = "tcprelay: warning: --no-verify: remotes may be anybody";
+    relay.wait_for(warning, 1);
     assert_eq!(ask(&relay, b"hello"), b"hello");
+    // A new version begins by itself; who only tries whether it could says nothing.
+    relay.process.signal(Signal::SIGUSR2);
+    relay.wait_for(warning, 2);
+    relay.wait_for("tcprelay: draining ", 1);
+    assert_eq!(ask(&relay, b"hello"), b"hello");
+    assert_eq!(relay.log().matches(warning).count(), 2, "{}", relay.log());
 }
 
 #[test]
