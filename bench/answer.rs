@@ -1,6 +1,6 @@
 //! The least program that can be served: it answers and ends, in two system calls and without any library, so that what
 //! is measured is the server; with `--cfg hold` it ends when its client does, and with `--cfg echo` it repeats what it is
-//! told until the end of that. `bench/run` says how it is built.
+//! told until the end of that. `bench/served` builds it.
 #![no_std]
 #![no_main]
 
