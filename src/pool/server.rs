@@ -11,7 +11,7 @@ use super::options::Options;
 use super::reports::{Reports, Style};
 use super::upgrade;
 use crate::cli::{During, Error, FAILED, Voice};
-use crate::service::{Appetite, Drain, Given, Signals, Start, Tasks, make_room, own_file};
+use crate::service::{Appetite, Drain, Given, Signals, Start, Tasks, is_next, make_room, own_file};
 use crate::sys::exec::Program;
 use crate::sys::limit::Descriptors;
 use crate::sys::signal::{Mask, Signal};
@@ -54,7 +54,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub fn run(config: Config, voice: Voice) -> Result<(), Error> {
     config.pool.check()?;
     // First: when somebody knows that it serves, its name may lead elsewhere.
-    let file = config.upgrade.then(own_file);
+    let file = config.upgrade.then(|| own_file(is_next()));
     let given = Given::take(&config.entrance.listening, voice)?;
     let (style, upgrade) = (config.style, config.upgrade);
     // Before anything of ours is open: what was inherited is not for workers either.

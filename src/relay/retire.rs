@@ -108,6 +108,11 @@ fn execute(file: &[u8], listeners: &[&OwnedFd], mask: Mask) -> io::Error {
     error
 }
 
+/// True when this process replaces another one.
+pub(super) fn is_next() -> bool {
+    process::variable(VARIABLE).is_some()
+}
+
 /// The listeners that were handed over to this process, if it replaces another one.
 pub(super) fn inherited() -> Vec<OwnedFd> {
     let numbers = process::variable(VARIABLE).unwrap_or_default();

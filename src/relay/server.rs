@@ -68,7 +68,7 @@ pub fn run_file(
 /// Whatever keeps the relay from starting: 100 for a wrong operand, 78 for a wrong file, 111 otherwise.
 pub fn run(source: Source, voice: Voice) -> Result<(), Error> {
     // First: its folder may be another soon, and its name lead elsewhere.
-    let file = own_file();
+    let file = own_file(retire::is_next());
     let plan = source.plan()?;
     let entrance = &plan.entrance;
     let mut inherited = retire::inherited();

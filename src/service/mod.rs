@@ -53,4 +53,4 @@ pub(crate) use start::Start;
 pub(crate) use supervisor::Supervisor;
 pub(crate) use tally::{ByReason, Reason, Tally};
 pub use upgrade::UPGRADE;
-pub(crate) use upgrade::{State, Successor, own_file};
+pub(crate) use upgrade::{State, Successor, is_next, own_file};

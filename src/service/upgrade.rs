@@ -114,21 +114,31 @@ pub(super) fn role() -> Result<Role, Error> {
         .ok_or_else(|| unable("its state is of another version"))
 }
 
+/// True when this process goes on from another one.
+pub(crate) fn is_next() -> bool {
+    process::variable(ROLE).as_deref() == Some(SUCCESSOR)
+}
+
 /// Says that this trial could serve.
 pub(super) fn say_ready() {
     let _ = fd::write_all(fd::STDOUT, READY);
 }
 
 /// The file that this process runs, under the name by which it was executed: a link may lead elsewhere by the time it is
-/// executed again. With its folder, since ours may change. Where that name does not lead to it, its own.
-pub(crate) fn own_file() -> Vec<u8> {
+/// executed again. With its folder, since ours may change. Where that name does not lead to it, its own; but for one that
+/// `is_next`, executed by another process in its own place, the name counts wherever it leads by now.
+pub(crate) fn own_file(is_next: bool) -> Vec<u8> {
+    let executed = process::executed_as();
+    if let Some(name) = executed.as_ref().filter(|_| is_next) {
+        return name.clone();
+    }
     let own = Path::new("/proc/self/exe");
     let is_own = |name: &Path| match (std::fs::metadata(name), std::fs::metadata(own)) {
         (Ok(named), Ok(own)) => (named.dev(), named.ino()) == (own.dev(), own.ino()),
         _ => false,
     };
     // The interpreter of a script has its own name in argv[0], as that writes it.
-    let names = [process::executed_as(), process::invoked_as()];
+    let names = [executed, process::invoked_as()];
     let mut names = names.into_iter().flatten();
     let named = names.find_map(|name| {
         let name = std::path::absolute(OsStr::from_bytes(&name)).ok()?;

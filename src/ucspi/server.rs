@@ -12,7 +12,7 @@ use super::layer::Layer;
 use super::tree::Lifetime;
 use super::upgrade;
 use crate::cli::{During, Error, FAILED, Opt, Voice};
-use crate::service::{Given, Start, Tasks, make_room, own_file};
+use crate::service::{Given, Start, Tasks, is_next, make_room, own_file};
 use crate::sys::exec::Program;
 use crate::sys::limit::Descriptors;
 use crate::sys::process;
@@ -64,7 +64,7 @@ impl Options {
 pub fn run(config: Config, voice: Voice) -> Result<(), Error> {
     let layer = config.layer;
     // First: when somebody knows that it serves, its name may lead elsewhere.
-    let file = config.upgrade.then(own_file);
+    let file = config.upgrade.then(|| own_file(is_next()));
     let given = Given::take(&config.entrance.listening, voice)?;
     let (Options { max_time }, upgrade) = (config.options, config.upgrade);
     let limits = descriptors(&config.entrance, layer.is_some(), upgrade, voice)?;
