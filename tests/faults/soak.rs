@@ -267,5 +267,6 @@ fn soak(world: &World, more: &[&str]) -> Crowd {
     .expect("the server listens");
     net::half_close(&stream);
     assert_eq!(net::receive_all(&mut stream), b"");
+    soak.crowd.assert_at_rest_after(tally.end + 1);
     soak.crowd
 }

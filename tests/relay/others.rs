@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use crate::files::free_port;
 use crate::temp::TempDir;
 use crate::world::{Relay, program, until};
 
@@ -27,11 +28,6 @@ fn start(program: &str, arguments: &[&str]) -> Other {
         .stdout(Stdio::null())
         .stderr(Stdio::null());
     Other(command.spawn().expect("it is installed"))
-}
-
-fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("it is bound").port()
 }
 
 /// The page, asked for without an early end: nginx takes that for a client that has gone, once it has to wait for it.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -10,6 +11,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
+use nix::sys::socket::{
+    self, Backlog, SockFlag, SockType, SockaddrLike as _, SockaddrStorage, getsockname, sockopt,
+};
 use nix::unistd::Pid;
 
 use crate::temp::TempDir;
@@ -171,6 +175,18 @@ pub(crate) struct Remote {
     open: Arc<Mutex<BTreeMap<usize, TcpStream>>>,
     is_closing: Arc<AtomicBool>,
     thread: Option<std::thread::JoinHandle<()>>,
+    /// Bound to the address, so that nobody else gets it while this one is away.
+    _place: OwnedFd,
+}
+
+/// A socket at `address` that does not listen.
+fn bound(address: &SockaddrStorage) -> nix::Result<OwnedFd> {
+    let family = address.family().expect("an address of the internet");
+    let socket = socket::socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+    socket::setsockopt(&socket, sockopt::ReuseAddr, &true)?;
+    socket::setsockopt(&socket, sockopt::ReusePort, &true)?;
+    socket::bind(socket.as_raw_fd(), address)?;
+    Ok(socket)
 }
 
 impl Remote {
@@ -185,18 +201,19 @@ impl Remote {
 
     /// One that listens there; `None` when that cannot be had.
     pub(crate) fn at(name: &'static str, place: &str) -> Option<Self> {
-        let listener = TcpListener::bind(place).ok()?;
-        nix::sys::socket::listen(&listener, nix::sys::socket::Backlog::MAXCONN)
-            .expect("it listens");
+        let place: SocketAddr = place.parse().expect("an address and a port");
+        let place = bound(&place.into()).ok()?;
+        let address: SockaddrStorage = getsockname(place.as_raw_fd()).expect("it is bound");
         let mut remote = Self {
-            address: listener.local_addr().expect("it is bound"),
+            address: address.to_string().parse().expect("as it was given"),
             name,
             taken: Arc::default(),
             open: Arc::default(),
             is_closing: Arc::default(),
             thread: None,
+            _place: place,
         };
-        remote.serve(listener);
+        remote.come_back();
         Some(remote)
     }
 
@@ -207,7 +224,11 @@ impl Remote {
         remote
     }
 
-    fn serve(&mut self, listener: TcpListener) {
+    /// Listens, again at the same address.
+    pub(crate) fn come_back(&mut self) {
+        let listener = bound(&self.address.into()).expect("the place is ours");
+        socket::listen(&listener, Backlog::MAXCONN).expect("it listens");
+        let listener = TcpListener::from(listener);
         self.is_closing.store(false, Ordering::SeqCst);
         let (taken, open, is_closing) = (
             Arc::clone(&self.taken),
@@ -245,13 +266,6 @@ impl Remote {
         }
         // A program that another test starts may hold a copy of the listener until it is executed.
         until("nobody listens", || TcpStream::connect(self.address).err());
-    }
-
-    /// Listens again at the same address.
-    pub(crate) fn come_back(&mut self) {
-        let address = self.address;
-        let listener = until("the port is free", || TcpListener::bind(address).ok());
-        self.serve(listener);
     }
 
     /// How many connections it took.
