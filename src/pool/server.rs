@@ -64,7 +64,7 @@ pub fn run(config: Config, voice: Voice) -> Result<(), Error> {
         Style::Iotcpd => Some(fd::STDOUT.try_clone_to_owned().during("get a descriptor")?),
     };
     let signals = style.signals();
-    let start = Start::new(signals, &given, voice)?;
+    let start = Start::new(signals, given.mask(), voice)?;
     let mask = start.inherited;
     let limits = descriptors(&config, voice)?;
     let spawner = spawner(&config, mask, limits)?;

@@ -16,7 +16,7 @@ use crate::service::Place;
 use crate::sys::exec::Program;
 use crate::sys::fd::{self, Stream};
 use crate::sys::process::{self, Fork};
-use crate::sys::signal::{self, Mask};
+use crate::sys::signal::Mask;
 use crate::sys::socket;
 use crate::ucspi::environ;
 
@@ -30,9 +30,12 @@ pub(super) enum Retired {
 }
 
 /// The variable by which the new process learns which descriptors listen: their numbers, with commas.
-const VARIABLE: &str = "TCPRELAY_LISTENERS";
+const LISTENERS: &str = "TCPRELAY_LISTENERS";
+/// The same of the signals that were blocked when the first process was started. All that are blocked now stay so, and wait
+/// for the new one.
+const BLOCKED: &str = "TCPRELAY_BLOCKED";
 
-/// Replaces the process by one of `file`; the new one, which has the signal mask `mask`, never returns here.
+/// Replaces the process, which was started with the signal mask `mask`, by one of `file`, which never returns here.
 pub(super) fn retire(
     carriers: &Carriers,
     file: &[u8],
@@ -75,50 +78,58 @@ fn double(file: &[u8], listeners: &[&OwnedFd], mask: Mask) -> io::Result<Retired
     }
 }
 
-/// Executes `file` with the arguments of this process; returns only with the reason why not. Signals that are blocked in
-/// `mask` wait for the new process.
+/// Executes `file` with the arguments of this process; returns only with the reason why not.
 fn execute(file: &[u8], listeners: &[&OwnedFd], mask: Mask) -> io::Error {
-    let mut ours = None;
-    let mut attempt = || -> io::Result<()> {
+    let attempt = || -> io::Result<()> {
         let mut arguments = vec![process::invoked_as().unwrap_or_default()];
         arguments.extend(process::arguments());
         let program = Program::new(file, &arguments, None);
-        let numbers = listeners
-            .iter()
-            .map(|listener| listener.as_raw_fd().to_string());
-        let numbers = numbers.collect::<Vec<_>>().join(",");
+        let listening = listeners.iter().map(|listener| listener.as_raw_fd());
         let environment = process::environment();
-        let environment = environ::with(&environment, VARIABLE, numbers.as_bytes());
+        let environment = environ::with(&environment, LISTENERS, &written(listening));
+        let environment = environ::with(&environment, BLOCKED, &written(mask.numbers()));
         for listener in listeners {
             fd::survive_exec(listener.as_fd())?;
         }
-        ours = Some(signal::restore(mask)?);
         match program.exec(environment.iter().map(CString::as_c_str))? {}
     };
     let error = attempt()
         .err()
         .unwrap_or_else(|| io::ErrorKind::Other.into());
     // As before, for who goes on.
-    if let Some(ours) = ours {
-        let _ = signal::restore(ours);
-    }
     for listener in listeners {
         let _ = fd::close_on_exec(listener.as_fd());
     }
     error
 }
 
+/// `numbers` with commas.
+fn written(numbers: impl IntoIterator<Item = impl ToString>) -> Vec<u8> {
+    let numbers = numbers.into_iter().map(|number| number.to_string());
+    numbers.collect::<Vec<_>>().join(",").into_bytes()
+}
+
+/// The numbers in `variable`.
+fn read<T: TryFrom<u32>>(variable: &[u8]) -> impl Iterator<Item = T> {
+    let numbers = variable.split(|&byte| byte == b',').filter_map(number);
+    numbers.filter_map(|number| T::try_from(number).ok())
+}
+
 /// True when this process replaces another one.
 pub(super) fn is_next() -> bool {
-    process::variable(VARIABLE).is_some()
+    process::variable(LISTENERS).is_some()
+}
+
+/// The signal mask that the first process was started with, if this one replaces another.
+pub(super) fn mask() -> Option<Mask> {
+    let numbers: Vec<u32> = read(&process::variable(BLOCKED)?).collect();
+    Some(Mask::of(&numbers))
 }
 
 /// The listeners that were handed over to this process, if it replaces another one.
 pub(super) fn inherited() -> Vec<OwnedFd> {
-    let numbers = process::variable(VARIABLE).unwrap_or_default();
-    let numbers = numbers.split(|&byte| byte == b',').filter_map(number);
-    let listeners = numbers.filter_map(|number| {
-        let number = i32::try_from(number).ok()?;
+    let numbers = process::variable(LISTENERS).unwrap_or_default();
+    let listeners = read(&numbers).filter_map(|number| {
         // Somebody may have set the variable: what does not listen is not ours.
         let is_ours = socket::is_listening(fd::inherited(number).ok()?);
         is_ours.then(|| fd::take_inherited(number).ok()).flatten()

@@ -96,7 +96,7 @@ pub fn run(source: Source, voice: Voice) -> Result<(), Error> {
     if plan.tls.trusts_everybody() && !given.is_trial() {
         voice.warn(&[b"warning: --no-verify: remotes may be anybody"]);
     }
-    let start = Start::new(&NEWS, &given, voice)?;
+    let start = Start::new(&NEWS, given.mask().or_else(retire::mask), voice)?;
     let resolver = Resolver::new(entrance.lookups.limit());
     let remotes = Remotes::new(&plan.remotes, &plan.terms, &resolver, None);
     let remotes = start.wait(remotes)?;
@@ -172,7 +172,7 @@ pub fn run(source: Source, voice: Voice) -> Result<(), Error> {
     let trials = Trials::new(file.clone(), start.inherited, limits);
     // A reload that is asked for while the process is replaced must wait for the new one, not kill it. A signal that ends it
     // may not be blocked: it would stay so.
-    let mask = start.inherited.with(&NEWS);
+    let mask = start.inherited;
     start.serve(|stop| async move {
         let entrance = &plan.entrance;
         let as_ipv6 = entrance.reading.as_ipv6;
@@ -311,7 +311,7 @@ struct Server {
     /// SIGUSR2 replaces this process, if a trial says that it can be.
     is_upgradable: bool,
     trials: Trials,
-    /// The signal mask for who replaces this process.
+    /// The signal mask that the first process was started with.
     mask: Mask,
     relay: Rc<Relay>,
     /// Each with a descriptor to hand over.

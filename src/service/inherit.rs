@@ -92,7 +92,7 @@ impl Given {
     }
 
     /// The signal mask that the first process was started with.
-    pub(super) fn mask(&self) -> Option<Mask> {
+    pub(crate) fn mask(&self) -> Option<Mask> {
         self.state().map(|state| state.mask)
     }
 

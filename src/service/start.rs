@@ -26,13 +26,15 @@ impl Start {
     /// Closes the process to others of its user, and takes over the signals that a server waits for: SIGTERM, SIGCHLD, and those in `also`. From here on they are
     /// events.
     ///
+    /// `mask` is the one from the start, if another process has handed it over.
+    ///
     /// SIGPIPE is only blocked: a write that fails says so itself, and a program gets it back with its mask. A SIGTERM that
     /// was blocked from the start stays so, as in the original. Process 1 ends at SIGINT too, which the kernel withholds
     /// from it otherwise: pid_namespaces(7).
     ///
     /// # Errors
     /// 111: no runtime.
-    pub(crate) fn new(also: &[Signal], given: &Given, voice: Voice) -> Result<Self, Error> {
+    pub(crate) fn new(also: &[Signal], mask: Option<Mask>, voice: Voice) -> Result<Self, Error> {
         // Also without another user: a program that runs as we do must not get at the connections of others.
         process::keep_others_out().during("start")?;
         let mut ours = vec![Signal::SIGCHLD, Signal::SIGTERM, Signal::SIGPIPE];
@@ -47,7 +49,7 @@ impl Start {
         }
         let blocked = signal::block(&ours).during("block signals")?;
         // Those of the process before are still blocked, and what has come of them is kept.
-        let inherited = given.mask().unwrap_or(blocked);
+        let inherited = mask.unwrap_or(blocked);
         stop.retain(|&signal| !inherited.has(signal));
         let runtime = Runtime::new().during("start")?;
         let stop = runtime.wait(async { Signals::of(&stop) }).during("start")?;

@@ -74,12 +74,6 @@ impl Mask {
         self.0.remove(signal);
         self
     }
-
-    /// The same set with `signals` too.
-    pub fn with(mut self, signals: &[Signal]) -> Self {
-        self.0.extend(signals.iter().copied());
-        self
-    }
 }
 
 /// Blocks `signals` in this thread and gives the mask from before.

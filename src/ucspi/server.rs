@@ -73,7 +73,7 @@ pub fn run(config: Config, voice: Voice) -> Result<(), Error> {
         .map_or(&[][..], |layer| layer.signals())
         .to_vec();
     news.extend(upgrade.then_some(Signal::SIGUSR2));
-    let start = Start::new(&news, &given, voice)?;
+    let start = Start::new(&news, given.mask(), voice)?;
     let mask = start.inherited;
     let drain = config.entrance.drain;
     let kill = drain.and_then(|drain| drain.kill);

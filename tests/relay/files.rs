@@ -1,6 +1,7 @@
 //! Configuration files of event-driven-servers.
 
 use std::io::{Read, Write};
+use std::os::fd::IntoRawFd as _;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output};
 
@@ -8,12 +9,14 @@ use nix::sys::signal::Signal;
 
 use crate::names::Names;
 use crate::temp::TempDir;
-use crate::world::{Remote, program, until};
+use crate::world::{Remote, bound, program, until};
 
 /// A port that is free now.
 pub(crate) fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("it is bound").port()
+    let (socket, address) = bound("127.0.0.1:0").expect("a port");
+    // It stays ours: who wants it by its number may have it, and who wants any gets another.
+    let _ = socket.into_raw_fd();
+    address.port()
 }
 
 fn checked(text: &str) -> Output {

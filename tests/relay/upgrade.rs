@@ -169,6 +169,17 @@ fn file_is_found_where_it_was_after_a_change_of_folder() {
 }
 
 #[test]
+fn signal_that_comes_while_the_next_one_starts_waits_for_it() {
+    let a = Remote::new("A");
+    for _ in 0..10 {
+        let mut it = Upgradable::start(&[], &a);
+        it.upgrade();
+        it.relay.signal(Signal::SIGTERM);
+        assert_eq!(it.relay.ended().code(), Some(0));
+    }
+}
+
+#[test]
 fn file_that_cannot_serve_leaves_the_old_one_serving() {
     let a = Remote::new("A");
     let it = Upgradable::start(&["--threads=2"], &a);

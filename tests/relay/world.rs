@@ -179,14 +179,20 @@ pub(crate) struct Remote {
     _place: OwnedFd,
 }
 
-/// A socket at `address` that does not listen.
-fn bound(address: &SockaddrStorage) -> nix::Result<OwnedFd> {
-    let family = address.family().expect("an address of the internet");
+/// A socket at `place` that does not listen, and its address.
+pub(crate) fn bound(place: &str) -> nix::Result<(OwnedFd, SocketAddr)> {
+    let place: SocketAddr = place.parse().expect("an address and a port");
+    let place = SockaddrStorage::from(place);
+    let family = place.family().expect("one of the internet");
     let socket = socket::socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
     socket::setsockopt(&socket, sockopt::ReuseAddr, &true)?;
     socket::setsockopt(&socket, sockopt::ReusePort, &true)?;
-    socket::bind(socket.as_raw_fd(), address)?;
-    Ok(socket)
+    socket::bind(socket.as_raw_fd(), &place)?;
+    let address: SockaddrStorage = getsockname(socket.as_raw_fd())?;
+    Ok((
+        socket,
+        address.to_string().parse().expect("as it was given"),
+    ))
 }
 
 impl Remote {
@@ -201,11 +207,9 @@ impl Remote {
 
     /// One that listens there; `None` when that cannot be had.
     pub(crate) fn at(name: &'static str, place: &str) -> Option<Self> {
-        let place: SocketAddr = place.parse().expect("an address and a port");
-        let place = bound(&place.into()).ok()?;
-        let address: SockaddrStorage = getsockname(place.as_raw_fd()).expect("it is bound");
+        let (place, address) = bound(place).ok()?;
         let mut remote = Self {
-            address: address.to_string().parse().expect("as it was given"),
+            address,
             name,
             taken: Arc::default(),
             open: Arc::default(),
@@ -226,7 +230,7 @@ impl Remote {
 
     /// Listens, again at the same address.
     pub(crate) fn come_back(&mut self) {
-        let listener = bound(&self.address.into()).expect("the place is ours");
+        let (listener, _) = bound(&self.operand()).expect("the place is ours");
         socket::listen(&listener, Backlog::MAXCONN).expect("it listens");
         let listener = TcpListener::from(listener);
         self.is_closing.store(false, Ordering::SeqCst);
