@@ -96,13 +96,6 @@ pub fn unblock(signals: &[Signal]) -> io::Result<()> {
     )?)
 }
 
-/// Makes `mask` the mask of this thread, and gives the one from before.
-pub fn restore(mask: Mask) -> io::Result<Mask> {
-    let mut before = SigSet::empty();
-    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&mask.0), Some(&mut before))?;
-    Ok(Mask(before))
-}
-
 /// Blocked signals as events: its descriptor is readable when one is pending. signalfd(2).
 #[derive(Debug)]
 pub struct Events(SignalFd);
