@@ -113,6 +113,10 @@ fn what_a_program_leaves_behind_lasts_no_longer() {
     server.terminate();
 }
 
+/// Starts another process group, of two that are deaf, and tells their numbers.
+const LEAVES: &str =
+    "trap '' TERM; setsid sh -c 'echo $$; sleep 100000 & echo $!; wait' & exec cat";
+
 #[test]
 fn who_leaves_the_process_group_is_ended_where_control_groups_are_ours() {
     let Some(world) = world::with_root_and(&["sh", "cat", "setsid", "sleep"]) else {
@@ -122,8 +126,7 @@ fn who_leaves_the_process_group_is_ended_where_control_groups_are_ours() {
         world::skip("control groups are not ours to divide");
         return;
     };
-    let program = "trap '' TERM; setsid sh -c 'echo $$; sleep 100000 & echo $!; wait' & exec cat";
-    let server = serve(&world, &["--max-time=0.3", "--kill=0.1"], program);
+    let server = serve(&world, &["--max-time=0.3", "--kill=0.1"], LEAVES);
     let mut stream = connect(&server);
     let started = [pid(&mut stream), pid(&mut stream)];
     let folder = group.join(format!("ucspi-{}", server.process.pid()));
@@ -147,10 +150,9 @@ fn next_version_knows_the_control_groups_of_the_one_before() {
         world::skip("control groups are not ours to divide");
         return;
     };
-    let program = "read -r line; test \"$line\" || exit 0; trap '' TERM\n\
-        setsid sh -c 'echo $$; sleep 100000 & echo $!; wait' & exec cat";
+    let program = format!("read -r line; test \"$line\" || exit 0; {LEAVES}");
     let options = ["--upgrade", "--max-time=1", "--kill=0.1"];
-    let server = serve(&world, &options, program);
+    let server = serve(&world, &options, &program);
     // One group is free by then, which nobody is told of.
     let (mut brief, mut stream) = (connect(&server), connect(&server));
     server.log().wait_for("tcpserver: ok ", 2);

@@ -293,9 +293,8 @@ fn client_has_no_more_time_in_the_next_version() {
         let mut upgrades = 0;
         while log.count(says) == 0 {
             upgrades += 1;
-            assert!(upgrades < 100, "{says:?}");
+            assert!(upgrades < 1000, "{says:?}");
             it.upgrade();
-            std::thread::sleep(Duration::from_millis(100));
         }
         it.server.terminate();
     }
