@@ -32,7 +32,8 @@ pub fn lay_by(bytes: usize) -> bool {
     if !RESERVE.load(Acquire).is_null() {
         return true;
     }
-    let Some(pieces) = take(bytes, RESERVE_PIECES) else {
+    // In one piece, as each lies in a page that counts as used; in more where memory is scarce.
+    let Some(pieces) = take(bytes, 1).or_else(|| take(bytes, RESERVE_PIECES)) else {
         return false;
     };
     RESERVE_BYTES.store(bytes, Relaxed);
@@ -56,7 +57,7 @@ pub fn has_room(bytes: usize) -> bool {
     take(bytes, ROOM_PIECES).map(give_back).is_some()
 }
 
-/// Of how many pieces a reserve is. Each lies in a page that counts as used.
+/// Of how many pieces a reserve is, where it is not whole.
 const RESERVE_PIECES: usize = 4;
 /// The same of what is only tried.
 const ROOM_PIECES: usize = 16;

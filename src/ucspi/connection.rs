@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::io;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, OwnedFd};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
@@ -256,28 +256,31 @@ async fn admit(
     let ip = record.remote.ip();
     if record.announced.is_none() {
         let before = record.number;
-        let announced = server.gate.announce(connection, record);
-        let (number, announced) = patiently(server, ip, before, announced).await;
+        let (number, announced) = {
+            let announced = pin!(server.gate.announce(connection, record));
+            patiently(server, ip, before, announced).await
+        };
         record.number = number;
         announced?;
     }
     let number = record.number;
     let ip = record.remote.ip();
-    let (number, admitted) =
-        patiently(server, ip, number, server.gate.admit(connection, record)).await;
+    let (number, admitted) = {
+        let admitted = pin!(server.gate.admit(connection, record));
+        patiently(server, ip, number, admitted).await
+    };
     record.number = number;
     admitted
 }
 
 /// Does a part of what the gate does, with a connection from `ip`; gives also the number that it has got, when it was told
-/// of, if it had no `number` before.
+/// of, if it had no `number` before. Each part has its place with the caller: as an argument it would have two.
 async fn patiently<T>(
     server: &Server,
     ip: IpAddr,
     number: Option<Pid>,
-    part: impl Future<Output = Result<T, Refusal>>,
+    mut part: Pin<&mut impl Future<Output = Result<T, Refusal>>>,
 ) -> (Option<Pid>, Result<T, Refusal>) {
-    let mut part = pin!(part);
     let mut part = poll_fn(|context| match part.as_mut().poll(context) {
         // The lack was met here, or by somebody who cannot do without: then this one's memory is back at least.
         _ if memory::is_short() => {

@@ -145,7 +145,8 @@ pub(crate) struct Admission {
 }
 
 impl Door {
-    /// Binds the control socket and the port, and gives up privileges.
+    /// Binds the control socket and the port, and gives up privileges. In a box, for it goes through the frames of many
+    /// callers, and a page of the stack that was used once stays.
     ///
     /// # Errors
     /// Whatever keeps a server from starting: 100 for a wrong host, 111 otherwise, with the original's messages. 0, in
@@ -156,7 +157,7 @@ impl Door {
         start: &Start,
         appetite: Appetite,
         voice: Voice,
-    ) -> Result<Self, Error> {
+    ) -> Result<Box<Self>, Error> {
         let resolver = Resolver::new(entrance.lookups.limit());
         let before = given.state();
         let before = before.map(|state| Before::unpack(&state.rest, &entrance.sources));
@@ -183,7 +184,7 @@ impl Door {
         let control = control.map(|path| given.control(path, privileges));
         let control = control.transpose()?;
         let listeners = start.listen(&places, &entrance.listening, &mut given, privileges)?;
-        Ok(Self {
+        Ok(Box::new(Self {
             entrance,
             resolver,
             control,
@@ -192,7 +193,7 @@ impl Door {
             given,
             before,
             voice,
-        })
+        }))
     }
 
     /// What the next version of the program gets: descriptors, and what is known of them. `mask` is the signal mask that
@@ -222,7 +223,7 @@ impl Door {
     ///
     /// # Errors
     /// 111: the runtime cannot watch the control socket.
-    pub(crate) fn begin(self, drain: Option<Drain>) -> Result<Admission, Error> {
+    pub(crate) fn begin(self: Box<Self>, drain: Option<Drain>) -> Result<Admission, Error> {
         let Self {
             entrance,
             resolver,
@@ -232,7 +233,7 @@ impl Door {
             given,
             before,
             voice,
-        } = self;
+        } = *self;
         let terms = Terms {
             // As somebody has set it meanwhile.
             limit: given

@@ -1,6 +1,7 @@
 //! What the two ends of a connection are called, and whose it is: three look-ups that run together, under one deadline.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
@@ -184,13 +185,14 @@ pub(super) async fn look_up(
     remote: SocketAddr,
 ) -> Names {
     let deadline = Instant::now() + lookups.limit();
-    let local_host = async {
+    // Pinned: what moves into another future is kept in two places.
+    let local_host = pin!(timeout_at(deadline, async {
         match &lookups.local_host {
             Some(given) => Some(given.clone()),
             None => resolver.name(local.ip()).await.ok()?,
         }
-    };
-    let remote_host = async {
+    }));
+    let remote_host = pin!(timeout_at(deadline, async {
         if !lookups.remote_host {
             return None;
         }
@@ -207,20 +209,14 @@ pub(super) async fn look_up(
             }
         }
         Some(name)
-    };
-    let remote_info = async {
+    }));
+    let remote_info = pin!(timeout_at(deadline, async {
         if !lookups.ident {
             return None;
         }
         ident::ask(local, remote, lookups.ident_timeout).await
-    };
-    let hosts = async {
-        tokio::join!(
-            timeout_at(deadline, local_host),
-            timeout_at(deadline, remote_host)
-        )
-    };
-    let remote_info = timeout_at(deadline, remote_info);
+    }));
+    let hosts = async { tokio::join!(local_host, remote_host) };
     let ((local_host, remote_host), remote_info) = if lookups.ident_is_last {
         (hosts.await, remote_info.await)
     } else {

@@ -1,6 +1,7 @@
 //! tcpserver: what is set up once, in order, before the first connection.
 
 use std::cell::RefCell;
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -125,7 +126,7 @@ pub fn run(config: Config, voice: Voice) -> Result<(), Error> {
         });
         let serve = move |arrival| connection::serve(Rc::clone(&server), Case::Arrived(arrival));
         service.report_to(supervisor);
-        let serving = Rc::clone(&service).run(listeners, stop, serve);
+        let serving = pin!(Rc::clone(&service).run(listeners, stop, serve));
         let Some(layer) = layer else {
             return serving.await;
         };
