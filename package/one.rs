@@ -1,7 +1,6 @@
 //! All programs in one file, for `package/install --one`: each under the name by which the file is executed.
 #![forbid(unsafe_code)]
-
-use std::process::ExitCode;
+#![no_main]
 
 use ucspi_tcp::cli;
 
@@ -50,6 +49,8 @@ programs! {
     "who@" who_at "../src/bin/who_at.rs";
 }
 
-fn main() -> ExitCode {
+ucspi_tcp::entry!(main);
+
+fn main() -> u8 {
     cli::one_of(PROGRAMS)
 }

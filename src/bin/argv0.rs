@@ -1,7 +1,6 @@
 //! `argv0 realname program [ arg ... ]`: runs `realname` under another `argv[0]`.
 #![forbid(unsafe_code)]
-
-use std::process::ExitCode;
+#![cfg_attr(not(any(test, feature = "one")), no_main)]
 
 use ucspi_tcp::cli::{self, Arguments, CommandLine, Error, Voice};
 use ucspi_tcp::sys::process;
@@ -12,7 +11,9 @@ const COMMAND_LINE: CommandLine = CommandLine {
     purpose: "run a program with a given 0th argument",
 };
 
-pub(crate) fn main() -> ExitCode {
+ucspi_tcp::program!(main);
+
+pub(crate) fn main() -> u8 {
     cli::main_without_options(&COMMAND_LINE, run)
 }
 

@@ -1,7 +1,6 @@
 //! `date@ [ host ]`: shows what time it is there (port 13, RFC 867).
 #![forbid(unsafe_code)]
-
-use std::process::ExitCode;
+#![cfg_attr(not(any(test, feature = "one")), no_main)]
 
 use ucspi_tcp::cli::{self, CommandLine};
 use ucspi_tcp::clients::{Show, converse};
@@ -12,7 +11,9 @@ const COMMAND_LINE: CommandLine = CommandLine {
     purpose: "show what time it is on a host",
 };
 
-pub(crate) fn main() -> ExitCode {
+ucspi_tcp::program!(main);
+
+pub(crate) fn main() -> u8 {
     cli::main_without_options(&COMMAND_LINE, |arguments, voice| {
         let host = arguments.operand().unwrap_or(b"0".to_vec());
         converse(host, b"13", b"", &mut Show::default(), voice)

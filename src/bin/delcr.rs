@@ -1,8 +1,8 @@
 //! `delcr`: drops the CR before each LF.
 #![forbid(unsafe_code)]
+#![cfg_attr(not(any(test, feature = "one")), no_main)]
 
 use std::cell::RefCell;
-use std::process::ExitCode;
 
 use ucspi_tcp::cli::{self, CommandLine};
 use ucspi_tcp::filter::{carriage_return::Delete, stream};
@@ -13,7 +13,9 @@ const COMMAND_LINE: CommandLine = CommandLine {
     purpose: "drop the carriage return before each line feed",
 };
 
-pub(crate) fn main() -> ExitCode {
+ucspi_tcp::program!(main);
+
+pub(crate) fn main() -> u8 {
     cli::main_without_options(&COMMAND_LINE, |_, _| {
         let delete = RefCell::new(Delete::default());
         stream(

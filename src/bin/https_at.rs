@@ -1,7 +1,6 @@
 //! `https@ [ host [ page [ port ] ] ]`: shows a page over TLS (RFC 1945, RFC 2818).
 #![forbid(unsafe_code)]
-
-use std::process::ExitCode;
+#![cfg_attr(not(any(test, feature = "one")), no_main)]
 
 use ucspi_tcp::cli::{self, CommandLine};
 use ucspi_tcp::clients::{Body, converse_privately, page_request};
@@ -12,7 +11,9 @@ const COMMAND_LINE: CommandLine = CommandLine {
     purpose: "show a page of a web server, over TLS",
 };
 
-pub(crate) fn main() -> ExitCode {
+ucspi_tcp::program!(main);
+
+pub(crate) fn main() -> u8 {
     cli::main_without_options(&COMMAND_LINE, |arguments, voice| {
         let host = arguments.operand().unwrap_or(b"0".to_vec());
         let page = arguments.operand().unwrap_or_default();

@@ -1,5 +1,6 @@
 //! `inetd2tcp [ options ] source ...`: makes folders for a supervisor of what other super-servers were told.
 #![forbid(unsafe_code)]
+#![cfg_attr(not(any(test, feature = "one")), no_main)]
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -8,7 +9,6 @@ use std::io::{self, Read as _};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 use ucspi_tcp::cli::{self, Arguments, CommandLine, During, Error, FAILED, Opt, Voice, group};
 use ucspi_tcp::import::{self, Import, Service, Source, Style, Tree};
@@ -62,7 +62,9 @@ const OPTIONS: &[Opt<Config>] = &[
 /// Exit code when something has no equal.
 const LEFT_OUT: u8 = 1;
 
-pub(crate) fn main() -> ExitCode {
+ucspi_tcp::program!(main);
+
+pub(crate) fn main() -> u8 {
     cli::main(&COMMAND_LINE, run)
 }
 

@@ -1,8 +1,8 @@
 //! `iotcpd [ options ]`: tcppool behind the command line of iotcpd 1.1.
 #![forbid(unsafe_code)]
+#![cfg_attr(not(any(test, feature = "one")), no_main)]
 
 use std::net::{Ipv4Addr, Ipv6Addr};
-use std::process::ExitCode;
 use std::time::Duration;
 
 use ucspi_tcp::cli::{self, Arguments, CommandLine, Error, Opt, Value, Voice, group};
@@ -108,7 +108,9 @@ impl Asked {
     }
 }
 
-pub(crate) fn main() -> ExitCode {
+ucspi_tcp::program!(main);
+
+pub(crate) fn main() -> u8 {
     cli::main(&COMMAND_LINE, run)
 }
 

@@ -1,7 +1,6 @@
 //! `mconnect [ host [ port ] ]`: talks to a line-based server (port 25 if none is given).
 #![forbid(unsafe_code)]
-
-use std::process::ExitCode;
+#![cfg_attr(not(any(test, feature = "one")), no_main)]
 
 use ucspi_tcp::cli::{self, CommandLine, Voice};
 use ucspi_tcp::clients;
@@ -14,7 +13,9 @@ const COMMAND_LINE: CommandLine = CommandLine {
     purpose: "talk to a mail server, or another one that is line-based",
 };
 
-pub(crate) fn main() -> ExitCode {
+ucspi_tcp::program!(main);
+
+pub(crate) fn main() -> u8 {
     cli::main_without_options(&COMMAND_LINE, |arguments, voice| {
         let host = arguments.operand().unwrap_or(b"0".to_vec());
         let port = arguments.operand().unwrap_or(b"25".to_vec());

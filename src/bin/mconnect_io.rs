@@ -1,7 +1,6 @@
 //! `mconnect-io`: connects descriptors 0 and 1 with a line-based server on 7 and 6.
 #![forbid(unsafe_code)]
-
-use std::process::ExitCode;
+#![cfg_attr(not(any(test, feature = "one")), no_main)]
 
 use ucspi_tcp::cli::{self, CommandLine};
 use ucspi_tcp::clients::mconnect;
@@ -14,7 +13,9 @@ const COMMAND_LINE: CommandLine = CommandLine {
     purpose: "talk to a line-based server on descriptors 6 and 7",
 };
 
-pub(crate) fn main() -> ExitCode {
+ucspi_tcp::program!(main);
+
+pub(crate) fn main() -> u8 {
     cli::main_without_options(&COMMAND_LINE, |_, _| {
         signal::ignore(Signal::SIGPIPE);
         // As the original: who cannot speak may still hear, and without a network there is nothing to do.

@@ -1,7 +1,7 @@
 //! `rblsmtpd [ options ] smtpd [ arg ... ]`: runs an SMTP server, unless the client is on a block list.
 #![forbid(unsafe_code)]
+#![cfg_attr(not(any(test, feature = "one")), no_main)]
 
-use std::process::ExitCode;
 use std::time::Duration;
 
 use ucspi_tcp::cli::{self, Arguments, CommandLine, Error, Opt, Voice, group, number};
@@ -96,7 +96,9 @@ const OPTIONS: &[Opt<Session>] = &[
     Opt::flag("W", "wait as long as $GREETDELAY says", Session::wait),
 ];
 
-pub(crate) fn main() -> ExitCode {
+ucspi_tcp::program!(main);
+
+pub(crate) fn main() -> u8 {
     cli::main(&COMMAND_LINE, run)
 }
 

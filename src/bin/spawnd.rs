@@ -1,7 +1,6 @@
 //! `spawnd [ options ] configuration-file [ id ]`: tcprelay with the files of event-driven-servers.
 #![forbid(unsafe_code)]
-
-use std::process::ExitCode;
+#![cfg_attr(not(any(test, feature = "one")), no_main)]
 
 use ucspi_tcp::cli::{self, Arguments, CommandLine, Error, Voice, group};
 use ucspi_tcp::relay::filed::Filed;
@@ -13,7 +12,9 @@ const COMMAND_LINE: CommandLine = CommandLine {
     purpose: "relay as a configuration file of event-driven-servers says",
 };
 
-pub(crate) fn main() -> ExitCode {
+ucspi_tcp::program!(main);
+
+pub(crate) fn main() -> u8 {
     cli::main(&COMMAND_LINE, run)
 }
 

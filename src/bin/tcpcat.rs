@@ -1,7 +1,6 @@
 //! `tcpcat [ host [ port ] ]`: shows all that a server sends (port 17 if none is given).
 #![forbid(unsafe_code)]
-
-use std::process::ExitCode;
+#![cfg_attr(not(any(test, feature = "one")), no_main)]
 
 use ucspi_tcp::cli::{self, CommandLine};
 use ucspi_tcp::clients::{Raw, converse};
@@ -12,7 +11,9 @@ const COMMAND_LINE: CommandLine = CommandLine {
     purpose: "show all that a server sends",
 };
 
-pub(crate) fn main() -> ExitCode {
+ucspi_tcp::program!(main);
+
+pub(crate) fn main() -> u8 {
     cli::main_without_options(&COMMAND_LINE, |arguments, voice| {
         let host = arguments.operand().unwrap_or(b"0".to_vec());
         let port = arguments.operand().unwrap_or(b"17".to_vec());

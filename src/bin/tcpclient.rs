@@ -1,7 +1,6 @@
 //! `tcpclient [ options ] host port program`: makes a TCP connection and runs a program on descriptors 6 and 7.
 #![forbid(unsafe_code)]
-
-use std::process::ExitCode;
+#![cfg_attr(not(any(test, feature = "one")), no_main)]
 
 use ucspi_tcp::cli::{self, CommandLine};
 use ucspi_tcp::ucspi::client::{self, Config};
@@ -13,7 +12,9 @@ const COMMAND_LINE: CommandLine = CommandLine {
     purpose: "make a TCP connection, and run a program on descriptors 6 and 7",
 };
 
-pub(crate) fn main() -> ExitCode {
+ucspi_tcp::program!(main);
+
+pub(crate) fn main() -> u8 {
     cli::main(&COMMAND_LINE, |arguments, voice| {
         client::forget_inherited();
         let config = Config::read(arguments, &mut [], voice)?;

@@ -1,7 +1,7 @@
 //! `tcpctl [ --json ] path request`: asks a server that runs, and tells it what to do.
 #![forbid(unsafe_code)]
+#![cfg_attr(not(any(test, feature = "one")), no_main)]
 
-use std::process::ExitCode;
 use std::time::Duration;
 
 use ucspi_tcp::cli::{self, Arguments, CommandLine, During, Error, Opt, Voice, group};
@@ -22,7 +22,9 @@ const OPTIONS: &[Opt<Form>] = &[Opt::flag("json", "answer for programs, in JSON"
 /// How long a web request may take, from end to end.
 const HTTP_LIMIT: Duration = Duration::from_secs(30);
 
-pub(crate) fn main() -> ExitCode {
+ucspi_tcp::program!(main);
+
+pub(crate) fn main() -> u8 {
     cli::main(&COMMAND_LINE, run)
 }
 

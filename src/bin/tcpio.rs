@@ -1,7 +1,6 @@
 //! `tcpio`: copies between descriptors 0 and 1 and a connection on 6 and 7.
 #![forbid(unsafe_code)]
-
-use std::process::ExitCode;
+#![cfg_attr(not(any(test, feature = "one")), no_main)]
 
 use ucspi_tcp::cli::{self, CommandLine, During};
 use ucspi_tcp::filter;
@@ -13,7 +12,9 @@ const COMMAND_LINE: CommandLine = CommandLine {
     purpose: "copy between descriptors 0 and 1 and a connection on 6 and 7",
 };
 
-pub(crate) fn main() -> ExitCode {
+ucspi_tcp::program!(main);
+
+pub(crate) fn main() -> u8 {
     cli::main_without_options(&COMMAND_LINE, |_, _| {
         signal::ignore(Signal::SIGPIPE);
         filter::io().during("copy")

@@ -1,7 +1,6 @@
 //! `tcppool [ options ] host port program`: accepts TCP connections and has workers answer what they ask.
 #![forbid(unsafe_code)]
-
-use std::process::ExitCode;
+#![cfg_attr(not(any(test, feature = "one")), no_main)]
 
 use ucspi_tcp::cli::{self, Arguments, CommandLine, Error, Group, Voice, group};
 use ucspi_tcp::pool::options::Options;
@@ -15,7 +14,9 @@ const COMMAND_LINE: CommandLine = CommandLine {
     purpose: "accept TCP connections, and have workers answer their queries",
 };
 
-pub(crate) fn main() -> ExitCode {
+ucspi_tcp::program!(main);
+
+pub(crate) fn main() -> u8 {
     cli::main(&COMMAND_LINE, run)
 }
 

@@ -1,7 +1,6 @@
 //! `tcprelay [ options ] host port remote ...`: accepts TCP connections and carries each to a remote.
 #![forbid(unsafe_code)]
-
-use std::process::ExitCode;
+#![cfg_attr(not(any(test, feature = "one")), no_main)]
 
 use ucspi_tcp::cli::{self, Arguments, CommandLine, Error, Group, Voice, group};
 use ucspi_tcp::relay::filed::Filed;
@@ -17,7 +16,9 @@ const COMMAND_LINE: CommandLine = CommandLine {
     purpose: "accept TCP connections, and carry each to a remote",
 };
 
-pub(crate) fn main() -> ExitCode {
+ucspi_tcp::program!(main);
+
+pub(crate) fn main() -> u8 {
     cli::main(&COMMAND_LINE, run)
 }
 

@@ -1,11 +1,11 @@
 //! `tcprelay-conf [ -i child_id ] [ -I id ] configuration-file [ id ]`: the command lines of tcprelay for a file of
 //! event-driven-servers.
 #![forbid(unsafe_code)]
+#![cfg_attr(not(any(test, feature = "one")), no_main)]
 
 use std::ffi::OsStr;
 use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
-use std::process::ExitCode;
 
 use ucspi_tcp::cli::{
     self, Arguments, CommandLine, During, Error, Opt, Output, PERMANENT, Voice, group, shell,
@@ -45,7 +45,9 @@ const OPTIONS: &[Opt<Sections>] = &[
 /// Exit code when something has no equal.
 const LEFT_OUT: u8 = 1;
 
-pub(crate) fn main() -> ExitCode {
+ucspi_tcp::program!(main);
+
+pub(crate) fn main() -> u8 {
     cli::main(&COMMAND_LINE, run)
 }
 

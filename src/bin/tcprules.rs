@@ -1,13 +1,13 @@
 //! `tcprules [ --set=name=file ] rules.cdb rules.tmp < rules`: compiles rules for tcpserver. `--check` says what is odd
 //! about them, `--diff` what they change.
 #![forbid(unsafe_code)]
+#![cfg_attr(not(any(test, feature = "one")), no_main)]
 
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::process::ExitCode;
 
 use ucspi_tcp::cli::{
     self, Arguments, CommandLine, During, Error, Opt, Output, PERMANENT, Voice, group,
@@ -49,7 +49,9 @@ const OPTIONS: &[Opt<Config>] = &[
 /// Exit code of `--check` with findings, and of `--diff` with differences.
 const FOUND: u8 = 1;
 
-pub(crate) fn main() -> ExitCode {
+ucspi_tcp::program!(main);
+
+pub(crate) fn main() -> u8 {
     cli::main(&COMMAND_LINE, run)
 }
 

@@ -1,12 +1,12 @@
 //! `tcprulescheck [ --explain ] rules.cdb [ address [ host [ info ] ] ]`: says what tcpserver would do with a connection
 //! from there, or from the peer that the environment describes. `--replay` asks about all those in a log.
 #![forbid(unsafe_code)]
+#![cfg_attr(not(any(test, feature = "one")), no_main)]
 
 use std::ffi::OsStr;
 use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::process::ExitCode;
 
 use ucspi_tcp::cli::{
     self, Arguments, CommandLine, During, Error, FAILED, Opt, Output, Voice, group,
@@ -52,7 +52,9 @@ const OPTIONS: &[Opt<Config>] = &[
     ),
 ];
 
-pub(crate) fn main() -> ExitCode {
+ucspi_tcp::program!(main);
+
+pub(crate) fn main() -> u8 {
     cli::main(&COMMAND_LINE, run)
 }
 

@@ -1,7 +1,6 @@
 //! `tcpserver [ options ] host port program`: accepts TCP connections and runs a program for each.
 #![forbid(unsafe_code)]
-
-use std::process::ExitCode;
+#![cfg_attr(not(any(test, feature = "one")), no_main)]
 
 use ucspi_tcp::cli::{self, Arguments, CommandLine, Error, Group, Voice, group};
 use ucspi_tcp::service::UPGRADE;
@@ -14,7 +13,9 @@ const COMMAND_LINE: CommandLine = CommandLine {
     purpose: "accept TCP connections, and run a program for each",
 };
 
-pub(crate) fn main() -> ExitCode {
+ucspi_tcp::program!(main);
+
+pub(crate) fn main() -> u8 {
     cli::main(&COMMAND_LINE, run)
 }
 

@@ -1,7 +1,6 @@
 //! `time@ [ options ] [ host ... ]`: compares the clocks of hosts with ours (port 37, RFC 868).
 #![forbid(unsafe_code)]
-
-use std::process::ExitCode;
+#![cfg_attr(not(any(test, feature = "one")), no_main)]
 
 use ucspi_tcp::cli::{self, Arguments, CommandLine, Error, Voice, group};
 use ucspi_tcp::clients::clocks::{self, Config};
@@ -12,7 +11,9 @@ const COMMAND_LINE: CommandLine = CommandLine {
     purpose: "compare the clocks of hosts with this one",
 };
 
-pub(crate) fn main() -> ExitCode {
+ucspi_tcp::program!(main);
+
+pub(crate) fn main() -> u8 {
     cli::main(&COMMAND_LINE, run)
 }
 

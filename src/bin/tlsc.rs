@@ -1,7 +1,6 @@
 //! `tlsc [ options ] program`: TLS on the connection on descriptors 6 and 7, for a program that gets it there.
 #![forbid(unsafe_code)]
-
-use std::process::ExitCode;
+#![cfg_attr(not(any(test, feature = "one")), no_main)]
 
 use ucspi_tcp::cli::{self, CommandLine, Verbosity, group};
 use ucspi_tcp::tls::client;
@@ -13,7 +12,9 @@ const COMMAND_LINE: CommandLine = CommandLine {
     purpose: "speak TLS with the server on descriptors 6 and 7, and run a program there",
 };
 
-pub(crate) fn main() -> ExitCode {
+ucspi_tcp::program!(main);
+
+pub(crate) fn main() -> u8 {
     cli::main(&COMMAND_LINE, |arguments, voice| {
         let mut trust = Trust::default();
         let mut verbosity = voice.verbosity;

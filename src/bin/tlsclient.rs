@@ -1,7 +1,6 @@
 //! `tlsclient [ options ] host port program`: makes a TLS connection and runs a program on descriptors 6 and 7.
 #![forbid(unsafe_code)]
-
-use std::process::ExitCode;
+#![cfg_attr(not(any(test, feature = "one")), no_main)]
 
 use ucspi_tcp::cli::{self, CommandLine};
 use ucspi_tcp::tls::client;
@@ -15,7 +14,9 @@ const COMMAND_LINE: CommandLine = CommandLine {
     purpose: "make a TLS connection, and run a program on descriptors 6 and 7",
 };
 
-pub(crate) fn main() -> ExitCode {
+ucspi_tcp::program!(main);
+
+pub(crate) fn main() -> u8 {
     cli::main(&COMMAND_LINE, |arguments, voice| {
         forget_inherited();
         let mut trust = Trust::default();

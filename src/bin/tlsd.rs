@@ -1,7 +1,6 @@
 //! `tlsd [ options ] program`: TLS for one connection, between the client and the program.
 #![forbid(unsafe_code)]
-
-use std::process::ExitCode;
+#![cfg_attr(not(any(test, feature = "one")), no_main)]
 
 use ucspi_tcp::cli::{self, CommandLine, Verbosity, group};
 use ucspi_tcp::tls::options::Terms;
@@ -13,7 +12,9 @@ const COMMAND_LINE: CommandLine = CommandLine {
     purpose: "speak TLS with the client on descriptors 0 and 1, and run a program",
 };
 
-pub(crate) fn main() -> ExitCode {
+ucspi_tcp::program!(main);
+
+pub(crate) fn main() -> u8 {
     cli::main(&COMMAND_LINE, |arguments, voice| {
         let mut terms = Terms::default();
         let mut verbosity = voice.verbosity;

@@ -1,7 +1,6 @@
 //! `tlsserver [ options ] host port program`: tcpserver, with TLS between the client and the program.
 #![forbid(unsafe_code)]
-
-use std::process::ExitCode;
+#![cfg_attr(not(any(test, feature = "one")), no_main)]
 
 use ucspi_tcp::cli::{self, CommandLine, Group, group};
 use ucspi_tcp::tls::options::Terms;
@@ -15,7 +14,9 @@ const COMMAND_LINE: CommandLine = CommandLine {
     purpose: "accept TCP connections, speak TLS, and run a program for each",
 };
 
-pub(crate) fn main() -> ExitCode {
+ucspi_tcp::program!(main);
+
+pub(crate) fn main() -> u8 {
     cli::main(&COMMAND_LINE, |arguments, voice| {
         let (mut config, mut terms) = (Config::default(), Terms::default());
         terms.read(|tls| {

@@ -14,8 +14,6 @@ mod say;
 pub mod shell;
 mod words;
 
-use std::process::ExitCode;
-
 pub use error::{During, Error, FAILED, PERMANENT};
 pub use exec::exec;
 pub use json::Json;
@@ -25,7 +23,7 @@ pub use output::Output;
 pub use say::{Format, Syslog, Verbosity, Voice};
 pub use words::{reason, words};
 
-use crate::sys::{process, startup};
+use crate::sys::process;
 
 /// What the command line of one program looks like.
 #[derive(Debug)]
@@ -45,21 +43,20 @@ impl CommandLine {
     }
 }
 
-/// The frame of the `main` of a program with options, which `run` takes: settles what was inherited, runs `run`, says why
-/// it failed, and gives the exit code.
+/// The frame of the `main` of a program with options, which `run` takes: runs `run`, says why it failed, and gives the exit
+/// code.
 pub fn main(
     program: &'static CommandLine,
     run: impl FnOnce(&mut Arguments, &mut Voice) -> Result<(), Error>,
-) -> ExitCode {
-    startup::settle();
+) -> u8 {
     say::report_panics(program.name);
     let mut voice = Voice::new(program.name);
     let mut arguments = Arguments::new(program, process::arguments());
     match run(&mut arguments, &mut voice) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => 0,
         Err(error) => {
             voice.error(program, &error);
-            ExitCode::from(error.exit_code())
+            error.exit_code()
         }
     }
 }
@@ -68,7 +65,7 @@ pub fn main(
 pub fn main_without_options(
     program: &'static CommandLine,
     run: impl FnOnce(&mut Arguments, &mut Voice) -> Result<(), Error>,
-) -> ExitCode {
+) -> u8 {
     main(program, |arguments, voice| {
         arguments.answer_alone()?;
         run(arguments, voice)

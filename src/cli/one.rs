@@ -1,18 +1,16 @@
 //! Many programs in one file: which of them is meant.
 
-use std::process::ExitCode;
-
 use super::{PERMANENT, Voice};
 use crate::sys::process;
 
-/// The `main` of a program.
-pub type Main = fn() -> ExitCode;
+/// The `main` of a program: gives its exit code.
+pub type Main = fn() -> u8;
 
 /// Runs one of `programs`, each a name and its `main`: the one under whose name this file was executed. Where the file has
 /// a name of its own, argv\[0\] counts; before that it does not, so that who runs a program may choose its argv\[0\].
 ///
 /// No such name: says which there are, exit code 100.
-pub fn one_of(programs: &[(&str, Main)]) -> ExitCode {
+pub fn one_of(programs: &[(&str, Main)]) -> u8 {
     let names = [process::executed_as(), process::invoked_as()];
     match chosen(programs, names.iter().flatten().map(Vec::as_slice)) {
         Some(main) => main(),
@@ -21,7 +19,7 @@ pub fn one_of(programs: &[(&str, Main)]) -> ExitCode {
             let names = names.join(" ");
             let parts: [&[u8]; 2] = [b"execute this file by one of the names ", names.as_bytes()];
             Voice::new("ucspi-tcp").warn_here(&parts);
-            ExitCode::from(PERMANENT)
+            PERMANENT
         }
     }
 }

@@ -9,22 +9,21 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::time::Duration;
 
 use super::signal::Signal;
-use super::{check, fd};
+use super::{check, fd, startup};
 
 /// A process id.
 pub type Pid = libc::pid_t;
 
 /// The arguments after the program's own name, as bytes.
 pub fn arguments() -> Vec<Vec<u8>> {
-    std::env::args_os()
-        .skip(1)
-        .map(OsString::into_vec)
-        .collect()
+    let arguments = startup::arguments().skip(1);
+    arguments.map(|text| text.to_bytes().to_vec()).collect()
 }
 
 /// The name under which the program was started: all bytes of argv\[0\].
 pub fn invoked_as() -> Option<Vec<u8>> {
-    std::env::args_os().next().map(OsString::into_vec)
+    let name = startup::arguments().next()?;
+    Some(name.to_bytes().to_vec())
 }
 
 /// The path by which the program's file was executed, whatever argv\[0\] is. AT_EXECFN, getauxval(3).

@@ -4,7 +4,7 @@
 
 use std::ffi::c_int;
 use std::io;
-use std::mem::{MaybeUninit, size_of};
+use std::mem::size_of;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 pub use nix::sys::signal::Signal;
@@ -26,17 +26,6 @@ pub fn ignore(signal: Signal) {
 fn dispose(signal: Signal, disposition: libc::sighandler_t) {
     // SAFETY: SIG_DFL and SIG_IGN are no functions, so nothing of ours can run in a handler.
     unsafe { libc::signal(signal as c_int, disposition) };
-}
-
-/// True when `signal` is ignored.
-pub fn is_ignored(signal: Signal) -> bool {
-    let mut action = MaybeUninit::<libc::sigaction>::uninit();
-    // SAFETY: `action` has room for one sigaction, which the call fills unless it fails.
-    if unsafe { libc::sigaction(signal as c_int, std::ptr::null(), action.as_mut_ptr()) } == -1 {
-        return false;
-    }
-    // SAFETY: the call above succeeded, so it filled `action`.
-    unsafe { action.assume_init() }.sa_sigaction == libc::SIG_IGN
 }
 
 /// A set of blocked signals.
