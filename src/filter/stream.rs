@@ -5,7 +5,7 @@ use crate::cli::{Error, FAILED};
 use crate::sys::fd;
 
 /// The size of a read.
-const READ_BYTES: usize = 64 * 1024;
+const READ_BYTES: usize = 128 * 1024;
 
 /// Passes descriptor 0 through `change` to descriptor 1; `finish` gives what comes last.
 ///
