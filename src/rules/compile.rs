@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::line::{Fault, Remark, Rule};
 use super::set::{Set, Sets};
-use super::store::RECORD_BYTES_MAX;
+use super::store::{Hashed, RECORD_BYTES_MAX};
 use super::text::{rules, unparsable};
 use super::writer::Writer;
 use crate::cli::{During, Error};
@@ -86,7 +86,7 @@ fn records(
     input: impl Read,
     sets: &Sets,
     warn: impl FnMut(&str),
-    mut store: impl FnMut(&[u8], &[u8]) -> Result<(), Error>,
+    mut store: impl FnMut(Hashed<'_>, &[u8]) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let mut warnings = Warnings {
         warn,
@@ -99,7 +99,7 @@ fn records(
             (warnings.warn)(&format!("{file}, line {number} is taken for {network}"));
         };
         sets.keys(rule, remark, |key| {
-            if key.len() as u64 + rule.data.len() as u64 > RECORD_BYTES_MAX {
+            if key.bytes.len() as u64 + rule.data.len() as u64 > RECORD_BYTES_MAX {
                 let expected = format!("no more than {RECORD_BYTES_MAX} bytes in a record");
                 return Err(unparsable(line, number, &Fault::at(0, expected)));
             }

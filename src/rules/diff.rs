@@ -70,7 +70,7 @@ fn written(input: impl Read, name: &[u8], sets: &Sets, deeds: &mut Deeds) -> Res
             rule,
             |_, _, _| {},
             |key| {
-                survey.add(key, deed, 0);
+                survey.add(key.bytes, deed, 0);
                 Ok(())
             },
         )

@@ -18,6 +18,7 @@ use ipnet::IpNet;
 use memchr::{memchr, memrchr};
 
 use super::prefix::{self, Mistake};
+use super::store::{HASH_START, Hashed, hash_on};
 
 /// One rule, in the form in which it is stored.
 #[derive(Debug, PartialEq, Eq)]
@@ -32,7 +33,7 @@ pub struct Rule<'line> {
 #[derive(Debug, PartialEq, Eq)]
 enum Address<'line> {
     /// The text is the key.
-    Literal(&'line [u8]),
+    Literal(Hashed<'line>),
     /// The key of an IPv6 address or of a prefix.
     Key(Vec<u8>),
     /// `1.2.3.37-53`: one key for each number, in decimal, with the text before and after it.
@@ -124,7 +125,7 @@ pub(super) fn read<'line, T>(
     if line.is_empty() || line[0] == b'#' {
         return Ok(None);
     }
-    let Some((colon, marks)) = separator(line) else {
+    let Some((colon, marks, hash)) = separator(line) else {
         return Ok(None);
     };
     let rest = &line[colon + 1..];
@@ -155,7 +156,8 @@ pub(super) fn read<'line, T>(
         rule.remarks.extend(remark);
         settings = rest;
     }
-    let text = &line[..colon];
+    let bytes = &line[..colon];
+    let text = Hashed { bytes, hash };
     rule.address = match marks {
         0 => Address::Literal(text),
         _ => address(text, marks, &mut rule.remarks)?,
@@ -178,13 +180,13 @@ pub(super) fn trim(mut line: &[u8]) -> &[u8] {
 /// The address of the rule in `line`.
 pub(super) fn address_of(line: &[u8]) -> &[u8] {
     let line = trim(line);
-    &line[..separator(line).map_or(0, |(colon, _)| colon)]
+    &line[..separator(line).map_or(0, |(colon, ..)| colon)]
 }
 
 /// Of each setting of the rule in `line`: the column of its name, the name, and the byte that quotes its value.
 pub(super) fn settings(line: &[u8]) -> impl Iterator<Item = (usize, &[u8], u8)> {
     let line = trim(line);
-    let rest = separator(line).map_or(&[][..], |(colon, _)| &line[colon + 1..]);
+    let rest = separator(line).map_or(&[][..], |(colon, ..)| &line[colon + 1..]);
     let mut rest = rest
         .strip_prefix(b"allow")
         .or_else(|| rest.strip_prefix(b"deny"))
@@ -202,23 +204,24 @@ pub(super) fn settings(line: &[u8]) -> impl Iterator<Item = (usize, &[u8], u8)> 
 }
 
 /// The colon that ends the address: the first one before `allow` or `deny`. Where there is none, the one at which that
-/// is missing: the last before the settings, because an IPv6 address has colons of its own. And the marks of the bytes
-/// before it.
-fn separator(line: &[u8]) -> Option<(usize, u8)> {
-    let mut marks = 0;
+/// is missing: the last before the settings, because an IPv6 address has colons of its own. And the marks and the hash of the
+/// bytes before it: the hash waits for one byte after the other, and here there is something to do meanwhile.
+fn separator(line: &[u8]) -> Option<(usize, u8, u32)> {
+    let (mut marks, mut hash) = (0, HASH_START);
     for (at, &byte) in line.iter().enumerate() {
         if byte == b':' {
             let rest = &line[at + 1..];
             if rest.starts_with(b"allow") || rest.starts_with(b"deny") {
-                return Some((at, marks));
+                return Some((at, marks, hash));
             }
         }
         marks |= MARKS[usize::from(byte)];
+        hash = hash_on(hash, &[byte]);
     }
     let settings = memchr(b',', line).unwrap_or(line.len());
     let colon = memrchr(b':', &line[..settings]).or_else(|| memchr(b':', line))?;
     // There is no rule, whatever the address.
-    Some((colon, 0))
+    Some((colon, 0, 0))
 }
 
 /// Takes one `,name=QvalueQ` off `text`, appends its instruction to `data`, and gives the name and the rest.
@@ -246,12 +249,13 @@ fn setting<'line>(
     Ok((&text[1..equals], &text[end + 1..]))
 }
 
-/// The address `text`, which has these marks.
+/// The address `literal`, which has these marks.
 fn address<'line>(
-    text: &'line [u8],
+    literal: Hashed<'line>,
     marks: u8,
     remarks: &mut Vec<Remark>,
 ) -> Result<Address<'line>, Fault> {
+    let text = literal.bytes;
     let has = |mark| marks & mark != 0;
     if has(NAME) {
         if has(COLON) {
@@ -269,7 +273,7 @@ fn address<'line>(
     } else if let Some(dash) = memchr(b'-', text).filter(|_| has(DASH)) {
         return range(text, dash);
     }
-    Ok(Address::Literal(text))
+    Ok(Address::Literal(literal))
 }
 
 /// The bytes that say what kind of address a text is.
@@ -328,7 +332,10 @@ fn number(digits: &[u8]) -> Result<u64, Fault> {
 
 impl Rule<'_> {
     const EMPTY: Self = Self {
-        address: Address::Literal(b""),
+        address: Address::Literal(Hashed {
+            bytes: b"",
+            hash: HASH_START,
+        }),
         data: Cow::Borrowed(b""),
         remarks: Vec::new(),
     };
@@ -336,7 +343,7 @@ impl Rule<'_> {
     /// The address, where it is stored as it is written.
     pub(super) fn literal(&self) -> Option<&[u8]> {
         match &self.address {
-            Address::Literal(text) => Some(text),
+            Address::Literal(text) => Some(text.bytes),
             _ => None,
         }
     }
@@ -346,15 +353,27 @@ impl Rule<'_> {
     /// # Errors
     /// The first error of `each`.
     pub fn keys<E>(&self, mut each: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+        self.hashed_keys(|key| each(key.bytes))
+    }
+
+    /// The same, with their hashes.
+    ///
+    /// # Errors
+    /// The first error of `each`.
+    pub(super) fn hashed_keys<E>(
+        &self,
+        mut each: impl FnMut(Hashed<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
         match &self.address {
-            Address::Literal(key) => each(key),
-            Address::Key(key) => each(key),
+            Address::Literal(key) => each(*key),
+            Address::Key(key) => each(Hashed::new(key)),
             Address::Range {
                 before,
                 numbers,
                 after,
             } => numbers.clone().try_for_each(|number| {
-                each(&[before, number.to_string().as_bytes(), after].concat())
+                let key = [before, number.to_string().as_bytes(), after].concat();
+                each(Hashed::new(&key))
             }),
         }
     }
@@ -362,13 +381,14 @@ impl Rule<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Fault, Remark, parse};
+    use super::{Fault, Hashed, Remark, parse};
 
     fn keys(line: &str) -> Vec<String> {
         let mut keys = Vec::new();
         let rule = parse(line.as_bytes()).unwrap().unwrap();
-        rule.keys(|key| {
-            keys.push(String::from_utf8(key.to_vec()).unwrap());
+        rule.hashed_keys(|key| {
+            assert_eq!(key, Hashed::new(key.bytes));
+            keys.push(String::from_utf8(key.bytes.to_vec()).unwrap());
             Ok::<(), ()>(())
         })
         .unwrap();

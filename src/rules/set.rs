@@ -19,6 +19,7 @@ use ipnet::IpNet;
 
 use super::line::{Fault, Rule};
 use super::prefix;
+use super::store::Hashed;
 use super::text::lines;
 use crate::cli::{During, Error, Opt};
 
@@ -87,10 +88,10 @@ impl Sets {
         &self,
         rule: &Rule<'_>,
         mut remark: impl FnMut(&Set, u64, IpNet),
-        mut each: impl FnMut(&[u8]) -> Result<(), Error>,
+        mut each: impl FnMut(Hashed<'_>) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let Some(set) = self.of(rule) else {
-            return rule.keys(each);
+            return rule.hashed_keys(each);
         };
         set.prefixes(|number, found| match found {
             Ok(written) => {
@@ -98,7 +99,7 @@ impl Sets {
                 if network != written {
                     remark(set, number, network);
                 }
-                each(&key(network))
+                each(Hashed::new(&key(network)))
             }
             Err(fault) => {
                 let Fault { column, expected } = fault;

@@ -43,7 +43,7 @@ pub fn origin(
             |_, _, _| {},
             |key| {
                 // Of equal keys, the first counts.
-                if key == wanted && found.is_none() {
+                if key.bytes == wanted && found.is_none() {
                     found = Some(if verdict.is_of(&rule.data) {
                         Origin::Line(number)
                     } else {

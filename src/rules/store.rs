@@ -267,8 +267,22 @@ pub(super) fn pair(bytes: &[u8; 8]) -> (u32, u32) {
     )
 }
 
+/// A key and its hash, which who reads the key byte by byte has on the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Hashed<'key> {
+    pub(super) bytes: &'key [u8],
+    pub(super) hash: u32,
+}
+
+impl<'key> Hashed<'key> {
+    pub(super) fn new(bytes: &'key [u8]) -> Self {
+        let hash = hash(bytes);
+        Self { bytes, hash }
+    }
+}
+
 /// The hash of the cdb format.
-pub(super) fn hash(key: &[u8]) -> u32 {
+fn hash(key: &[u8]) -> u32 {
     hash_on(HASH_START, key)
 }
 

@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 
-use super::store::{HEADER_BYTES, SLOT_BYTES, hash};
+use super::store::{HEADER_BYTES, Hashed, SLOT_BYTES};
 
 /// A slot as it is in the file; an entry of the header is as long.
 type Slot = [u8; 8];
@@ -33,7 +33,7 @@ fn slot(first: u32, second: u32) -> Slot {
 }
 
 /// How much is gathered for one write, in bytes.
-const WRITE_BYTES: usize = 64 * 1024;
+const WRITE_BYTES: usize = 128 * 1024;
 /// How many tables there are: as many as the last byte of a hash has values.
 const TABLES: usize = 256;
 
@@ -59,7 +59,8 @@ impl Writer {
     ///
     /// # Errors
     /// The file cannot be written, or would pass 4 GiB (ENOMEM, as the original says).
-    pub(super) fn add(&mut self, key: &[u8], data: &[u8]) -> io::Result<()> {
+    pub(super) fn add(&mut self, key: Hashed<'_>, data: &[u8]) -> io::Result<()> {
+        let Hashed { bytes: key, hash } = key;
         // Lengths, key, data, and two slots in a table.
         self.size += 8 + key.len() as u64 + data.len() as u64 + 2 * SLOT_BYTES;
         let (Ok(key_bytes), Ok(data_bytes), Ok(_)) = (
@@ -69,7 +70,6 @@ impl Writer {
         ) else {
             return Err(io::ErrorKind::OutOfMemory.into());
         };
-        let hash = hash(key);
         self.entries[hash as usize % TABLES].push((hash, self.position));
         self.put(&slot(key_bytes, data_bytes))?;
         self.put(key)?;
@@ -182,7 +182,7 @@ mod tests {
         written(|file| {
             let mut writer = Writer::new(file).unwrap();
             for (key, data) in records {
-                writer.add(key, data).unwrap();
+                writer.add(Hashed::new(key), data).unwrap();
             }
             writer.finish().unwrap();
         })
