@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use crate::fault::may_trace;
-use crate::matrix::{Table, is_full};
+use crate::matrix::{DID_NOT_OCCUR, Table, is_full};
 use crate::service::{self, FRIEND, SERVED};
 use crate::support::launch::Launch;
 use crate::support::{net, probe};
@@ -145,7 +145,7 @@ fn child_that_cannot_become_the_program_says_why_and_ends_with_111() {
         let outcome = if lossy(&trace).contains("(INJECTED)") {
             "all were served"
         } else {
-            "did not occur"
+            DID_NOT_OCCUR
         };
         assert_eq!(visit(&server), format!("{SERVED}\n"), "{call} {error}");
         server.log().wait_for("tcpserver: end ", 2);

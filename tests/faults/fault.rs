@@ -26,11 +26,7 @@ impl Fault {
         } else {
             format!("{}..{last}", self.first)
         };
-        let call = match self.call {
-            "epoll_wait" => "/^epoll_p?wait$",
-            call => call,
-        };
-        format!("--inject={call}:{}:when={when}", self.what)
+        format!("--inject={}:{}:when={when}", self.call, self.what)
     }
 
     /// The errno that it makes, if it makes one.
@@ -41,6 +37,32 @@ impl Fault {
             .find(|(known, _)| *known == name)
             .map(|(_, errno)| *errno)
     }
+}
+
+/// What glibc and musl ask of the kernel by different calls. The first is the job's name: tests say that, and what the
+/// program calls is found in its trace.
+const JOBS: [&[&str]; 4] = [
+    &["clone", "clone3", "fork"],
+    &["epoll_wait", "epoll_pwait"],
+    &["openat", "open"],
+    &["statx", "stat", "fstat"],
+];
+
+/// The calls that do `job`.
+///
+/// # Panics
+///
+/// When that is another name than the job's.
+fn spellings(job: &'static str) -> Vec<&'static str> {
+    assert_eq!(self::job(job), job, "what a job is called");
+    let known = JOBS.iter().find(|calls| calls[0] == job);
+    known.map_or(vec![job], |calls| calls.to_vec())
+}
+
+/// The job that `call` does.
+pub(crate) fn job(call: &str) -> &str {
+    let known = JOBS.iter().find(|calls| calls.contains(&call));
+    known.map_or(call, |calls| calls[0])
 }
 
 /// Those whose words the tests compare.
@@ -120,29 +142,35 @@ impl Calls {
                     .next_back()
                     .is_some_and(is_the_end)
         });
-        // musl's epoll_wait(3) makes the other call.
-        let named = |line| call_of(line).replace("epoll_pwait(", "epoll_wait(");
-        Self(text.lines().map(named).collect())
+        Self(text.lines().map(|line| call_of(line).to_owned()).collect())
     }
 
     pub(crate) fn count(&self) -> usize {
         self.0.len()
     }
 
-    /// At which of its occurrences, from 1, `call` has `text` among its arguments and answer, once the program's own
-    /// code runs: what the dynamic loader does is not ours.
-    pub(crate) fn occurrences(&self, call: &str, text: &str) -> Vec<usize> {
+    /// By which call, and at which of its occurrences, from 1, `job` is done with `text` among the arguments and the
+    /// answer, once the program's own code runs: what the dynamic loader does is not ours.
+    pub(crate) fn occurrences(&self, job: &'static str, text: &str) -> Vec<(&'static str, usize)> {
         let start = self.0.iter().position(|line| line.contains("F_GETFD"));
         let start = start.unwrap_or(0);
         // A call that is failed is not made. So a peer would wait for a close that failed, which the kernel's never do.
-        let first_peer = |line: &String| call == "close" && is_call(line, "accept4");
+        let first_peer = |line: &String| job == "close" && is_call(line, "accept4");
         let end = self.0.iter().position(first_peer);
-        let lines = self.0[..end.unwrap_or(self.0.len())].iter().enumerate();
-        let all = lines.filter(|(_, line)| is_call(line, call));
-        let numbered = all.zip(1..);
-        numbered
-            .filter(|((at, line), _)| *at >= start && line.contains(text))
-            .map(|(_, number)| number)
+        let lines = &self.0[..end.unwrap_or(self.0.len())];
+        let mut found = Vec::new();
+        for call in spellings(job) {
+            let all = lines.iter().enumerate();
+            let all = all.filter(|(_, line)| is_call(line, call));
+            // strace counts each call by itself.
+            let numbered = all.zip(1..);
+            let ours = numbered.filter(|((at, line), _)| *at >= start && line.contains(text));
+            found.extend(ours.map(|((at, _), number)| (at, call, number)));
+        }
+        found.sort_unstable();
+        found
+            .into_iter()
+            .map(|(_, call, number)| (call, number))
             .collect()
     }
 
@@ -180,9 +208,11 @@ impl Calls {
         injected.map(String::as_str).collect()
     }
 
-    /// The lines of `call`.
-    pub(crate) fn text(&self, call: &str) -> String {
-        let lines = self.0.iter().filter(|line| is_call(line, call));
+    /// The lines of the calls that do `job`.
+    pub(crate) fn text(&self, job: &'static str) -> String {
+        let calls = spellings(job);
+        let lines = self.0.iter();
+        let lines = lines.filter(|line| calls.iter().any(|call| is_call(line, call)));
         let lines: Vec<&str> = lines.map(String::as_str).collect();
         lines.join("\n")
     }

@@ -170,7 +170,7 @@ fn failing_pump_ends_and_so_does_its_program() {
             let calls = trace.lines().count();
             assert!(calls < PUMP_CALLS_MAX, "{call} {error}: {calls} calls");
             let outcome = if !trace.contains("(INJECTED)") {
-                "did not occur"
+                matrix::DID_NOT_OCCUR
             } else if output == input {
                 "all was passed on"
             } else {

@@ -8,9 +8,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::fault::{Calls, Fault};
 
-/// A call and what may befall it.
+/// A job of the kernel's and what may befall it.
 pub(crate) struct Row {
-    pub(crate) call: &'static str,
+    /// The name of a call, where C libraries do not agree in one: see `fault::job`.
+    pub(crate) job: &'static str,
     /// What its line in the trace contains.
     pub(crate) with: &'static str,
     /// Each as strace wants it, without `error=` where that is meant.
@@ -23,12 +24,12 @@ pub(crate) struct Row {
 
 /// A row of single failures that are not looked at for a message.
 pub(crate) const fn row(
-    call: &'static str,
+    job: &'static str,
     with: &'static str,
     failures: &'static [&'static str],
 ) -> Row {
     Row {
-        call,
+        job,
         with,
         failures,
         spans: &[1],
@@ -49,27 +50,27 @@ impl Row {
 
     /// The single faults, by the occurrences in an undisturbed run.
     fn faults(&self, base: &Calls, occurrences_max: usize) -> Vec<Fault> {
-        let mut occurrences = base.occurrences(self.call, self.with);
+        let mut occurrences = base.occurrences(self.job, self.with);
         let excess = occurrences.len().div_ceil(occurrences_max).max(1);
         occurrences = occurrences.into_iter().step_by(excess).collect();
         assert!(
             !occurrences.is_empty(),
             "{} with {:?} does not occur:\n{}",
-            self.call,
+            self.job,
             self.with,
-            base.text(self.call)
+            base.text(self.job)
         );
         let mut faults = Vec::new();
         for failure in self.failures {
             for &span in self.spans {
-                for &first in &occurrences {
+                for &(call, first) in &occurrences {
                     let what = if failure.contains('=') {
                         (*failure).to_owned()
                     } else {
                         format!("error={failure}")
                     };
                     faults.push(Fault {
-                        call: self.call,
+                        call,
                         what,
                         first,
                         span,
@@ -95,6 +96,8 @@ pub(crate) struct Trial {
     pub(crate) log: String,
 }
 
+/// The outcome of a fault whose call the program did not make.
+pub(crate) const DID_NOT_OCCUR: &str = "did not occur";
 /// How many of the faults a plain `cargo test` tries: every so-manieth.
 const STRIDE: usize = 17;
 /// Of a call that occurs more often, so many occurrences are tried, spread over all.
@@ -138,7 +141,7 @@ pub(crate) fn run(
     for (row, fault) in all.iter().step_by(stride) {
         match catch_unwind(AssertUnwindSafe(|| checked(row, fault, &base, &mut trial))) {
             Ok(Some(outcome)) => table.add(fault, outcome),
-            Ok(None) => table.add(fault, "did not occur"),
+            Ok(None) => table.add(fault, DID_NOT_OCCUR),
             Err(panic) => {
                 table.add(fault, "BROKEN");
                 broken.push(format!("{program}, {}: {}", fault.option(), words(&*panic)));
@@ -171,7 +174,7 @@ fn checked(
                 seen.log.contains(&message),
                 "no {message:?} in the log:\n{}\n{}",
                 seen.log,
-                seen.calls.text(fault.call)
+                seen.calls.text(row.job)
             );
         }
         return Some(seen.outcome);
@@ -216,7 +219,18 @@ impl Table {
     }
 
     /// Says how many there were; and, where `$UCSPI_FAULTS_TABLE` names a file, adds the rows to that.
+    ///
+    /// # Panics
+    ///
+    /// When no fault of a call occurred: then nothing was tried.
     pub(crate) fn print(&self) {
+        let did_occur = |call: &str| {
+            let mut rows = self.rows.keys();
+            rows.any(|(other, _, outcome)| other == call && outcome != DID_NOT_OCCUR)
+        };
+        for (call, ..) in self.rows.keys() {
+            assert!(did_occur(call), "{}: {call} never failed", self.program);
+        }
         let line = format!("faults: {}: {} injected\n", self.program, self.count);
         // Not by a macro, whose output the test runner would keep to itself.
         let _ = std::io::stderr().write_all(line.as_bytes());

@@ -54,7 +54,7 @@ const ROWS: &[Row] = &[
     row("shutdown", "", &["ENOTCONN"]),
     row("close", "", &["EIO", "EINTR"]),
     row("write", "write(2, ", &["EPIPE", "EAGAIN", "EIO", "ENOSPC"]).spanning(&[1, 3]),
-    row("clone3", "", &["EAGAIN", "ENOMEM"]),
+    row("clone", "", &["EAGAIN", "ENOMEM"]),
     row("bind", "", &["EADDRINUSE", "EACCES"]).saying("tcprelay: fatal: unable to bind: {}\n"),
     row("listen", "", &["EADDRINUSE"]).saying("tcprelay: fatal: unable to listen: {}\n"),
 ];

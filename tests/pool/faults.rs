@@ -39,7 +39,7 @@ fn whatever_call_fails_the_pool_serves_again_and_counts_right() {
     for (call, what, text, most) in FAULTS {
         let occurrences = undisturbed.occurrences(call, text);
         assert!(!occurrences.is_empty(), "{call} is never made");
-        for first in occurrences.into_iter().take(most) {
+        for (call, first) in occurrences.into_iter().take(most) {
             let fault = Fault {
                 call,
                 what: what.to_owned(),
