@@ -18,6 +18,9 @@ mod folders;
 mod hosts;
 #[path = "import/printed.rs"]
 mod printed;
+#[allow(dead_code, reason = "one side is tested here")]
+#[path = "support/programs.rs"]
+mod programs;
 #[path = "support/temp.rs"]
 mod temp;
 

@@ -26,6 +26,9 @@ mod others;
 #[allow(dead_code, reason = "of what is there, one function is used")]
 #[path = "support/pidfd.rs"]
 mod pidfd;
+#[allow(dead_code, reason = "one side is tested here")]
+#[path = "support/programs.rs"]
+mod programs;
 #[path = "relay/rules.rs"]
 mod rules;
 #[path = "relay/signals.rs"]

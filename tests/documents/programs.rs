@@ -11,6 +11,8 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::support::programs::{Programs, built_as};
+
 /// What Debian's package ucspi-tcp 0.88-7 has in /usr/bin.
 const ORIGINAL: [&str; 17] = [
     "addcr",
@@ -72,10 +74,7 @@ fn every_program_of_the_original_and_ours_are_built() {
         })
         .collect();
     // Cargo allows neither '@' nor two spellings of one name.
-    let named = expected()
-        .iter()
-        .map(|name| name.replace('@', "_at").replace('-', "_"))
-        .collect();
+    let named = expected().iter().map(|name| built_as(name)).collect();
     assert_eq!(built, named);
 }
 
@@ -89,8 +88,7 @@ fn every_program_is_installed_under_its_name() {
 }
 
 fn program(name: &str) -> PathBuf {
-    let one = Path::new(env!("CARGO_BIN_EXE_tcpserver"));
-    one.with_file_name(name.replace('@', "_at").replace('-', "_"))
+    Programs::subject().path(name)
 }
 
 #[test]
@@ -102,7 +100,7 @@ fn every_program_is_in_the_one_file() {
         .filter(|line| line.starts_with('"'));
     let rows: BTreeSet<String> = rows.map(str::to_owned).collect();
     let needed = expected().into_iter().map(|name| {
-        let target = name.replace('@', "_at").replace('-', "_");
+        let target = built_as(&name);
         format!("\"{name}\" {target} \"../src/bin/{target}.rs\";")
     });
     assert_eq!(rows, needed.collect());

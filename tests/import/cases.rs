@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use super::programs::Programs;
 use super::temp::TempDir;
 
 pub(crate) const KINDS: [&str; 6] = ["inetd", "xinetd", "hosts", "systemd", "ipsvd", "s6"];
@@ -54,7 +55,7 @@ impl Files {
 
     /// Runs inetd2tcp in the folder of a kind.
     pub(crate) fn run(&self, kind: &str, words: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_inetd2tcp"))
+        Command::new(Programs::subject().path("inetd2tcp"))
             .args(words)
             .current_dir(self.path().join(kind))
             .stdin(Stdio::null())

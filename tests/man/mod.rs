@@ -13,6 +13,8 @@ use std::fs;
 
 use page::Page;
 
+use crate::support::programs::built_as;
+
 #[test]
 fn every_program_has_a_page_and_every_page_a_program_or_a_subject() {
     let mut expected: Vec<String> = programs::names()
@@ -36,7 +38,7 @@ fn programs_of_the_package_are_those_of_cargo() {
     sources.sort();
     let mut named: Vec<String> = programs::names()
         .iter()
-        .map(|name| programs::target(name))
+        .map(|name| built_as(name))
         .collect();
     named.sort();
     assert_eq!(sources, named);

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 
 use super::page::Key;
+use crate::support::programs::{Programs, built_as};
 use crate::support::temp::TempDir;
 
 pub(crate) fn root() -> PathBuf {
@@ -28,21 +29,11 @@ pub(crate) fn names() -> Vec<String> {
     list.lines().map(str::to_owned).collect()
 }
 
-/// What cargo calls a program: it allows no `@`.
-pub(crate) fn target(name: &str) -> String {
-    name.replace('@', "_at").replace('-', "_")
-}
-
-/// Where cargo has built the programs.
-pub(crate) fn built() -> PathBuf {
-    let program = Path::new(env!("CARGO_BIN_EXE_tcpserver"));
-    program.parent().expect("a file is in a folder").to_owned()
-}
-
 /// A folder with links to the programs, under the names by which they are installed.
 pub(crate) fn install(folder: &Path) {
+    let programs = Programs::subject();
     for name in names() {
-        symlink(built().join(target(&name)), folder.join(name)).expect("an empty folder");
+        symlink(programs.path(&name), folder.join(name)).expect("an empty folder");
     }
 }
 
@@ -82,7 +73,7 @@ pub(crate) fn has_options(name: &str) -> bool {
 }
 
 fn help(name: &str) -> String {
-    let program = built().join(target(name));
+    let program = Programs::subject().path(name);
     let outcome = run(
         program.to_str().expect("a plain path"),
         &["--help".to_owned()],
@@ -165,7 +156,7 @@ fn usage(name: &str) -> String {
 }
 
 fn source(name: &str) -> String {
-    read(&format!("src/bin/{}.rs", target(name)))
+    read(&format!("src/bin/{}.rs", built_as(name)))
 }
 
 /// How a command ended, and what it printed.

@@ -389,7 +389,7 @@ fn command_line_of_a_file_relays_as_the_file_does() {
              id = tcprelay {{ remote = {{ address = 127.0.0.1 port = {remote} }} }}\n"
         );
         std::fs::write(folder.path().join("relay.conf"), text).expect("a folder of our own");
-        let mut print = Command::new(program("tcprelay_conf"));
+        let mut print = Command::new(program("tcprelay-conf"));
         print.arg("relay.conf").current_dir(folder.path());
         let printed = print.output().expect("it runs");
         assert_eq!(printed.status.code(), Some(0), "{}", said(&printed));

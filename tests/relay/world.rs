@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsRawFd as _, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -16,6 +16,7 @@ use nix::sys::socket::{
 };
 use nix::unistd::Pid;
 
+use crate::programs::Programs;
 use crate::temp::TempDir;
 
 /// No wait is longer.
@@ -40,7 +41,7 @@ pub(crate) fn size(variable: &str, small: usize) -> usize {
 }
 
 pub(crate) fn program(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_BIN_EXE_tcprelay")).with_file_name(name)
+    Programs::subject().path(name)
 }
 
 /// A tcprelay that listens; killed when it goes out of scope.
