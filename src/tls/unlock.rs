@@ -45,7 +45,9 @@ pub fn open(text: &[u8], passphrase: Option<&[u8]>) -> Result<Found, String> {
         if section.kind == CERTIFICATE {
             found.certificates.push(certificate(section));
         } else if section.kind.ends_with("PRIVATE KEY") && found.key.is_none() {
-            found.key = Some(key(section, passphrase)?);
+            let key = key(section, passphrase);
+            wipe_stack();
+            found.key = Some(key?);
         }
     }
     Ok(found)
@@ -61,6 +63,8 @@ fn certificate(mut section: Section) -> CertificateDer<'static> {
     std::mem::take(&mut *section.content).into()
 }
 
+// Not inlined: `wipe_stack` gets at what is below its caller.
+#[inline(never)]
 fn key(section: Section, passphrase: Option<&[u8]>) -> Result<PrivateKeyDer<'static>, String> {
     let needed = || passphrase.ok_or("its key needs a passphrase");
     let Section {
@@ -92,6 +96,16 @@ fn key(section: Section, passphrase: Option<&[u8]>) -> Result<PrivateKeyDer<'sta
         _ => return Err(format!("a key of the kind {kind} is not known")),
     })
 }
+
+/// Wipes what the call before this one left on the stack: ciphers work on copies of several blocks there.
+#[inline(never)]
+fn wipe_stack() {
+    let mut room = [0_u8; STACK_BYTES];
+    room.zeroize();
+}
+
+/// More than opening a key takes.
+const STACK_BYTES: usize = 1 << 15;
 
 const WRONG_PASSPHRASE: &str = "the passphrase does not open its key";
 const UNKNOWN_LOCK: &str = "its key is locked in a way that is not known";
