@@ -179,5 +179,6 @@ fn failing_pump_ends_and_so_does_its_program() {
             table.add_named(call, error, 1, outcome);
         }
     }
+    table.assert_calls_are_made();
     table.print();
 }
