@@ -17,7 +17,7 @@
 //! * `ci/oracle` fetches the originals and plays them in the same run.
 //! * `UCSPI_GOLDEN=write ci/oracle` records what the originals do; `UCSPI_GOLDEN=write-subject cargo test --test scenarios`
 //!   records what ours do, only for scenarios that carry `.differs(...)`. Then review the difference.
-//! * `UCSPI_SUBJECT_DIR` names another directory of programs to test in place of ours.
+//! * `UCSPI_SUBJECT_DIR` names another directory of programs to test in place of ours; `ci/installed` does.
 //! * `UCSPI_DEADLINE` gives the seconds after which a wait is a failure.
 //!
 //! What needs fixed ports, an `/etc` or name servers has a network of its own (`support::own_net`): nothing outside is
