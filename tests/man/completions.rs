@@ -36,6 +36,11 @@ pub(crate) fn compare() {
             "completions/{name} is out of date: package/complete completions"
         );
     }
+    // Files, users and groups where they are meant.
+    for (option, offered) in [("x", "f"), ("u", "u"), ("g", "g")] {
+        let wanted = format!("-*{option}) COMPREPLY=($(compgen -{offered} ");
+        assert!(made["bash/tcpserver"].contains(&wanted), "{wanted}");
+    }
     let expected = programs::names().into_iter();
     let expected: Vec<String> = expected
         .filter(|name| programs::has_options(name))
