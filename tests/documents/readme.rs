@@ -115,6 +115,7 @@ fn first_command_serves_this_page_under_rules() {
     let outcome = process.outcome();
     let log = String::from_utf8_lossy(&outcome.stderr);
     assert_eq!(outcome.status.code(), Some(0), "{log}");
+    assert!(log.contains("until Ctrl-C\n"), "{log}");
     assert_eq!(log.matches("tcpserver: ok ").count(), 2, "{log}");
     assert_eq!(log.matches("tcpserver: deny ").count(), 1, "{log}");
 }
@@ -129,7 +130,9 @@ fn first_command_says_when_the_port_is_taken() {
         .outcome();
     let errors = String::from_utf8_lossy(&outcome.stderr);
     assert_eq!(outcome.status.code(), Some(111), "{errors}");
-    let expected = format!("examples/serve: port {port} cannot be had");
+    let expected = format!(
+        "examples/serve: port {port} cannot be had; another one can: examples/serve 8001\n"
+    );
     assert!(errors.contains(&expected), "{errors}");
 }
 
