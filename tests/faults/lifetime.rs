@@ -47,7 +47,7 @@ fn program_that_lasts_too_long_is_asked_to_end() {
     };
     let server = serve(
         &world,
-        &["--max-time=0.1", "--kill=100000"],
+        &["--max-time=1", "--kill=100000"],
         "echo ready; exec cat",
     );
     let mut stream = connect(&server);
@@ -62,7 +62,7 @@ fn program_that_does_not_listen_is_ended_with_all_that_it_started() {
         return;
     };
     let program = format!("{STUBBORN}; exec cat");
-    let server = serve(&world, &["--max-time=0.1", "--kill=0.1"], &program);
+    let server = serve(&world, &["--max-time=1", "--kill=0.1"], &program);
     let mut stream = connect(&server);
     let started = [pid(&mut stream), pid(&mut stream)];
     assert_eq!(net::receive_all(&mut stream), b"");
@@ -98,7 +98,7 @@ fn what_a_program_leaves_behind_lasts_no_longer() {
         return;
     };
     // Forks twice and is gone; nobody hears of what is left.
-    let server = serve(&world, &["--max-time=1", "--kill=0.1"], STUBBORN);
+    let server = serve(&world, &["--max-time=3", "--kill=0.1"], STUBBORN);
     let mut stream = connect(&server);
     let started = [pid(&mut stream), pid(&mut stream)];
     server.log().wait_for(" status 0\n", 1);
@@ -126,7 +126,7 @@ fn who_leaves_the_process_group_is_ended_where_control_groups_are_ours() {
         world::skip("control groups are not ours to divide");
         return;
     };
-    let server = serve(&world, &["--max-time=0.3", "--kill=0.1"], LEAVES);
+    let server = serve(&world, &["--max-time=1", "--kill=0.1"], LEAVES);
     let mut stream = connect(&server);
     let started = [pid(&mut stream), pid(&mut stream)];
     let folder = group.join(format!("ucspi-{}", server.process.pid()));
@@ -151,7 +151,7 @@ fn next_version_knows_the_control_groups_of_the_one_before() {
         return;
     };
     let program = format!("read -r line; test \"$line\" || exit 0; {LEAVES}");
-    let options = ["--upgrade", "--max-time=1", "--kill=0.1"];
+    let options = ["--upgrade", "--max-time=4", "--kill=0.1"];
     let server = serve(&world, &options, &program);
     // One group is free by then, which nobody is told of.
     let (mut brief, mut stream) = (connect(&server), connect(&server));

@@ -266,6 +266,7 @@ fn no_server_answers_within_the_limit() {
     let failure = run(resolver.name(IpAddr::V4(THERE)));
     let failure = failure.expect_err("nobody answers");
     assert_eq!(failure.kind(), std::io::ErrorKind::TimedOut);
+    server.wait_for_questions(1);
     assert_eq!(server.asked().len(), 1);
 }
 

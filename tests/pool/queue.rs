@@ -1,8 +1,10 @@
 //! Who waits for a worker, how long, and what becomes of the others.
 
+use nix::sys::signal::Signal;
+
 use crate::pool::house::{Gate, Pool, assert_sums, world};
 use crate::support::net;
-use crate::world::{eventually, lossy};
+use crate::world::lossy;
 
 #[test]
 fn all_are_busy_and_the_queue_has_no_room() {
@@ -124,30 +126,31 @@ fn others_are_accepted_and_answered_while_one_worker_hangs() {
 #[test]
 fn each_reason_has_its_word() {
     let Some(world) = world() else { return };
-    let options = [
-        "--workers=1",
-        "--queue=1:0.2",
-        "--busy-timeout=0.8",
-        "--max-query=100",
-        "--error=no: %r, %r",
-    ];
-    let pool = Pool::start(&world, &options);
-    assert_eq!(pool.ask("part x\n"), "no: died, died\n");
-    assert_eq!(pool.ask("x".repeat(200)), "no: long, long\n");
-    eventually("a worker is ready", || {
-        pool.statistics()["daemon S_AVAILABLE"] == 1.0
-    });
-    let mut hanging = pool.asking("hang\n");
-    pool.wait_for("daemon S_BUSY", 1.0);
-    let mut waiting = pool.asking("a\n");
-    pool.wait_for("queue now", 1.0);
-    assert_eq!(pool.ask("b\n"), "no: busy, busy\n");
-    assert_eq!(lossy(&net::receive_all(&mut waiting)), "no: queue, queue\n");
-    assert_eq!(
-        lossy(&net::receive_all(&mut hanging)),
-        "no: timeout, timeout\n"
-    );
-    pool.terminate();
+    let pool = |options: &[&str]| {
+        let common = ["--workers=1", "--error=no: %r, %r"];
+        Pool::start(&world, &[&common[..], options].concat())
+    };
+    let hanging = |pool: &Pool| {
+        pool.wait_for("daemon S_AVAILABLE", 1.0);
+        let hanging = pool.asking("hang\n");
+        pool.wait_for("daemon S_BUSY", 1.0);
+        hanging
+    };
+    let one = pool(&["--max-query=100", "--queue=1:1000", "--busy-timeout=1000"]);
+    assert_eq!(one.ask("part x\n"), "no: died, died\n");
+    assert_eq!(one.ask("x".repeat(200)), "no: long, long\n");
+    let _hanging = hanging(&one);
+    let _waiting = one.asking("a\n");
+    one.wait_for("queue now", 1.0);
+    assert_eq!(one.ask("b\n"), "no: busy, busy\n");
+    one.signal(Signal::SIGTERM);
+    let one = pool(&["--queue=1:0.2", "--busy-timeout=1000"]);
+    let _hanging = hanging(&one);
+    assert_eq!(one.ask("a\n"), "no: queue, queue\n");
+    one.signal(Signal::SIGTERM);
+    let one = pool(&["--busy-timeout=0.2"]);
+    assert_eq!(one.ask("hang\n"), "no: timeout, timeout\n");
+    one.terminate();
 }
 
 #[test]

@@ -84,11 +84,12 @@ fn worker_that_takes_too_long_is_ended_and_its_query_fails() {
     let Some(world) = world() else { return };
     let options = [
         "--workers=1",
-        "--busy-timeout=0.2",
+        "--ready=ready",
+        "--busy-timeout=1",
         "--error=ERR %r",
         "--queue=9:20",
     ];
-    let pool = Pool::start(&world, &options);
+    let pool = Pool::start_with(&world, &options, &["perl", "worker.pl", "ready"]);
     for _ in 0..2 {
         assert_eq!(pool.ask("hang\n"), "ERR timeout\n");
         assert_eq!(pool.ask("a\n"), "answer a\n");
@@ -299,7 +300,7 @@ fn query_that_an_ending_worker_has_not_read_goes_to_another() {
     let Some(world) = world() else { return };
     // The first reads nothing, and ends when it has been given a query.
     let script =
-        "#!/bin/sh\nif mkdir first 2>/dev/null; then sleep 0.5; exit; fi\nexec perl worker.pl\n";
+        "#!/bin/sh\nif mkdir first 2>/dev/null; then sleep 0.3; exit; fi\nexec perl worker.pl\n";
     world.script("worker", script);
     let options = ["--workers=1", "--queue=9:20", "--error=ERR %r"];
     let pool = Pool::start_with(&world, &options, &["./worker"]);
@@ -346,7 +347,7 @@ fn worker_may_be_stopped_or_killed_in_each_of_its_states() {
     let options = [
         "--workers=1:2",
         "--ready=ready",
-        "--busy-timeout=0.6",
+        "--busy-timeout=1.2",
         "--kill=0.2",
         "--drain=5",
         "--error=ERR %r",
@@ -372,14 +373,14 @@ fn worker_may_be_stopped_or_killed_in_each_of_its_states() {
         own_or_error(&pool.ask("a\n"), "answer a\n");
         assert_eq!(pool.ask("b\n"), "answer b\n");
         // Busy.
-        let mut busy = pool.asking("nap 0.4 c\n");
+        let mut busy = pool.asking("nap 0.8 c\n");
         pool.wait_for("daemon S_BUSY", 1.0);
         hit(&pool.workers());
         own_or_error(&lossy(&net::receive_all(&mut busy)), "c\n");
         assert_eq!(pool.ask("d\n"), "answer d\n");
         // Busy, and to go after its query.
         let those = pool.workers();
-        let mut busy = pool.asking("nap 0.4 e\n");
+        let mut busy = pool.asking("nap 0.8 e\n");
         pool.wait_for("daemon S_BUSY", 1.0);
         let spawns = pool.statistics()["daemon spawns"];
         pool.signal(Signal::SIGHUP);

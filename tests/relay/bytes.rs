@@ -125,7 +125,7 @@ fn passed_on(relay: &Relay) -> Vec<usize> {
 #[test]
 fn idle_sessions_end() {
     let a = Remote::new("A");
-    let relay = Relay::start(&["--idle-timeout=0.2"], &[&a.operand()]);
+    let relay = Relay::start(&["--idle-timeout=1"], &[&a.operand()]);
     let mut client = relay.connect();
     let mut all = Vec::new();
     client.read_to_end(&mut all).expect("an end in order");

@@ -20,7 +20,7 @@ use crate::programs::Programs;
 use crate::temp::TempDir;
 
 /// No wait is longer.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Waits until `done` gives something.
 pub(crate) fn until<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> T {

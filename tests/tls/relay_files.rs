@@ -1,32 +1,29 @@
 //! TLS in configuration files of event-driven-servers.
 
 use std::io::Write as _;
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, TcpStream};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use nix::sys::signal::Signal;
 use rustls::{ClientConfig, RootCertStore};
 
-use crate::support::net::receive_all;
+use crate::support::net::{receive_all, reserve_port};
 use crate::support::place::{Place, ours, text};
 use crate::support::process::Process;
 use crate::support::wait::{eventually, had};
 use crate::world::{certificate, connect, echo, open, pki, say, session, trusting};
 
-/// A port that is free now.
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("it is bound").port()
-}
-
-/// A file with these two sections, in which `{0}` and so on are ports, and `REMOTE` where to relay.
-fn file(master: &str, relay: &str) -> (Place, Vec<u16>) {
+/// A file with these two sections, in which `PORT0` and so on are ports; and these, which nobody else gets while they are
+/// held.
+fn file(master: &str, relay: &str) -> (Place, Vec<u16>, Vec<OwnedFd>) {
     let remote = echo();
     let (host, port) = remote.split_once(':').expect("an address");
     let mut text = format!(
         "id = spawnd {{ {master} }}\nid = tcprelay {{ remote = {{ address = {host} port = {port} }}\n {relay} }}\n"
     );
-    let ports: Vec<u16> = (0..3).map(|_| free_port()).collect();
+    let reserved = (0..3).map(|_| reserve_port(Ipv4Addr::LOCALHOST));
+    let (held, ports): (Vec<_>, Vec<u16>) = reserved.unzip();
     for (index, port) in ports.iter().enumerate() {
         text = text.replace(&format!("PORT{index}"), &port.to_string());
     }
@@ -35,7 +32,7 @@ fn file(master: &str, relay: &str) -> (Place, Vec<u16>) {
     }
     let place = Place::new();
     place.write("relay.conf", text);
-    (place, ports)
+    (place, ports, held)
 }
 
 fn start(place: &Place) -> Process {
@@ -57,7 +54,7 @@ fn listeners_have_tls_as_the_file_says() {
         "ssl certfile = \"FILE:a.pem\" ssl keyfile = \"FILE:a.key\"",
         "tls cert-file = \"FILE:a.pem\" tls key-file = \"FILE:a.locked\" tls passphrase = secret",
     ] {
-        let (place, ports) = file(
+        let (place, ports, _held) = file(
             "listen { address = 127.0.0.1 port = PORT0 tls = yes }\n\
              listen { address = 127.0.0.1 port = PORT1 ssl = auto }\n\
              listen { address = 127.0.0.1 port = PORT2 tls = TLSv1.3 }",
@@ -99,7 +96,7 @@ fn older() -> Arc<ClientConfig> {
 
 #[test]
 fn file_that_asks_for_tls_without_a_certificate_is_wrong() {
-    let (place, _) = file("listen { port = PORT0 tls = yes }", "");
+    let (place, ..) = file("listen { port = PORT0 tls = yes }", "");
     let tcprelay = ours("tcprelay");
     for words in [
         &[&tcprelay[..], "-P", "relay.conf"][..],
@@ -116,7 +113,7 @@ fn file_that_asks_for_tls_without_a_certificate_is_wrong() {
 
 #[test]
 fn reload_renews_certificates_and_listeners_but_reads_no_other_files() {
-    let (place, ports) = file(
+    let (place, ports, _held) = file(
         "listen { address = 127.0.0.1 port = PORT0 tls = yes }",
         "tls cert-file = cert",
     );

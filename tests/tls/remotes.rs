@@ -108,7 +108,7 @@ fn next_remote_is_tried_when_one_is_somebody_else_or_speaks_no_tls() {
     let ca = pki().option("ca", "ca.pem");
     let [wrong, right] = [&wrong, &right].map(|it| format!("tls:127.0.0.1:{}", it.port));
     let plain = format!("tls:{plain}");
-    let options = [&ca[..], "--balance=first", "--tls-timeout=0.3"];
+    let options = [&ca[..], "--balance=first", "--tls-timeout=100"];
     let relay = Server::relay(&options, &[&wrong, &plain, &right]);
     assert_eq!(ask(&relay, b"hello"), b"hello");
     relay.wait_for("tcprelay: retry 1 ", 2);
