@@ -36,11 +36,7 @@ pub(crate) fn compare() {
             "completions/{name} is out of date: package/complete completions"
         );
     }
-    // Files, users and groups where they are meant.
-    for (option, offered) in [("x", "f"), ("u", "u"), ("g", "g")] {
-        let wanted = format!("-*{option}) COMPREPLY=($(compgen -{offered} ");
-        assert!(made["bash/tcpserver"].contains(&wanted), "{wanted}");
-    }
+    offers_what_is_meant(folder.path(), &bin);
     let expected = programs::names().into_iter();
     let expected: Vec<String> = expected
         .filter(|name| programs::has_options(name))
@@ -51,6 +47,40 @@ pub(crate) fn compare() {
         .map(str::to_owned)
         .collect();
     assert_eq!(found, expected, "programs with options");
+}
+
+/// In bash, tcpserver's words are completed by what they mean: users, groups, files, options, hosts, and programs as in
+/// `bin`. Where there is no bash, nobody completes anything.
+fn offers_what_is_meant(folder: &Path, bin: &Path) {
+    for (name, text) in [("rules.cdb", ""), ("hosts", "192.0.2.1 host.example\n")] {
+        fs::write(folder.join(name), text).expect("a folder of our own");
+    }
+    let file = programs::root().join("completions/bash/tcpserver");
+    // As bash takes a line apart.
+    for (words, offered) in [
+        ("-u roo", "root"),
+        ("-g roo", "root"),
+        ("-x ru", "rules.cdb"),
+        ("--drain = 30 -u roo", "root"),
+        ("--drain = 30 --upg", "--upgrade"),
+        ("--inherit --upg", "--upgrade"),
+        ("--drain = 3", ""),
+        ("--inherit -H host.e", "host.example"),
+        ("--drain = 30 host.e", "host.example"),
+        ("host.example 25 tcpserve", "tcpserver"),
+    ] {
+        let script = format!(
+            "source {}; COMP_WORDS=(tcpserver {words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); _tcpserver; \
+             printf '%s\\n' \"${{COMPREPLY[@]}}\"",
+            file.display()
+        );
+        let Some(outcome) = programs::run_in_bash(&script, folder, bin) else {
+            return;
+        };
+        let text = outcome.text();
+        let is_offered = text.lines().any(|line| line == offered);
+        assert!(is_offered, "{words}: {text:?}");
+    }
 }
 
 /// All files two levels down, by name.

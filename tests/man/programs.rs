@@ -183,17 +183,25 @@ pub(crate) fn run(program: &str, arguments: &[String]) -> Option<Outcome> {
 
 /// Runs a script in a folder, with the programs and then the usual ones in PATH.
 pub(crate) fn run_script(script: &Path, arguments: &[&str], folder: &Path, bin: &Path) -> Outcome {
-    let mut command = Command::new("sh");
+    let mut command = shell("sh", folder, bin);
+    collect(command.arg(script).args(arguments)).expect("there is a shell")
+}
+
+/// Runs the words `text` in bash, which knows the hosts in the file `hosts`; none where there is no bash.
+pub(crate) fn run_in_bash(text: &str, folder: &Path, bin: &Path) -> Option<Outcome> {
+    let mut command = shell("bash", folder, bin);
+    collect(command.args(["-c", text]).env("HOSTFILE", "hosts"))
+}
+
+fn shell(name: &str, folder: &Path, bin: &Path) -> Command {
+    let mut command = Command::new(name);
     let path = format!(
         "{}:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
         bin.display()
     );
-    command.arg(script).args(arguments).current_dir(folder);
+    command.current_dir(folder).stdin(Stdio::null());
+    command.env("PATH", path).env("LC_ALL", "C");
     command
-        .env("PATH", path)
-        .env("LC_ALL", "C")
-        .stdin(Stdio::null());
-    collect(&mut command).expect("there is a shell")
 }
 
 fn collect(command: &mut Command) -> Option<Outcome> {
