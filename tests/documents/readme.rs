@@ -181,6 +181,17 @@ fn links_lead_to_files_that_exist() {
         "CONTRIBUTING.md",
         "docs/decisions.md",
         "docs/differences.md",
+        "docs/migrating.md",
+        "docs/security.md",
+        "docs/unsafe.md",
+        "examples/balancer/README.md",
+        "examples/perlipc/README.md",
+        "examples/pool/README.md",
+        "examples/relay/README.md",
+        "examples/run/README.md",
+        "examples/services/README.md",
+        "examples/tls/README.md",
+        "package/README.md",
     ] {
         let folder = Path::new(ROOT).join(page);
         let folder = folder.parent().expect("it is in a folder");

@@ -17,6 +17,7 @@ pub(crate) fn fill(book: &mut Book) {
     book.add("words_with_a_dash_are_programs", |s| {
         record(s, s.program(["-x", "cat"]).stdin(Input::Pipe));
         record(s, s.program(["--", "cat"]).stdin(Input::Pipe));
+        record(s, s.program(["--help", "cat"]).stdin(Input::Pipe));
     });
     book.add("arguments_are_passed_on_exactly", |s| {
         let outcome = s.start(s.program(passed_on::WORDS)).outcome();
