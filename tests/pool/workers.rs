@@ -3,7 +3,7 @@
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::pool::house::{Pool, assert_sums, world};
+use crate::pool::house::{Gate, Pool, assert_sums, world};
 use crate::support::net;
 use crate::world::{eventually, lossy};
 
@@ -299,12 +299,16 @@ fn worker_killed_from_outside_is_replaced_and_its_query_fails() {
 fn query_that_an_ending_worker_has_not_read_goes_to_another() {
     let Some(world) = world() else { return };
     // The first reads nothing, and ends when it has been given a query.
+    let gate = Gate::new(&world, "gate");
     let script =
-        "#!/bin/sh\nif mkdir first 2>/dev/null; then sleep 0.3; exit; fi\nexec perl worker.pl\n";
+        "#!/bin/sh\nif mkdir first 2>/dev/null; then : <gate; exit; fi\nexec perl worker.pl\n";
     world.script("worker", script);
     let options = ["--workers=1", "--queue=9:20", "--error=ERR %r"];
     let pool = Pool::start_with(&world, &options, &["./worker"]);
-    assert_eq!(pool.ask("a\n"), "answer a\n");
+    let mut client = pool.asking("a\n");
+    pool.wait_for("daemon S_BUSY", 1.0);
+    let _open = gate.open();
+    assert_eq!(lossy(&net::receive_all(&mut client)), "answer a\n");
     let statistics = pool.statistics();
     assert_eq!(
         (statistics["queries retried"], statistics["queries failed"]),
