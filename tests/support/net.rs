@@ -66,6 +66,19 @@ pub(crate) fn listener(ip: Ipv4Addr) -> TcpListener {
     listener_at(ip, 0)
 }
 
+/// A listening socket, and what keeps its port from all clients, which could get it at another address: transcripts know
+/// ports by their numbers.
+pub(crate) fn listener_alone(ip: Ipv4Addr) -> (TcpListener, OwnedFd) {
+    let limit = std::time::Instant::now() + deadline();
+    loop {
+        let (held, port) = reserve_port(Ipv4Addr::UNSPECIFIED);
+        if let Ok(listener) = TcpListener::bind((ip, port)) {
+            return (listener, held);
+        }
+        assert!(std::time::Instant::now() < limit, "no port is free");
+    }
+}
+
 /// A listening socket on this port, which is free only in a network of our own.
 ///
 /// A process that another test is just making has a copy of a listener until its exec: one that was closed before may

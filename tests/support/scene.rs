@@ -152,14 +152,19 @@ impl Scene {
 
     /// Listens on `ip` for the program's connections.
     pub(crate) fn listen(&mut self, ip: Ipv4Addr) -> Listener {
-        let listener = Listener::new(net::listener(ip), Rc::clone(&self.transcript));
+        let (listener, held) = net::listener_alone(ip);
+        let listener = Listener::new(listener, Some(held), Rc::clone(&self.transcript));
         self.name_port(listener.port, "PORT");
         listener
     }
 
     /// Listens on a port that the program knows by itself. Only in a network of our own.
     pub(crate) fn listen_at(&mut self, ip: Ipv4Addr, port: u16) -> Listener {
-        Listener::new(net::listener_at(ip, port), Rc::clone(&self.transcript))
+        Listener::new(
+            net::listener_at(ip, port),
+            None,
+            Rc::clone(&self.transcript),
+        )
     }
 
     /// Writes `name` wherever this port appears.

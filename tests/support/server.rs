@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::io::Read as _;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 use nix::sys::signal::Signal;
@@ -194,16 +195,23 @@ fn without_waiting(log: &[u8]) -> Vec<u8> {
 /// Accepts the connections of tcpclient.
 pub(crate) struct Listener {
     listener: TcpListener,
+    /// What keeps its port from clients.
+    _held: Option<OwnedFd>,
     pub(crate) port: u16,
     accepted: usize,
     transcript: Rc<RefCell<Transcript>>,
 }
 
 impl Listener {
-    pub(crate) fn new(listener: TcpListener, transcript: Rc<RefCell<Transcript>>) -> Self {
+    pub(crate) fn new(
+        listener: TcpListener,
+        held: Option<OwnedFd>,
+        transcript: Rc<RefCell<Transcript>>,
+    ) -> Self {
         let port = listener.local_addr().expect("a listener has a name").port();
         Self {
             listener,
+            _held: held,
             port,
             accepted: 0,
             transcript,
